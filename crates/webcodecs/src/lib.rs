@@ -1,0 +1,1 @@
+//! Reelcore: reelcore-webcodecs.
