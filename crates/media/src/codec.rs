@@ -1,0 +1,145 @@
+//! The traits behind which every codec library stands.
+
+use bytes::Bytes;
+
+use crate::chunk::EncodedChunk;
+use crate::codec_string::VideoCodec;
+use crate::color::ColorSpace;
+use crate::error::MediaError;
+use crate::frame::VideoFrame;
+use crate::geometry::{Rotation, Size};
+use crate::pool::BufferPool;
+
+/// Which kind of decoder the user asks for.
+/// <https://w3c.github.io/webcodecs/#hardware-acceleration>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HardwareAcceleration {
+    /// Whatever is there.
+    #[default]
+    NoPreference,
+    /// Hardware where possible.
+    PreferHardware,
+    /// Software where possible.
+    PreferSoftware,
+}
+
+/// What a video decoder is told before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoDecoderConfig {
+    /// The codec with its profile and level.
+    pub codec: VideoCodec,
+    /// Codec-specific set-up (avcC, hvcC, av1C), as the codec's WebCodecs registration says.
+    pub description: Option<Bytes>,
+    /// The expected coded size in pixels.
+    pub coded_size: Option<Size>,
+    /// The display aspect ratio as a pair of numbers, if it is to override the bitstream's.
+    pub display_aspect: Option<Size>,
+    /// The colour space; its known members override the bitstream's.
+    pub color_space: ColorSpace,
+    /// Hardware or software.
+    pub hardware_acceleration: HardwareAcceleration,
+    /// Output frames as soon as the bitstream permits.
+    pub optimize_for_latency: bool,
+    /// Rotation to hand on to every frame.
+    pub rotation: Rotation,
+    /// Mirroring to hand on to every frame.
+    pub flip: bool,
+}
+
+impl VideoDecoderConfig {
+    /// A configuration with nothing but a codec.
+    pub fn new(codec: VideoCodec) -> Self {
+        Self {
+            codec,
+            description: None,
+            coded_size: None,
+            display_aspect: None,
+            color_space: ColorSpace::default(),
+            hardware_acceleration: HardwareAcceleration::default(),
+            optimize_for_latency: false,
+            rotation: Rotation::R0,
+            flip: false,
+        }
+    }
+}
+
+/// Caps that untrusted media cannot pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest coded picture, in pixels. The default is 16384 by 16384.
+    pub max_frame_pixels: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame_pixels: 16_384 * 16_384,
+        }
+    }
+}
+
+/// What the engine lends to a backend.
+#[derive(Clone, Debug)]
+pub struct DecoderContext {
+    /// Where picture memory comes from.
+    pub pool: BufferPool,
+    /// Threads the backend may use, the calling one included; at least 1.
+    pub threads: usize,
+    /// Caps on what a stream may ask for.
+    pub limits: Limits,
+}
+
+/// One running video decoder. Called by one thread at a time, not always the same.
+///
+/// The engine sets a frame's `rotation`, `flip`, display size and colour space from the
+/// configuration; a decoder fills in what the bitstream says, and leaves rotation and flip alone.
+pub trait VideoDecoder: Send {
+    /// Decodes one chunk, the first of which (also after `flush` and `reset`) is a key chunk. Calls `sink`
+    /// for each frame that is ready, in presentation order, with the timestamp and the duration of
+    /// the chunk it came from.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) and the others; the decoder is then unusable.
+    fn decode(
+        &mut self,
+        chunk: &EncodedChunk,
+        sink: &mut dyn FnMut(VideoFrame),
+    ) -> Result<(), MediaError>;
+
+    /// Outputs every frame that is still held back.
+    ///
+    /// # Errors
+    /// As [`VideoDecoder::decode`].
+    fn flush(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError>;
+
+    /// Forgets every frame that is held back.
+    fn reset(&mut self);
+}
+
+/// A codec library that can make video decoders.
+pub trait VideoDecoderBackend: Send + Sync {
+    /// A short name, such as `dav1d`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it decodes on dedicated hardware.
+    fn is_hardware(&self) -> bool {
+        false
+    }
+
+    /// Whether it can decode `config`, without the cost of starting a decoder.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) with the reason; also for a `description`
+    /// that the codec's registration forbids.
+    fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError>;
+
+    /// Starts a decoder.
+    ///
+    /// # Errors
+    /// As [`VideoDecoderBackend::check`], and what the library reports.
+    fn start(
+        &self,
+        config: &VideoDecoderConfig,
+        context: &DecoderContext,
+    ) -> Result<Box<dyn VideoDecoder>, MediaError>;
+}

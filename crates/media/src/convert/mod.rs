@@ -1,0 +1,1 @@
+//! Conversion of pixels and samples.

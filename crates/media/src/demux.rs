@@ -1,0 +1,145 @@
+//! The traits behind which every demuxer stands, and the byte sources they read.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::chunk::EncodedChunk;
+use crate::color::ColorSpace;
+use crate::geometry::{Rotation, Size};
+
+/// Bytes that can be read at any offset: a file, or memory. Reads block; they happen on workers.
+pub trait Source: Send + Sync {
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// What the system reports.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end.
+    ///
+    /// # Errors
+    /// What the system reports.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// `len` bytes at `offset` without a copy, for sources that are in memory.
+    fn shared(&self, offset: u64, len: usize) -> Option<Bytes> {
+        let _ = (offset, len);
+        None
+    }
+
+    /// Whether there are no bytes.
+    ///
+    /// # Errors
+    /// What the system reports.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+}
+
+/// What went wrong in a container.
+#[derive(Debug, thiserror::Error)]
+pub enum DemuxError {
+    /// No demuxer knows the content.
+    #[error("unknown container: {0}")]
+    UnknownContainer(String),
+    /// The data is not what the format prescribes.
+    #[error("{message} at byte {offset}")]
+    Invalid {
+        /// Byte offset in the source.
+        offset: u64,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A part that the format allows and this demuxer does not support.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+    /// A configured cap was reached.
+    #[error("limit exceeded: {0}")]
+    Limit(String),
+    /// Reading failed.
+    #[error("cannot read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a track holds, with all a decoder needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrackKind {
+    /// Pictures.
+    Video {
+        /// Coded size in pixels.
+        coded_size: Size,
+        /// Display aspect ratio as a pair of numbers, before rotation.
+        display_aspect: Size,
+        /// Rotation for display, clockwise.
+        rotation: Rotation,
+        /// Mirrored for display.
+        flip: bool,
+        /// What the container says of colour.
+        color_space: ColorSpace,
+    },
+    /// Sound.
+    Audio {
+        /// Frames a second.
+        sample_rate: u32,
+        /// Channels.
+        channels: u32,
+    },
+    /// Anything else (subtitles, metadata), by its handler or codec name.
+    Other(String),
+}
+
+/// One track of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    /// The container's own number for it.
+    pub id: u32,
+    /// What it holds.
+    pub kind: TrackKind,
+    /// The codec string for WebCodecs, such as `avc1.64001f`; `None` for an unknown codec.
+    pub codec: Option<String>,
+    /// Codec-specific set-up in the form of the codec's WebCodecs registration.
+    pub description: Option<Bytes>,
+    /// ISO 639-2 language, where given.
+    pub language: Option<String>,
+    /// Duration in microseconds, where known.
+    pub duration: Option<u64>,
+    /// Number of samples, where known without reading the whole file.
+    pub samples: Option<u64>,
+}
+
+/// An opened container.
+pub trait Demuxer: Send + Sync {
+    /// The container's short name, such as `mp4`.
+    fn container(&self) -> &'static str;
+
+    /// Duration of the presentation in microseconds, where known.
+    fn duration(&self) -> Option<u64>;
+
+    /// The tracks, in the container's order.
+    fn tracks(&self) -> &[Track];
+
+    /// A reader of the track at `index` in [`Demuxer::tracks`], at its start. Readers are
+    /// independent of one another.
+    ///
+    /// # Errors
+    /// [`DemuxError::Unsupported`] for an index out of range.
+    fn reader(self: Arc<Self>, index: usize) -> Result<Box<dyn PacketReader>, DemuxError>;
+}
+
+/// Reads the packets of one track in decode order.
+pub trait PacketReader: Send {
+    /// Moves to the last key packet whose presentation time is at or before `time` (microseconds), or the
+    /// first one where none is. Returns its presentation time, or `None` for an empty track.
+    ///
+    /// # Errors
+    /// As [`PacketReader::next_packet`].
+    fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError>;
+
+    /// The next packet, or `None` at the end.
+    ///
+    /// # Errors
+    /// When the container is invalid there or cannot be read.
+    fn next_packet(&mut self) -> Result<Option<EncodedChunk>, DemuxError>;
+}
