@@ -1,1 +1,95 @@
-//! Reelcore: reelcore-engine.
+//! What turns a codec into a WebCodecs codec.
+//!
+//! A codec instance is an actor: its control message queue lives with its owner (the JavaScript
+//! thread), its mailbox is drained by a shared pool of worker threads, one worker at a time per
+//! instance. An idle instance costs no thread. Nothing here knows JavaScript: the owner is told of
+//! results by a wake-up, and takes them with [`CodecHandle::drain`].
+
+#![forbid(unsafe_code)]
+
+mod actor;
+mod budget;
+mod handle;
+mod output;
+mod video_decoder;
+mod workers;
+
+use std::sync::{Arc, LazyLock};
+
+use reelcore_media::codec::Limits;
+use reelcore_media::pool::BufferPool;
+
+pub use actor::{Codec, Event};
+pub use budget::{ThreadBudget, ThreadLease};
+pub use handle::CodecHandle;
+pub use output::natural_size;
+pub use video_decoder::VideoDecode;
+pub use workers::{Progress, Task, Workers};
+
+/// How many resources codecs may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads; they start when first needed.
+    pub workers: usize,
+    /// Threads that all codec libraries together may run beside the workers.
+    pub codec_threads: usize,
+    /// Bytes of picture memory that are kept for reuse.
+    pub pool_bytes: usize,
+    /// A decoder waits when outputs that nobody has closed hold this many bytes …
+    pub max_outputs_bytes: usize,
+    /// … and are at least this many. Codecs reorder by up to 16 frames, so a cap below that
+    /// could stop a decoder that has nothing to show yet.
+    pub min_outputs: usize,
+    /// Inputs that a codec takes in before it counts as saturated.
+    /// <https://w3c.github.io/webcodecs/#codec-saturated>
+    pub max_inputs: usize,
+    /// Caps on what a stream may ask for.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            // Two at least, so that one long decode cannot hold up every other codec.
+            workers: cores.max(2),
+            codec_threads: cores,
+            pool_bytes: 256 << 20,
+            max_outputs_bytes: 512 << 20,
+            min_outputs: 32,
+            max_inputs: 64,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Workers, thread budget and picture memory that codecs share. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// The limits it was made with.
+    pub options: Options,
+    /// The pool of worker threads.
+    pub workers: Arc<Workers>,
+    /// The threads that codec libraries may start.
+    pub budget: ThreadBudget,
+    /// Where picture memory comes from.
+    pub pool: BufferPool,
+}
+
+impl Engine {
+    /// An engine of its own; most programs share [`Engine::global`].
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            workers: Workers::new(options.workers),
+            budget: ThreadBudget::new(options.codec_threads),
+            pool: BufferPool::new(options.pool_bytes),
+        }
+    }
+
+    /// The engine of the process, with default options.
+    pub fn global() -> &'static Self {
+        static GLOBAL: LazyLock<Engine> = LazyLock::new(|| Engine::new(Options::default()));
+        &GLOBAL
+    }
+}

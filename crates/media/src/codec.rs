@@ -126,6 +126,11 @@ pub trait VideoDecoderBackend: Send + Sync {
         false
     }
 
+    /// The most threads that it can put to use, the calling one included.
+    fn max_threads(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether it can decode `config`, without the cost of starting a decoder.
     ///
     /// # Errors

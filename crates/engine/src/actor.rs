@@ -1,0 +1,512 @@
+//! The worker's side of a codec instance: a mailbox, a running codec, an outbox.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use reelcore_media::frame::Lease;
+use reelcore_media::{MediaError, Registry};
+
+use crate::workers::{Progress, Task};
+use crate::{Engine, ThreadLease};
+
+/// A kind of codec: what the engine needs to know of a decoder or an encoder.
+pub trait Codec: 'static {
+    /// What it is configured with.
+    type Config: Clone + Send + 'static;
+    /// What goes in; cloning must be cheap.
+    type Input: Clone + Send + 'static;
+    /// What comes out.
+    type Output: Send + 'static;
+    /// A library that can serve a configuration.
+    type Backend: Send + 'static;
+    /// A codec that runs.
+    type Instance: Send + 'static;
+
+    /// The backends for `config`, best first.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn backends(
+        registry: &Registry,
+        config: &Self::Config,
+    ) -> Result<Vec<Self::Backend>, MediaError>;
+
+    /// Threads that a codec for `config` can put to use.
+    fn threads(backend: &Self::Backend, config: &Self::Config) -> usize;
+
+    /// Starts a codec.
+    ///
+    /// # Errors
+    /// When the backend cannot serve `config` after all.
+    fn start(
+        backend: &Self::Backend,
+        config: &Self::Config,
+        engine: &Engine,
+        threads: usize,
+    ) -> Result<Self::Instance, MediaError>;
+
+    /// Feeds one input.
+    ///
+    /// # Errors
+    /// When the codec fails; it is not used any more.
+    fn process(
+        instance: &mut Self::Instance,
+        input: &Self::Input,
+        sink: &mut dyn FnMut(Self::Output),
+    ) -> Result<(), MediaError>;
+
+    /// Emits everything held back.
+    ///
+    /// # Errors
+    /// As [`Codec::process`].
+    fn flush(
+        instance: &mut Self::Instance,
+        sink: &mut dyn FnMut(Self::Output),
+    ) -> Result<(), MediaError>;
+
+    /// Applies what the configuration says to an output, and ties `lease` to its life.
+    fn finish(config: &Self::Config, output: &mut Self::Output, lease: Lease);
+
+    /// Bytes of memory that an output holds.
+    fn output_bytes(output: &Self::Output) -> usize;
+}
+
+/// What a codec tells its owner.
+#[derive(Debug)]
+pub enum Event<O> {
+    /// An output.
+    Output(O),
+    /// The flush of that number is done, and all its outputs came before.
+    Flushed(u64),
+    /// The codec failed; nothing follows.
+    Failed(MediaError),
+    /// The codec waits because outputs that are not closed reached the cap. Sent once for each wait.
+    Stalled {
+        /// Outputs alive.
+        outputs: usize,
+        /// Bytes they hold.
+        bytes: usize,
+    },
+}
+
+pub(crate) enum Command<C: Codec> {
+    Configure(C::Config),
+    Process(C::Input),
+    Flush(u64),
+}
+
+/// State that the owner and the workers share.
+pub(crate) struct Shared<C: Codec> {
+    pub(crate) engine: Engine,
+    registry: Registry,
+    mailbox: Mutex<Mailbox<C>>,
+    /// Taken by the one worker that runs the task; never waited for.
+    running: Mutex<Running<C>>,
+    outbox: Mutex<Outbox<C::Output>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+    outputs: Arc<Outputs>,
+    pub(crate) task: OnceLock<Arc<Task>>,
+}
+
+struct Mailbox<C: Codec> {
+    commands: VecDeque<Command<C>>,
+    /// Grows with each reset; what an older epoch produced is dropped.
+    epoch: u64,
+    /// `Process` commands that were taken out and not yet reported to the owner.
+    inputs: usize,
+}
+
+struct Outbox<O> {
+    events: Vec<(u64, Event<O>)>,
+}
+
+/// Outputs that are alive, counted by the leases tied to them.
+struct Outputs {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The task waits for outputs to go away.
+    stalled: AtomicBool,
+    resume: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+struct Running<C: Codec> {
+    epoch: u64,
+    config: Option<C::Config>,
+    active: Option<Active<C>>,
+    /// Backends not yet tried, best last.
+    rest: Vec<C::Backend>,
+    /// Inputs since the start, kept while another backend could take over.
+    replay: Vec<C::Input>,
+    stall_reported: bool,
+}
+
+struct Active<C: Codec> {
+    instance: C::Instance,
+    _threads: ThreadLease,
+}
+
+/// A worker goes on to another codec after this long: long enough to make the hand-over cheap, short
+/// enough that outputs of fast codecs reach their owner in batches of well under a display frame.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// Inputs kept so that another backend can take over before the first output. Codecs reorder by
+/// up to 16 frames; one that has shown nothing after twice as many cannot be replaced unnoticed.
+const MAX_REPLAY: usize = 32;
+
+impl<C: Codec> Shared<C> {
+    pub(crate) fn new(
+        engine: &Engine,
+        registry: Registry,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            engine: engine.clone(),
+            registry,
+            mailbox: Mutex::new(Mailbox {
+                commands: VecDeque::new(),
+                epoch: 0,
+                inputs: 0,
+            }),
+            running: Mutex::new(Running {
+                epoch: 0,
+                config: None,
+                active: None,
+                rest: Vec::new(),
+                replay: Vec::new(),
+                stall_reported: false,
+            }),
+            outbox: Mutex::new(Outbox { events: Vec::new() }),
+            wake,
+            outputs: Arc::new(Outputs {
+                count: AtomicUsize::new(0),
+                bytes: AtomicUsize::new(0),
+                stalled: AtomicBool::new(false),
+                resume: OnceLock::new(),
+            }),
+            task: OnceLock::new(),
+        });
+        // The task and the leases hold weak references: an instance whose owner is gone ends.
+        let weak = Arc::downgrade(&shared);
+        let task = Task::new(move || weak.upgrade().map_or(Progress::Idle, |shared| shared.run()));
+        let (workers, resumed) = (Arc::downgrade(&engine.workers), task.clone());
+        let resume = move || {
+            if let Some(workers) = workers.upgrade() {
+                workers.notify(&resumed);
+            }
+        };
+        let _ = shared.outputs.resume.set(Box::new(resume));
+        let _ = shared.task.set(task);
+        shared
+    }
+
+    pub(crate) fn notify(&self) {
+        if let Some(task) = self.task.get() {
+            self.engine.workers.notify(task);
+        }
+    }
+
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox<C>> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox<C::Output>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a command; called by the owner.
+    pub(crate) fn send(&self, command: Command<C>) {
+        let mut mailbox = self.mailbox();
+        mailbox.inputs += usize::from(matches!(command, Command::Process(_)));
+        mailbox.commands.push_back(command);
+        drop(mailbox);
+        self.notify();
+    }
+
+    /// Inputs that are queued and not yet taken by a worker.
+    pub(crate) fn queued_inputs(&self) -> usize {
+        self.mailbox().inputs
+    }
+
+    /// Forgets all commands and everything not yet delivered; called by the owner.
+    pub(crate) fn reset(&self) {
+        let mut mailbox = self.mailbox();
+        mailbox.epoch += 1;
+        mailbox.inputs = 0;
+        let forgotten = std::mem::take(&mut mailbox.commands);
+        drop(mailbox);
+        let undelivered = std::mem::take(&mut self.outbox().events);
+        // Inputs and frames are freed outside the locks; then the worker drops its codec.
+        drop((forgotten, undelivered));
+        self.notify();
+    }
+
+    /// Takes the events of the present epoch; called by the owner.
+    pub(crate) fn drain(&self, events: &mut Vec<Event<C::Output>>) {
+        let epoch = self.mailbox().epoch;
+        let taken = std::mem::take(&mut self.outbox().events);
+        events.extend(
+            taken
+                .into_iter()
+                .filter(|(of, _)| *of == epoch)
+                .map(|(_, event)| event),
+        );
+    }
+
+    /// Outputs alive and the bytes they hold.
+    pub(crate) fn outputs(&self) -> (usize, usize) {
+        (
+            self.outputs.count.load(Ordering::Relaxed),
+            self.outputs.bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    fn over_cap(&self) -> bool {
+        let (count, bytes) = self.outputs();
+        let options = &self.engine.options;
+        count >= options.min_outputs && bytes >= options.max_outputs_bytes
+    }
+
+    fn publish(&self, epoch: u64, batch: &mut Vec<Event<C::Output>>, consumed: bool) {
+        if batch.is_empty() && !consumed {
+            return;
+        }
+        self.outbox()
+            .events
+            .extend(batch.drain(..).map(|event| (epoch, event)));
+        (self.wake)();
+    }
+
+    /// One turn on a worker thread.
+    fn run(&self) -> Progress {
+        // The pool runs a task on one thread at a time, so the lock is free.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        let mut batch = Vec::new();
+        let mut consumed = false;
+        let progress = loop {
+            let mut mailbox = self.mailbox();
+            if mailbox.epoch != running.epoch {
+                drop(mailbox);
+                batch.clear();
+                running.restart(self.mailbox().epoch);
+                continue;
+            }
+            let epoch = mailbox.epoch;
+            match mailbox.commands.front() {
+                None => break Progress::Idle,
+                Some(Command::Process(_)) if self.over_cap() => {
+                    drop(mailbox);
+                    // Announced before the second look: an output closed in between resumes the task.
+                    self.outputs.stalled.store(true, Ordering::SeqCst);
+                    if self.over_cap() {
+                        if !running.stall_reported {
+                            running.stall_reported = true;
+                            let (outputs, bytes) = self.outputs();
+                            batch.push(Event::Stalled { outputs, bytes });
+                        }
+                        break Progress::Idle;
+                    }
+                    self.outputs.stalled.store(false, Ordering::SeqCst);
+                    continue;
+                }
+                Some(_) => {}
+            }
+            let Some(command) = mailbox.commands.pop_front() else {
+                break Progress::Idle;
+            };
+            if matches!(command, Command::Process(_)) {
+                mailbox.inputs -= 1;
+                consumed = true;
+                running.stall_reported = false;
+            }
+            drop(mailbox);
+            if let Err(error) = running.execute(self, command, &mut batch) {
+                running.stop();
+                batch.push(Event::Failed(error));
+                let mut mailbox = self.mailbox();
+                mailbox.commands.clear();
+                mailbox.inputs = 0;
+            }
+            debug_assert_eq!(running.epoch, epoch);
+            if began.elapsed() >= SLICE {
+                break Progress::Again;
+            }
+        };
+        self.publish(running.epoch, &mut batch, consumed);
+        progress
+    }
+}
+
+impl<C: Codec> Running<C> {
+    fn restart(&mut self, epoch: u64) {
+        self.stop();
+        self.epoch = epoch;
+    }
+
+    fn stop(&mut self) {
+        self.active = None;
+        self.config = None;
+        self.rest.clear();
+        self.replay.clear();
+        self.stall_reported = false;
+    }
+
+    fn execute(
+        &mut self,
+        shared: &Shared<C>,
+        command: Command<C>,
+        batch: &mut Vec<Event<C::Output>>,
+    ) -> Result<(), MediaError> {
+        match command {
+            Command::Configure(config) => {
+                self.stop();
+                self.rest = C::backends(&shared.registry, &config)?;
+                self.rest.reverse();
+                self.config = Some(config);
+                self.start_next(shared, None, batch)
+            }
+            Command::Process(input) => {
+                if !self.rest.is_empty() {
+                    if self.replay.len() < MAX_REPLAY {
+                        self.replay.push(input.clone());
+                    } else {
+                        self.settle();
+                    }
+                }
+                let result = self.call(shared, batch, |instance, sink| {
+                    C::process(instance, &input, sink)
+                });
+                self.recover(shared, result, batch)
+            }
+            Command::Flush(number) => {
+                let result = self.call(shared, batch, |instance, sink| C::flush(instance, sink));
+                if result.is_err() {
+                    self.recover(shared, result, batch)?;
+                    self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
+                }
+                self.replay.clear();
+                batch.push(Event::Flushed(number));
+                Ok(())
+            }
+        }
+    }
+
+    /// No other backend can take over any more.
+    fn settle(&mut self) {
+        self.rest.clear();
+        self.replay.clear();
+    }
+
+    /// Calls the codec, and turns a panic of the library into an error.
+    fn call(
+        &mut self,
+        shared: &Shared<C>,
+        batch: &mut Vec<Event<C::Output>>,
+        f: impl FnOnce(&mut C::Instance, &mut dyn FnMut(C::Output)) -> Result<(), MediaError>,
+    ) -> Result<(), MediaError> {
+        let (Some(active), Some(config)) = (self.active.as_mut(), self.config.as_ref()) else {
+            return Err(MediaError::backend("the codec is not configured"));
+        };
+        let before = batch.len();
+        let mut sink = |mut output: C::Output| {
+            let bytes = C::output_bytes(&output);
+            C::finish(config, &mut output, shared.outputs.lease(bytes));
+            batch.push(Event::Output(output));
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| f(&mut active.instance, &mut sink)))
+            .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")));
+        if batch.len() > before {
+            self.settle();
+        }
+        result
+    }
+
+    /// After a failure before the first output, tries the backends that are left with what was fed so far.
+    fn recover(
+        &mut self,
+        shared: &Shared<C>,
+        result: Result<(), MediaError>,
+        batch: &mut Vec<Event<C::Output>>,
+    ) -> Result<(), MediaError> {
+        match result {
+            Err(error) if !self.rest.is_empty() => self.start_next(shared, Some(error), batch),
+            other => other,
+        }
+    }
+
+    fn start_next(
+        &mut self,
+        shared: &Shared<C>,
+        mut error: Option<MediaError>,
+        batch: &mut Vec<Event<C::Output>>,
+    ) -> Result<(), MediaError> {
+        while let Some(backend) = self.rest.pop() {
+            // The old instance goes first: it may hold a device.
+            self.active = None;
+            let Some(config) = self.config.as_ref() else {
+                break;
+            };
+            let lease = shared.engine.budget.lease(C::threads(&backend, config));
+            let started = catch_unwind(AssertUnwindSafe(|| {
+                C::start(&backend, config, &shared.engine, lease.threads())
+            }))
+            .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")));
+            match started {
+                Ok(instance) => {
+                    self.active = Some(Active {
+                        instance,
+                        _threads: lease,
+                    })
+                }
+                Err(reason) => {
+                    error = Some(reason);
+                    continue;
+                }
+            }
+            let replay = std::mem::take(&mut self.replay);
+            let mut failed = None;
+            for input in &replay {
+                if let Err(reason) = self.call(shared, batch, |instance, sink| {
+                    C::process(instance, input, sink)
+                }) {
+                    failed = Some(reason);
+                    break;
+                }
+            }
+            match failed {
+                None => {
+                    if !self.rest.is_empty() {
+                        self.replay = replay;
+                    }
+                    return Ok(());
+                }
+                Some(reason) if self.rest.is_empty() => return Err(reason),
+                Some(reason) => {
+                    self.replay = replay;
+                    error = Some(reason);
+                }
+            }
+        }
+        Err(error.unwrap_or_else(|| MediaError::unsupported("no backend is left")))
+    }
+}
+
+impl Outputs {
+    fn lease(self: &Arc<Self>, bytes: usize) -> Lease {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        let outputs = self.clone();
+        Lease::new(move || {
+            outputs.count.fetch_sub(1, Ordering::SeqCst);
+            outputs.bytes.fetch_sub(bytes, Ordering::SeqCst);
+            if outputs.stalled.swap(false, Ordering::SeqCst)
+                && let Some(resume) = outputs.resume.get()
+            {
+                resume();
+            }
+        })
+    }
+}

@@ -1,0 +1,318 @@
+//! The engine's promises, proved with a codec whose behaviour each test sets.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use reelcore_engine::{Codec, CodecHandle, Engine, Event, Options};
+use reelcore_media::frame::Lease;
+use reelcore_media::{MediaError, Registry};
+
+type Process = dyn Fn(&mut Held, u32, &mut dyn FnMut(Out)) -> Result<(), MediaError> + Send + Sync;
+
+/// Inputs a codec holds back until it is flushed.
+#[derive(Default)]
+struct Held(Vec<u32>);
+
+/// The backends are closures over the number put in.
+enum Fake {}
+
+#[derive(Clone)]
+struct Config(Vec<Arc<Process>>);
+
+struct Out(u32, Option<Lease>);
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Out({})", self.0)
+    }
+}
+
+impl Codec for Fake {
+    type Config = Config;
+    type Input = u32;
+    type Output = Out;
+    type Backend = Arc<Process>;
+    type Instance = (Arc<Process>, Held);
+
+    fn backends(_: &Registry, config: &Config) -> Result<Vec<Arc<Process>>, MediaError> {
+        if config.0.is_empty() {
+            Err(MediaError::unsupported("none"))
+        } else {
+            Ok(config.0.clone())
+        }
+    }
+    fn threads(_: &Arc<Process>, _: &Config) -> usize {
+        1
+    }
+    fn start(
+        backend: &Arc<Process>,
+        _: &Config,
+        _: &Engine,
+        _: usize,
+    ) -> Result<Self::Instance, MediaError> {
+        Ok((backend.clone(), Held::default()))
+    }
+    fn process(
+        instance: &mut Self::Instance,
+        input: &u32,
+        sink: &mut dyn FnMut(Out),
+    ) -> Result<(), MediaError> {
+        (instance.0)(&mut instance.1, *input, sink)
+    }
+    fn flush(instance: &mut Self::Instance, sink: &mut dyn FnMut(Out)) -> Result<(), MediaError> {
+        instance.1.0.drain(..).for_each(|n| sink(Out(n, None)));
+        Ok(())
+    }
+    fn finish(_: &Config, output: &mut Out, lease: Lease) {
+        output.1 = Some(lease);
+    }
+    fn output_bytes(_: &Out) -> usize {
+        100
+    }
+}
+
+struct Rig {
+    handle: CodecHandle<Fake>,
+    woken: mpsc::Receiver<()>,
+}
+
+impl Rig {
+    fn new(engine: &Engine) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let wake = move || {
+            let _ = wake.send(());
+        };
+        Self {
+            handle: CodecHandle::new(engine, Registry::new(), wake),
+            woken,
+        }
+    }
+
+    /// Events until `done` holds of them.
+    fn until(&self, done: impl Fn(&[Event<Out>]) -> bool) -> Vec<Event<Out>> {
+        let mut events = Vec::new();
+        while !done(&events) {
+            self.woken
+                .recv_timeout(Duration::from_secs(20))
+                .unwrap_or_else(|_| panic!("stuck after {events:?}"));
+            self.handle.drain(&mut events);
+        }
+        events
+    }
+}
+
+fn engine(options: Options) -> Engine {
+    Engine::new(Options {
+        workers: 4,
+        ..options
+    })
+}
+
+fn process(
+    f: impl Fn(&mut Held, u32, &mut dyn FnMut(Out)) -> Result<(), MediaError> + Send + Sync + 'static,
+) -> Arc<Process> {
+    Arc::new(f)
+}
+
+fn echo() -> Arc<Process> {
+    process(|_, n, sink| {
+        sink(Out(n, None));
+        Ok(())
+    })
+}
+
+fn flushed(events: &[Event<Out>]) -> bool {
+    events.iter().any(|e| matches!(e, Event::Flushed(_)))
+}
+
+fn failed(events: &[Event<Out>]) -> bool {
+    events.iter().any(|e| matches!(e, Event::Failed(_)))
+}
+
+fn numbers(events: &[Event<Out>]) -> Vec<u32> {
+    events
+        .iter()
+        .filter_map(|e| {
+            if let Event::Output(out) = e {
+                Some(out.0)
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn outputs_keep_their_order_and_come_before_the_flush_that_asked_for_them() {
+    let rig = Rig::new(&engine(Options::default()));
+    let hold = process(|held, n, sink| {
+        held.0.push(n);
+        if held.0.len() > 3 {
+            sink(Out(held.0.remove(0), None));
+        }
+        Ok(())
+    });
+    rig.handle.configure(Config(vec![hold]));
+    (0..1000).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(7);
+    let events = rig.until(flushed);
+    assert_eq!(numbers(&events), (0..1000).collect::<Vec<_>>());
+    assert!(matches!(events.last(), Some(Event::Flushed(7))));
+}
+
+#[test]
+fn nothing_of_the_old_configuration_arrives_after_a_reset() {
+    let engine = engine(Options::default());
+    for round in 0..200 {
+        let rig = Rig::new(&engine);
+        rig.handle.configure(Config(vec![echo()]));
+        (0..50).for_each(|n| rig.handle.process(n));
+        rig.handle.flush(1);
+        if round % 2 == 0 {
+            std::thread::yield_now();
+        }
+        rig.handle.reset();
+        rig.handle.configure(Config(vec![echo()]));
+        rig.handle.process(999);
+        rig.handle.flush(2);
+        let events = rig.until(flushed);
+        assert_eq!(numbers(&events), [999]);
+        assert!(matches!(events.last(), Some(Event::Flushed(2))));
+    }
+}
+
+#[test]
+fn a_failure_before_the_first_output_moves_to_the_next_backend_without_losing_input() {
+    let rig = Rig::new(&engine(Options::default()));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let fails_late = process(move |_, n, _| {
+        counted.fetch_add(1, SeqCst);
+        if n == 2 {
+            Err(MediaError::backend("device lost"))
+        } else {
+            Ok(())
+        }
+    });
+    rig.handle.configure(Config(vec![fails_late, echo()]));
+    (0..5).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    assert_eq!(numbers(&rig.until(flushed)), [0, 1, 2, 3, 4]);
+    assert_eq!(tries.load(SeqCst), 3);
+}
+
+#[test]
+fn a_failure_after_the_first_output_is_reported_and_nothing_follows() {
+    let rig = Rig::new(&engine(Options::default()));
+    let fails = process(|_, n, sink| {
+        if n == 2 {
+            return Err(MediaError::invalid_data("bad"));
+        }
+        sink(Out(n, None));
+        Ok(())
+    });
+    rig.handle.configure(Config(vec![fails, echo()]));
+    (0..5).for_each(|n| rig.handle.process(n));
+    let events = rig.until(failed);
+    assert_eq!(numbers(&events), [0, 1]);
+    assert!(matches!(events.last(), Some(Event::Failed(e)) if e.message == "bad"));
+}
+
+#[test]
+fn a_configuration_that_no_backend_serves_fails() {
+    let rig = Rig::new(&engine(Options::default()));
+    rig.handle.configure(Config(vec![]));
+    assert!(failed(&rig.until(failed)));
+}
+
+#[test]
+fn a_library_that_panics_is_an_error_and_the_pool_lives_on() {
+    let engine = engine(Options::default());
+    let rig = Rig::new(&engine);
+    rig.handle
+        .configure(Config(vec![process(|_, _, _| panic!("on purpose"))]));
+    rig.handle.process(1);
+    assert!(failed(&rig.until(failed)));
+    rig.handle.reset();
+    rig.handle.configure(Config(vec![echo()]));
+    rig.handle.process(5);
+    rig.handle.flush(1);
+    assert_eq!(numbers(&rig.until(flushed)), [5]);
+}
+
+#[test]
+fn a_decoder_waits_at_the_cap_and_goes_on_when_outputs_are_closed() {
+    let options = Options {
+        max_outputs_bytes: 1000,
+        min_outputs: 4,
+        ..Options::default()
+    };
+    let rig = Rig::new(&engine(options));
+    rig.handle.configure(Config(vec![echo()]));
+    (0..25).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    let stalled = |events: &[Event<Out>]| events.iter().any(|e| matches!(e, Event::Stalled { .. }));
+    let mut seen = Vec::new();
+    loop {
+        let events = rig.until(|events| stalled(events) || flushed(events));
+        seen.extend(numbers(&events));
+        let (alive, bytes) = rig.handle.outputs();
+        assert!(
+            alive <= 10 && bytes <= 1000,
+            "{alive} outputs, {bytes} bytes"
+        );
+        if flushed(&events) {
+            break;
+        }
+        // Dropping the events closes the outputs, and the codec goes on.
+        drop(events);
+    }
+    assert_eq!(seen, (0..25).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_codec_is_saturated_while_its_mailbox_is_full() {
+    let options = Options {
+        max_inputs: 4,
+        ..Options::default()
+    };
+    let rig = Rig::new(&engine(options));
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let slow = process(move |_, n, sink| {
+        let _ = gate.lock().unwrap().recv();
+        sink(Out(n, None));
+        Ok(())
+    });
+    rig.handle.configure(Config(vec![slow]));
+    (0..6).for_each(|n| rig.handle.process(n));
+    assert!(rig.handle.is_saturated());
+    (0..6).for_each(|_| open.send(()).unwrap());
+    rig.handle.flush(1);
+    rig.until(flushed);
+    assert!(!rig.handle.is_saturated());
+}
+
+#[test]
+fn many_instances_share_few_threads_and_none_starves() {
+    let engine = engine(Options::default());
+    let threads = Arc::new(Mutex::new(HashSet::<ThreadId>::new()));
+    let rigs: Vec<_> = (0..200).map(|_| Rig::new(&engine)).collect();
+    for rig in &rigs {
+        let threads = threads.clone();
+        rig.handle.configure(Config(vec![process(move |_, n, sink| {
+            threads.lock().unwrap().insert(std::thread::current().id());
+            sink(Out(n, None));
+            Ok(())
+        })]));
+        (0..20).for_each(|n| rig.handle.process(n));
+        rig.handle.flush(1);
+    }
+    for rig in &rigs {
+        assert_eq!(numbers(&rig.until(flushed)).len(), 20);
+    }
+    assert!(threads.lock().unwrap().len() <= 4);
+}
