@@ -77,12 +77,19 @@ pub trait Codec: 'static {
 /// What a codec tells its owner.
 #[derive(Debug)]
 pub enum Event<O> {
+    /// The codec is configured.
+    Configured,
     /// An output.
     Output(O),
     /// The flush of that number is done, and all its outputs came before.
     Flushed(u64),
     /// The codec failed; nothing follows.
-    Failed(MediaError),
+    Failed {
+        /// Why.
+        error: MediaError,
+        /// Whether it failed while it was configured, rather than at its work.
+        configuring: bool,
+    },
     /// The codec waits because outputs that are not closed reached the cap. Sent once for each wait.
     Stalled {
         /// Outputs alive.
@@ -120,7 +127,11 @@ struct Mailbox<C: Codec> {
 }
 
 struct Outbox<O> {
-    events: Vec<(u64, Event<O>)>,
+    events: Vec<Event<O>>,
+    /// Commands that were carried out and not yet reported to the owner.
+    done: usize,
+    /// The epoch of both.
+    epoch: u64,
 }
 
 /// Outputs that are alive, counted by the leases tied to them.
@@ -178,7 +189,11 @@ impl<C: Codec> Shared<C> {
                 replay: Vec::new(),
                 stall_reported: false,
             }),
-            outbox: Mutex::new(Outbox { events: Vec::new() }),
+            outbox: Mutex::new(Outbox {
+                events: Vec::new(),
+                done: 0,
+                epoch: 0,
+            }),
             wake,
             outputs: Arc::new(Outputs {
                 count: AtomicUsize::new(0),
@@ -235,24 +250,25 @@ impl<C: Codec> Shared<C> {
         let mut mailbox = self.mailbox();
         mailbox.epoch += 1;
         mailbox.inputs = 0;
+        let epoch = mailbox.epoch;
         let forgotten = std::mem::take(&mut mailbox.commands);
         drop(mailbox);
-        let undelivered = std::mem::take(&mut self.outbox().events);
+        let mut outbox = self.outbox();
+        outbox.epoch = epoch;
+        outbox.done = 0;
+        let undelivered = std::mem::take(&mut outbox.events);
+        drop(outbox);
         // Inputs and frames are freed outside the locks; then the worker drops its codec.
         drop((forgotten, undelivered));
         self.notify();
     }
 
-    /// Takes the events of the present epoch; called by the owner.
-    pub(crate) fn drain(&self, events: &mut Vec<Event<C::Output>>) {
-        let epoch = self.mailbox().epoch;
-        let taken = std::mem::take(&mut self.outbox().events);
-        events.extend(
-            taken
-                .into_iter()
-                .filter(|(of, _)| *of == epoch)
-                .map(|(_, event)| event),
-        );
+    /// Takes what has happened since the last call, and the number of commands done; called by the
+    /// owner.
+    pub(crate) fn drain(&self, events: &mut Vec<Event<C::Output>>) -> usize {
+        let mut outbox = self.outbox();
+        events.append(&mut outbox.events);
+        std::mem::take(&mut outbox.done)
     }
 
     /// Outputs alive and the bytes they hold.
@@ -269,14 +285,18 @@ impl<C: Codec> Shared<C> {
         count >= options.min_outputs && bytes >= options.max_outputs_bytes
     }
 
-    fn publish(&self, epoch: u64, batch: &mut Vec<Event<C::Output>>, consumed: bool) {
-        if batch.is_empty() && !consumed {
+    /// Hands over what a turn brought, unless a reset came in between.
+    fn publish(&self, epoch: u64, batch: &mut Vec<Event<C::Output>>, done: usize) {
+        if batch.is_empty() && done == 0 {
             return;
         }
-        self.outbox()
-            .events
-            .extend(batch.drain(..).map(|event| (epoch, event)));
-        (self.wake)();
+        let mut outbox = self.outbox();
+        if outbox.epoch == epoch {
+            outbox.events.append(batch);
+            outbox.done += done;
+            drop(outbox);
+            (self.wake)();
+        }
     }
 
     /// One turn on a worker thread.
@@ -285,12 +305,13 @@ impl<C: Codec> Shared<C> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut batch = Vec::new();
-        let mut consumed = false;
+        let mut done = 0;
         let progress = loop {
             let mut mailbox = self.mailbox();
             if mailbox.epoch != running.epoch {
                 drop(mailbox);
                 batch.clear();
+                done = 0;
                 running.restart(self.mailbox().epoch);
                 continue;
             }
@@ -319,13 +340,14 @@ impl<C: Codec> Shared<C> {
             };
             if matches!(command, Command::Process(_)) {
                 mailbox.inputs -= 1;
-                consumed = true;
                 running.stall_reported = false;
             }
             drop(mailbox);
+            done += 1;
+            let configuring = matches!(command, Command::Configure(_));
             if let Err(error) = running.execute(self, command, &mut batch) {
                 running.stop();
-                batch.push(Event::Failed(error));
+                batch.push(Event::Failed { error, configuring });
                 let mut mailbox = self.mailbox();
                 mailbox.commands.clear();
                 mailbox.inputs = 0;
@@ -335,7 +357,7 @@ impl<C: Codec> Shared<C> {
                 break Progress::Again;
             }
         };
-        self.publish(running.epoch, &mut batch, consumed);
+        self.publish(running.epoch, &mut batch, done);
         progress
     }
 }
@@ -366,7 +388,9 @@ impl<C: Codec> Running<C> {
                 self.rest = C::backends(&shared.registry, &config)?;
                 self.rest.reverse();
                 self.config = Some(config);
-                self.start_next(shared, None, batch)
+                self.start_next(shared, None, batch)?;
+                batch.push(Event::Configured);
+                Ok(())
             }
             Command::Process(input) => {
                 if !self.rest.is_empty() {

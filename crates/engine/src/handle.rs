@@ -57,9 +57,11 @@ impl<C: Codec> CodecHandle<C> {
         self.shared.reset();
     }
 
-    /// Moves what has happened since the last call into `events`.
-    pub fn drain(&self, events: &mut Vec<Event<C::Output>>) {
-        self.shared.drain(events);
+    /// Moves what has happened since the last call into `events`. Returns how many commands
+    /// (configurations, inputs, flushes) were carried out meanwhile; a reset forgets those not
+    /// yet counted.
+    pub fn drain(&self, events: &mut Vec<Event<C::Output>>) -> usize {
+        self.shared.drain(events)
     }
 
     /// Outputs that are alive, and the bytes they hold.

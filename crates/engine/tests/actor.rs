@@ -129,7 +129,7 @@ fn flushed(events: &[Event<Out>]) -> bool {
 }
 
 fn failed(events: &[Event<Out>]) -> bool {
-    events.iter().any(|e| matches!(e, Event::Failed(_)))
+    events.iter().any(|e| matches!(e, Event::Failed { .. }))
 }
 
 fn numbers(events: &[Event<Out>]) -> Vec<u32> {
@@ -161,6 +161,22 @@ fn outputs_keep_their_order_and_come_before_the_flush_that_asked_for_them() {
     let events = rig.until(flushed);
     assert_eq!(numbers(&events), (0..1000).collect::<Vec<_>>());
     assert!(matches!(events.last(), Some(Event::Flushed(7))));
+    assert!(matches!(events.first(), Some(Event::Configured)));
+}
+
+#[test]
+fn every_command_is_reported_as_done_once() {
+    let rig = Rig::new(&engine(Options::default()));
+    rig.handle.configure(Config(vec![echo()]));
+    (0..500).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    let (mut events, mut done) = (Vec::new(), 0);
+    while done < 502 {
+        rig.woken.recv_timeout(Duration::from_secs(20)).unwrap();
+        done += rig.handle.drain(&mut events);
+    }
+    assert_eq!(done, 502);
+    assert!(flushed(&events));
 }
 
 #[test]
@@ -218,14 +234,23 @@ fn a_failure_after_the_first_output_is_reported_and_nothing_follows() {
     (0..5).for_each(|n| rig.handle.process(n));
     let events = rig.until(failed);
     assert_eq!(numbers(&events), [0, 1]);
-    assert!(matches!(events.last(), Some(Event::Failed(e)) if e.message == "bad"));
+    assert!(
+        matches!(events.last(), Some(Event::Failed { error, configuring: false }) if error.message == "bad")
+    );
 }
 
 #[test]
 fn a_configuration_that_no_backend_serves_fails() {
     let rig = Rig::new(&engine(Options::default()));
     rig.handle.configure(Config(vec![]));
-    assert!(failed(&rig.until(failed)));
+    let events = rig.until(failed);
+    assert!(matches!(
+        events.last(),
+        Some(Event::Failed {
+            configuring: true,
+            ..
+        })
+    ));
 }
 
 #[test]
