@@ -19,6 +19,7 @@ pub mod error;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod layout;
 pub mod pool;
 pub mod registry;
 
