@@ -384,6 +384,10 @@ impl<C: Codec> Running<C> {
     ) -> Result<(), MediaError> {
         match command {
             Command::Configure(config) => {
+                // What the old codec holds back belongs to inputs given before: it is not lost.
+                if self.active.is_some() {
+                    self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
+                }
                 self.stop();
                 self.rest = C::backends(&shared.registry, &config)?;
                 self.rest.reverse();

@@ -9,6 +9,7 @@
 
 mod actor;
 mod budget;
+mod control;
 mod handle;
 mod output;
 mod video_decoder;
@@ -21,6 +22,7 @@ use reelcore_media::pool::BufferPool;
 
 pub use actor::{Codec, Event};
 pub use budget::{ThreadBudget, ThreadLease};
+pub use control::{ControlQueue, Delivery, InvalidState, State};
 pub use handle::CodecHandle;
 pub use output::natural_size;
 pub use video_decoder::VideoDecode;

@@ -1,78 +1,16 @@
 //! The engine's promises, proved with a codec whose behaviour each test sets.
 
+mod common;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use reelcore_engine::{Codec, CodecHandle, Engine, Event, Options};
-use reelcore_media::frame::Lease;
+use common::{Config, Fake, Out, echo, engine, process};
+use reelcore_engine::{CodecHandle, Engine, Event, Options};
 use reelcore_media::{MediaError, Registry};
-
-type Process = dyn Fn(&mut Held, u32, &mut dyn FnMut(Out)) -> Result<(), MediaError> + Send + Sync;
-
-/// Inputs a codec holds back until it is flushed.
-#[derive(Default)]
-struct Held(Vec<u32>);
-
-/// The backends are closures over the number put in.
-enum Fake {}
-
-#[derive(Clone)]
-struct Config(Vec<Arc<Process>>);
-
-struct Out(u32, Option<Lease>);
-
-impl std::fmt::Debug for Out {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Out({})", self.0)
-    }
-}
-
-impl Codec for Fake {
-    type Config = Config;
-    type Input = u32;
-    type Output = Out;
-    type Backend = Arc<Process>;
-    type Instance = (Arc<Process>, Held);
-
-    fn backends(_: &Registry, config: &Config) -> Result<Vec<Arc<Process>>, MediaError> {
-        if config.0.is_empty() {
-            Err(MediaError::unsupported("none"))
-        } else {
-            Ok(config.0.clone())
-        }
-    }
-    fn threads(_: &Arc<Process>, _: &Config) -> usize {
-        1
-    }
-    fn start(
-        backend: &Arc<Process>,
-        _: &Config,
-        _: &Engine,
-        _: usize,
-    ) -> Result<Self::Instance, MediaError> {
-        Ok((backend.clone(), Held::default()))
-    }
-    fn process(
-        instance: &mut Self::Instance,
-        input: &u32,
-        sink: &mut dyn FnMut(Out),
-    ) -> Result<(), MediaError> {
-        (instance.0)(&mut instance.1, *input, sink)
-    }
-    fn flush(instance: &mut Self::Instance, sink: &mut dyn FnMut(Out)) -> Result<(), MediaError> {
-        instance.1.0.drain(..).for_each(|n| sink(Out(n, None)));
-        Ok(())
-    }
-    fn finish(_: &Config, output: &mut Out, lease: Lease) {
-        output.1 = Some(lease);
-    }
-    fn output_bytes(_: &Out) -> usize {
-        100
-    }
-}
 
 struct Rig {
     handle: CodecHandle<Fake>,
@@ -102,26 +40,6 @@ impl Rig {
         }
         events
     }
-}
-
-fn engine(options: Options) -> Engine {
-    Engine::new(Options {
-        workers: 4,
-        ..options
-    })
-}
-
-fn process(
-    f: impl Fn(&mut Held, u32, &mut dyn FnMut(Out)) -> Result<(), MediaError> + Send + Sync + 'static,
-) -> Arc<Process> {
-    Arc::new(f)
-}
-
-fn echo() -> Arc<Process> {
-    process(|_, n, sink| {
-        sink(Out(n, None));
-        Ok(())
-    })
 }
 
 fn flushed(events: &[Event<Out>]) -> bool {

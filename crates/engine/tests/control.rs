@@ -1,0 +1,186 @@
+//! The control message queue does what the WebCodecs processing model says.
+
+mod common;
+
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use common::{Config, Fake, Out, echo, engine, process};
+use reelcore_engine::{ControlQueue, Delivery, InvalidState, Options, State};
+use reelcore_media::{MediaError, Registry};
+
+struct Rig {
+    queue: ControlQueue<Fake>,
+    woken: mpsc::Receiver<()>,
+}
+
+impl Rig {
+    fn new(options: Options) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let wake = move || {
+            let _ = wake.send(());
+        };
+        Self {
+            queue: ControlQueue::new(&engine(options), Registry::new(), wake),
+            woken,
+        }
+    }
+
+    /// Polls once after the next wake-up.
+    fn turn(&mut self) {
+        self.woken
+            .recv_timeout(Duration::from_secs(20))
+            .expect("no wake-up");
+        self.queue.poll();
+    }
+
+    /// The next thing to deliver.
+    fn next(&mut self) -> Delivery<Out> {
+        loop {
+            if let Some(delivery) = self.queue.next_event() {
+                return delivery;
+            }
+            self.turn();
+        }
+    }
+
+    fn until_flushed(&mut self) -> Vec<u32> {
+        let mut outputs = Vec::new();
+        loop {
+            match self.next() {
+                Delivery::Output(out) => outputs.push(out.0),
+                Delivery::Flushed(_) => return outputs,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_wait_until_the_configuration_is_done() {
+    let mut rig = Rig::new(Options::default());
+    assert_eq!(rig.queue.enqueue(1), Err(InvalidState(State::Unconfigured)));
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    (0..5).for_each(|n| rig.queue.enqueue(n).unwrap());
+    // Nothing was polled yet, so the queue is still blocked by the configuration.
+    assert_eq!(rig.queue.queue_size(), 5);
+    rig.queue.flush().unwrap();
+    assert_eq!(rig.until_flushed(), [0, 1, 2, 3, 4]);
+    assert_eq!(rig.queue.queue_size(), 0);
+}
+
+#[test]
+fn the_queue_size_counts_inputs_that_a_saturated_codec_has_not_taken() {
+    let mut rig = Rig::new(Options {
+        max_inputs: 2,
+        ..Options::default()
+    });
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let slow = process(move |_, n, sink| {
+        let _ = gate.lock().unwrap().recv();
+        sink(Out(n, None));
+        Ok(())
+    });
+    rig.queue.configure(Config(vec![slow])).unwrap();
+    rig.turn();
+    assert!(
+        rig.queue.next_event().is_none(),
+        "only the configuration is done"
+    );
+    (0..10).for_each(|n| rig.queue.enqueue(n).unwrap());
+    assert!(
+        rig.queue.queue_size() >= 7,
+        "one at work and two queued at most, not {}",
+        rig.queue.queue_size()
+    );
+    assert!(rig.queue.take_dequeue_request());
+    assert!(!rig.queue.take_dequeue_request(), "one event for many");
+    rig.queue.dequeue_fired();
+    (0..10).for_each(|_| open.send(()).unwrap());
+    rig.queue.flush().unwrap();
+    assert_eq!(rig.until_flushed().len(), 10);
+    assert_eq!(rig.queue.queue_size(), 0);
+    assert!(rig.queue.take_dequeue_request());
+    rig.queue.dequeue_fired();
+    assert!(
+        !rig.queue.has_work(),
+        "an idle codec would keep the event loop alive"
+    );
+}
+
+#[test]
+fn a_reset_between_two_deliveries_leaves_nothing_to_deliver() {
+    let mut rig = Rig::new(Options::default());
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    (0..50).for_each(|n| rig.queue.enqueue(n).unwrap());
+    let flush = rig.queue.flush().unwrap();
+    assert!(matches!(rig.next(), Delivery::Output(Out(0, _))));
+    assert_eq!(rig.queue.reset(), Ok(vec![flush]), "the flush is rejected");
+    assert_eq!(rig.queue.state(), State::Unconfigured);
+    assert_eq!(rig.queue.queue_size(), 0);
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    rig.queue.enqueue(99).unwrap();
+    rig.queue.flush().unwrap();
+    assert_eq!(rig.until_flushed(), [99]);
+}
+
+#[test]
+fn failures_say_whether_the_configuration_is_to_blame() {
+    let mut rig = Rig::new(Options::default());
+    rig.queue.configure(Config(vec![])).unwrap();
+    assert!(matches!(
+        rig.next(),
+        Delivery::Failed {
+            configuring: true,
+            ..
+        }
+    ));
+    rig.queue.reset().unwrap();
+    rig.queue
+        .configure(Config(vec![process(|_, _, _| {
+            Err(MediaError::invalid_data("bad"))
+        })]))
+        .unwrap();
+    rig.queue.enqueue(1).unwrap();
+    assert!(matches!(
+        rig.next(),
+        Delivery::Failed {
+            configuring: false,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_closed_codec_refuses_everything() {
+    let mut rig = Rig::new(Options::default());
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    let flush = rig.queue.flush().unwrap();
+    assert_eq!(rig.queue.close(), Ok(vec![flush]));
+    let closed = InvalidState(State::Closed);
+    assert_eq!(rig.queue.configure(Config(vec![echo()])), Err(closed));
+    assert_eq!(rig.queue.enqueue(1), Err(closed));
+    assert_eq!(rig.queue.flush(), Err(closed));
+    assert_eq!(rig.queue.reset(), Err(closed));
+    assert_eq!(rig.queue.close(), Err(closed));
+}
+
+#[test]
+fn reconfiguring_keeps_what_was_queued_and_held_back_before_it() {
+    let mut rig = Rig::new(Options::default());
+    let hold = process(|held, n, _| {
+        held.0.push(n);
+        Ok(())
+    });
+    rig.queue.configure(Config(vec![hold])).unwrap();
+    rig.queue.enqueue(1).unwrap();
+    let add = process(|_, n, sink| {
+        sink(Out(n + 100, None));
+        Ok(())
+    });
+    rig.queue.configure(Config(vec![add])).unwrap();
+    rig.queue.enqueue(1).unwrap();
+    rig.queue.flush().unwrap();
+    assert_eq!(rig.until_flushed(), [1, 101]);
+}
