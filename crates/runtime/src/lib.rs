@@ -1,1 +1,26 @@
-//! Reelcore: reelcore-runtime.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod error;
+mod extensions;
+mod fetch;
+mod modules;
+mod ops;
+mod runtime;
+mod state;
+mod url_mapper;
+
+pub use builder::{ConsoleHook, ConsoleLevel, RuntimeBuilder, UncaughtHook};
+pub use error::{RuntimeError, Uncaught};
+pub use runtime::{Runtime, create_tokio_runtime, init_platform};
+pub use state::Terminator;
+pub use url_mapper::{MappedUrl, UrlMapper};
+
+pub use bytes;
+pub use deno_core;
+
+/// The embedding guide: its examples compile and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+pub struct EmbeddingGuide;

@@ -1,1 +1,129 @@
-fn main() {}
+//! The `reelcore` command.
+#![forbid(unsafe_code)]
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+use reelcore_runtime::{Runtime, RuntimeError, create_tokio_runtime};
+
+const HELP: &str = "\
+reelcore: a JavaScript runtime with WebCodecs
+
+Usage:
+  reelcore run SCRIPT [ARGS...]   run an ES module; ARGS are its Deno.args
+  reelcore --version
+  reelcore --help
+
+Exit code:
+  0  the script ended
+  1  an error was not caught, a promise rejection was not handled, or a module could not be loaded
+  2  the command line is wrong
+  n  the script called Deno.exit(n)
+";
+
+/// The command line is wrong.
+const USAGE_ERROR: i32 = 2;
+
+enum Command {
+    Run { script: PathBuf, args: Vec<String> },
+    Version,
+    Help,
+}
+
+fn parse() -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_env();
+    match parser.next()? {
+        Some(Long("help") | Short('h')) => Ok(Command::Help),
+        Some(Long("version") | Short('V')) => Ok(Command::Version),
+        Some(Value(command)) if command == "help" => Ok(Command::Help),
+        Some(Value(command)) if command == "run" => match parser.next()? {
+            Some(Long("help") | Short('h')) => Ok(Command::Help),
+            Some(Value(script)) => {
+                // Whatever follows is the script's, options included.
+                let args = parser
+                    .raw_args()?
+                    .map(ValueExt::string)
+                    .collect::<Result<_, _>>()?;
+                Ok(Command::Run {
+                    script: script.into(),
+                    args,
+                })
+            }
+            Some(other) => Err(other.unexpected()),
+            None => Err("expected a script: reelcore run SCRIPT [ARGS...]".into()),
+        },
+        Some(Value(command)) => {
+            Err(format!("unknown command {command:?}: expected \"run\"").into())
+        }
+        Some(other) => Err(other.unexpected()),
+        None => Err("expected a command: reelcore run SCRIPT [ARGS...]".into()),
+    }
+}
+
+fn main() {
+    let code = match parse() {
+        Ok(Command::Run { script, args }) => run(script, args),
+        Ok(Command::Version) => print(&format!(
+            "reelcore {}\nv8 {}\n",
+            env!("CARGO_PKG_VERSION"),
+            reelcore_runtime::deno_core::v8::V8::get_version()
+        )),
+        Ok(Command::Help) => print(HELP),
+        Err(error) => {
+            report(&error.to_string());
+            // Where even stderr is gone, the exit code still tells.
+            let _ = std::io::stderr().write_all(b"Try 'reelcore --help'.\n");
+            USAGE_ERROR
+        }
+    };
+    // Leaving by `exit` spares the tear-down of V8's heap, which the operating system does better.
+    std::process::exit(code);
+}
+
+fn run(script: PathBuf, args: Vec<String>) -> i32 {
+    let tokio = match create_tokio_runtime() {
+        Ok(tokio) => tokio,
+        Err(error) => {
+            report(&format!("can not start: {error}"));
+            return 1;
+        }
+    };
+    let _entered = tokio.enter();
+    let mut runtime = match Runtime::builder().args(args).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report(&error.to_string());
+            return 1;
+        }
+    };
+    let code = match tokio.block_on(runtime.run_module(script)) {
+        Ok(()) => 0,
+        Err(RuntimeError::Exit(code)) => code,
+        Err(error) => {
+            report(&error.to_string());
+            error.exit_code()
+        }
+    };
+    std::mem::forget(runtime);
+    code
+}
+
+fn print(text: &str) -> i32 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+fn report(message: &str) {
+    let colors = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let label = if colors {
+        "\x1b[1;31merror\x1b[0m"
+    } else {
+        "error"
+    };
+    // Where even stderr is gone, the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "{label}: {message}");
+}

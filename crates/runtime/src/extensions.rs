@@ -1,0 +1,81 @@
+//! The extensions that make up the runtime, in the order in which they load.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{Extension, OpDecl, OpState};
+use deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser};
+use deno_web::{BlobStoreTrait, InMemoryBroadcastChannel};
+
+use crate::fetch::{Mapper, op_runtime_fetch};
+use crate::ops;
+use crate::state::RunState;
+
+deno_core::extension!(
+    reelcore_runtime,
+    deps = [deno_web, deno_fs, deno_io],
+    ops = [
+        op_runtime_fetch,
+        ops::op_runtime_console_size,
+        ops::op_runtime_define_lazy,
+        ops::op_runtime_env_get,
+        ops::op_runtime_env_to_object,
+        ops::op_runtime_exit,
+        ops::op_runtime_gc,
+        ops::op_runtime_location,
+        ops::op_runtime_memory_usage,
+        ops::op_runtime_print,
+    ],
+    esm_entry_point = "ext:reelcore_runtime/bootstrap.js",
+    esm = [dir "../../js/runtime", "bootstrap.js"],
+    lazy_loaded_js = [dir "../../js/runtime", "body.js", "errors.js", "fetch.js", "headers.js", "navigator.js"],
+    options = {
+        run_state: Rc<RunState>,
+        mapper: Mapper,
+    },
+    middleware = replace_dispatch,
+    state = |state, options| put_state(state, options.run_state, options.mapper),
+);
+
+fn replace_dispatch(op: OpDecl) -> OpDecl {
+    match op.name {
+        "op_dispatch_exception" => ops::op_dispatch_exception(),
+        _ => op,
+    }
+}
+
+fn put_state(state: &mut OpState, run_state: Rc<RunState>, mapper: Mapper) {
+    let location = run_state.location.borrow().clone();
+    // A script has the rights of its process, and nothing ever asks the user.
+    state.put(PermissionsContainer::allow_all(Arc::new(
+        RuntimePermissionDescriptorParser::new(sys_traits::impls::RealSys),
+    )));
+    state.put(deno_web::Location(location));
+    state.put(run_state);
+    state.put(mapper);
+}
+
+/// The media extensions: what this project exists for. Each needs the globals of the runtime's own extension.
+fn media() -> Vec<Extension> {
+    Vec::new()
+}
+
+/// Every extension of a runtime; `extra` are the embedder's.
+pub(crate) fn all(
+    run_state: Rc<RunState>,
+    mapper: Mapper,
+    blobs: Arc<dyn BlobStoreTrait>,
+    stdio: deno_io::Stdio,
+    extra: Vec<Extension>,
+) -> Vec<Extension> {
+    let mut extensions = vec![
+        deno_webidl::deno_webidl::init(),
+        deno_web::deno_web::init(blobs, None, false, InMemoryBroadcastChannel::default()),
+        deno_io::deno_io::init(Some(stdio)),
+        deno_fs::deno_fs::init(std::sync::Arc::new(deno_fs::RealFs)),
+        reelcore_runtime::init(run_state, mapper),
+    ];
+    extensions.extend(media());
+    extensions.extend(extra);
+    extensions
+}

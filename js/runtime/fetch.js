@@ -1,0 +1,305 @@
+// Response and fetch. https://fetch.spec.whatwg.org/#response-class and https://fetch.spec.whatwg.org/#fetch-method
+//
+// The runtime has no network: fetch() reads file:, data: and blob: URLs, and whatever the embedder's URL mapper answers.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_runtime_fetch, op_runtime_location } = core.ops;
+const {
+  ArrayPrototypeIncludes,
+  ArrayPrototypePush,
+  JSONStringify,
+  ObjectPrototypeIsPrototypeOf,
+  RangeError,
+  RegExpPrototypeTest,
+  SafeRegExp,
+  StringPrototypeStartsWith,
+  StringPrototypeToUpperCase,
+  Symbol,
+  SymbolFor,
+  TypeError,
+} = primordials;
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
+const { AbortSignalPrototype } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
+const { blobFromObjectUrl } = core.loadExtScript("ext:deno_web/09_file.js");
+const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
+const { markNotSerializable } = core.loadExtScript("ext:deno_web/13_message_port.js");
+const { createHeaders, fillHeaders, getHeader, headerList, Headers } = core.loadExtScript(
+  "ext:reelcore_runtime/headers.js",
+);
+const { _body, _mimeType, Body, BytesSource, extract, mixinBody, ResourceSource } = core.loadExtScript("ext:reelcore_runtime/body.js");
+
+const REASON_PHRASE = new SafeRegExp("^[\\t \\x21-\\x7E\\x80-\\xFF]*$");
+// https://fetch.spec.whatwg.org/#null-body-status
+const NULL_BODY_STATUS = [101, 103, 204, 205, 304];
+// https://fetch.spec.whatwg.org/#redirect-status
+const REDIRECT_STATUS = [301, 302, 303, 307, 308];
+
+const _response = Symbol("response");
+const _headers = Symbol("headers");
+
+webidl.converters.ResponseInit = webidl.createDictionaryConverter("ResponseInit", [
+  { key: "headers", converter: webidl.converters.HeadersInit },
+  {
+    key: "status",
+    converter: webidl.converters["unsigned short"],
+    defaultValue: 200,
+  },
+  { key: "statusText", converter: webidl.converters.ByteString, defaultValue: "" },
+]);
+
+// https://fetch.spec.whatwg.org/#initialize-a-response
+function initializeResponse(response, init, body) {
+  // 1. If init["status"] is not in the range 200 to 599, inclusive, then throw a RangeError.
+  if (init.status < 200 || init.status > 599) {
+    throw new RangeError(`The status of a response must be from 200 to 599, got ${init.status}`);
+  }
+  // 2. If init["statusText"] does not match the reason-phrase token production, then throw a TypeError.
+  if (!RegExpPrototypeTest(REASON_PHRASE, init.statusText)) {
+    throw new TypeError(`Invalid status text: "${init.statusText}"`);
+  }
+  // 3. Set response's response's status to init["status"].
+  response[_response].status = init.status;
+  // 4. Set response's response's status message to init["statusText"].
+  response[_response].statusText = init.statusText;
+  // 5. If init["headers"] exists, then fill response's headers with init["headers"].
+  if (init.headers !== undefined) {
+    fillHeaders(response[_headers], init.headers);
+  }
+  // 6. If body is non-null, then:
+  if (body !== null) {
+    // 6.1. If response's status is a null body status, then throw a TypeError.
+    if (ArrayPrototypeIncludes(NULL_BODY_STATUS, init.status)) {
+      throw new TypeError(`A response with status ${init.status} can not have a body`);
+    }
+    // 6.2. Set response's body to body's body.
+    response[_body] = body.body;
+    // 6.3. If body's type is non-null and the header list does not contain `Content-Type`, then append it.
+    if (body.type !== null && getHeader(headerList(response[_headers]), "content-type") === null) {
+      response[_headers].append("content-type", body.type);
+    }
+  }
+}
+
+class Response {
+  [_response] = { type: "default", url: null, redirected: false, status: 200, statusText: "" };
+  [_headers] = null;
+  [_body] = null;
+
+  // https://fetch.spec.whatwg.org/#dom-response
+  constructor(body = null, init = undefined) {
+    if (body === webidl.brand) {
+      this[webidl.brand] = webidl.brand;
+      return;
+    }
+    const prefix = "Failed to construct 'Response'";
+    init = webidl.converters.ResponseInit(init, prefix, "Argument 2");
+    this[webidl.brand] = webidl.brand;
+    // 2. Set this's headers to a new Headers object whose guard is "response".
+    this[_headers] = createHeaders([], "response");
+    // 3. to 5. Extract the body, and initialize.
+    const bodyWithType = body === null || body === undefined ? null : extract(body);
+    initializeResponse(this, init, bodyWithType);
+  }
+
+  // https://fetch.spec.whatwg.org/#dom-response-error
+  static error() {
+    const response = new Response(webidl.brand);
+    response[_response] = { type: "error", url: null, redirected: false, status: 0, statusText: "" };
+    response[_headers] = createHeaders([], "immutable");
+    return response;
+  }
+
+  // https://fetch.spec.whatwg.org/#dom-response-redirect
+  static redirect(url, status = 302) {
+    const prefix = "Failed to execute 'redirect' on 'Response'";
+    webidl.requiredArguments(arguments.length, 1, prefix);
+    url = webidl.converters.USVString(url, prefix, "Argument 1");
+    status = webidl.converters["unsigned short"](status, prefix, "Argument 2");
+    // 1. and 2. Parse url; a failure is a TypeError.
+    const location = new URL(url, op_runtime_location(false)).href;
+    // 3. If status is not a redirect status, then throw a RangeError.
+    if (!ArrayPrototypeIncludes(REDIRECT_STATUS, status)) {
+      throw new RangeError(`${prefix}: ${status} is not a redirect status`);
+    }
+    const response = new Response(webidl.brand);
+    response[_response].status = status;
+    response[_headers] = createHeaders([["location", location]], "immutable");
+    return response;
+  }
+
+  // https://fetch.spec.whatwg.org/#dom-response-json
+  static json(data, init = undefined) {
+    const prefix = "Failed to execute 'json' on 'Response'";
+    webidl.requiredArguments(arguments.length, 1, prefix);
+    init = webidl.converters.ResponseInit(init, prefix, "Argument 2");
+    // 1. Let bytes be the result of running serialize a JavaScript value to JSON bytes on data.
+    const text = JSONStringify(data);
+    if (text === undefined) {
+      throw new TypeError(`${prefix}: the value has no JSON form`);
+    }
+    const response = new Response(webidl.brand);
+    response[_headers] = createHeaders([], "response");
+    initializeResponse(response, init, {
+      body: new Body(null, new BytesSource(core.encode(text))),
+      type: "application/json",
+    });
+    return response;
+  }
+
+  get type() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_response].type;
+  }
+
+  // https://fetch.spec.whatwg.org/#dom-response-url: the URL without its fragment, or the empty string.
+  get url() {
+    webidl.assertBranded(this, ResponsePrototype);
+    const url = this[_response].url;
+    if (url === null) {
+      return "";
+    }
+    const parsed = new URL(url);
+    parsed.hash = "";
+    return parsed.href;
+  }
+
+  get redirected() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_response].redirected;
+  }
+
+  get status() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_response].status;
+  }
+
+  get ok() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_response].status >= 200 && this[_response].status <= 299;
+  }
+
+  get statusText() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_response].statusText;
+  }
+
+  get headers() {
+    webidl.assertBranded(this, ResponsePrototype);
+    return this[_headers];
+  }
+
+  // https://fetch.spec.whatwg.org/#dom-response-clone
+  clone() {
+    webidl.assertBranded(this, ResponsePrototype);
+    // 1. If this is unusable, then throw a TypeError.
+    if (this[_body] !== null && this[_body].unusable) {
+      throw new TypeError("A response whose body is used or locked can not be cloned");
+    }
+    // 2. and 3. Clone the response, and give it headers with this's guard.
+    const clone = new Response(webidl.brand);
+    clone[_response] = { ...this[_response] };
+    clone[_headers] = createHeaders(headerList(this[_headers]), this[_response].guard ?? "response");
+    clone[_body] = this[_body] === null ? null : this[_body].clone();
+    return clone;
+  }
+
+  // https://fetch.spec.whatwg.org/#concept-body-mime-type
+  [_mimeType]() {
+    const value = getHeader(headerList(this[_headers]), "content-type");
+    return value === null ? null : mimesniff.parseMimeType(value);
+  }
+
+  [SymbolFor("Deno.privateCustomInspect")](inspect, inspectOptions) {
+    return inspect(
+      createFilteredInspectProxy({
+        object: this,
+        evaluate: ObjectPrototypeIsPrototypeOf(ResponsePrototype, this),
+        keys: ["body", "bodyUsed", "headers", "ok", "redirected", "status", "statusText", "url"],
+      }),
+      inspectOptions,
+    );
+  }
+}
+webidl.configureInterface(Response);
+const ResponsePrototype = Response.prototype;
+mixinBody(ResponsePrototype);
+markNotSerializable(ResponsePrototype);
+markNotSerializable(Headers.prototype);
+
+/** A Response that fetch() made: its headers are immutable, its URL is known. */
+function createFetched(url, status, statusText, headers, body) {
+  const response = new Response(webidl.brand);
+  response[_response] = { type: "basic", url, redirected: false, status, statusText, guard: "immutable" };
+  response[_headers] = createHeaders(headers, "immutable");
+  response[_body] = body;
+  return response;
+}
+
+webidl.converters.FetchInit = (V, prefix, context) => {
+  if (V === undefined || V === null) {
+    return { method: "GET", headers: [], signal: null };
+  }
+  if (webidl.type(V) !== "Object") {
+    throw webidl.makeException(TypeError, "can not be converted to a dictionary", prefix, context);
+  }
+  const headers = createHeaders([], "none");
+  if (V.headers !== undefined) {
+    fillHeaders(headers, webidl.converters.HeadersInit(V.headers, prefix, "'headers' of 'RequestInit'"));
+  }
+  const method = V.method === undefined
+    ? "GET"
+    : StringPrototypeToUpperCase(webidl.converters.ByteString(V.method, prefix, "'method' of 'RequestInit'"));
+  const signal = V.signal ?? null;
+  if (signal !== null && !ObjectPrototypeIsPrototypeOf(AbortSignalPrototype, signal)) {
+    throw webidl.makeException(TypeError, "is not an AbortSignal", prefix, "'signal' of 'RequestInit'");
+  }
+  if (V.body !== undefined && V.body !== null) {
+    throw new TypeError(`${prefix}: a ${method} request can not have a body`);
+  }
+  return { method, headers: headerList(headers), signal };
+};
+
+async function fetchBlob(url, method) {
+  const blob = blobFromObjectUrl(url);
+  if (blob === null) {
+    throw new TypeError(`Failed to fetch "${url}": no such blob URL`);
+  }
+  const headers = [["content-length", `${blob.size}`]];
+  if (blob.type !== "") {
+    ArrayPrototypePush(headers, ["content-type", blob.type]);
+  }
+  return createFetched(url, 200, "OK", headers, method === "HEAD" ? null : new Body(blob.stream(), null));
+}
+
+// https://fetch.spec.whatwg.org/#dom-global-fetch
+async function fetch(input, init = undefined) {
+  const prefix = "Failed to execute 'fetch'";
+  webidl.requiredArguments(arguments.length, 1, prefix);
+  const text = webidl.converters.USVString(input, prefix, "Argument 1");
+  const { method, headers, signal } = webidl.converters.FetchInit(init, prefix, "Argument 2");
+  const url = new URL(text, op_runtime_location(false)).href;
+  // 4. If requestObject's signal is aborted, then reject with its reason.
+  signal?.throwIfAborted();
+  if (method !== "GET" && method !== "HEAD") {
+    throw new TypeError(`Failed to fetch "${url}": ${method} is not supported, only GET and HEAD`);
+  }
+  if (StringPrototypeStartsWith(url, "blob:")) {
+    return fetchBlob(url, method);
+  }
+
+  const answer = await op_runtime_fetch(url, method === "HEAD", getHeader(headers, "range"));
+  if (signal?.aborted) {
+    if (answer.rid !== null) {
+      core.tryClose(answer.rid);
+    }
+    throw signal.reason;
+  }
+  const body = answer.rid === null ? null : new Body(null, new ResourceSource(answer.rid, signal));
+  return createFetched(url, answer.status, answer.statusText, answer.headers, body);
+}
+
+return { fetch, Response };
+})();
