@@ -103,10 +103,26 @@ pub struct Track {
     pub description: Option<Bytes>,
     /// ISO 639-2 language, where given.
     pub language: Option<String>,
+    /// Whether the samples are encrypted. `codec` is `None` then, while `kind` is as it would be in clear.
+    pub encrypted: bool,
     /// Duration in microseconds, where known.
     pub duration: Option<u64>,
     /// Number of samples, where known without reading the whole file.
     pub samples: Option<u64>,
+}
+
+/// A packet with what the container says of it beyond the chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The chunk to decode.
+    pub chunk: EncodedChunk,
+    /// Decode time in microseconds, on the same time line as the chunk's timestamp.
+    pub decode_time: i64,
+    /// Where the data begins in the source.
+    pub offset: u64,
+    /// Whether any of it is shown or heard. A packet that is not must still be decoded: others refer to it, or
+    /// the decoder settles on it (audio priming, lead-in to an edit).
+    pub presented: bool,
 }
 
 /// An opened container.
@@ -134,12 +150,21 @@ pub trait PacketReader: Send {
     /// first one where none is. Returns its presentation time, or `None` for an empty track.
     ///
     /// # Errors
-    /// As [`PacketReader::next_packet`].
+    /// As [`PacketReader::next_sample`].
     fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError>;
 
-    /// The next packet, or `None` at the end.
+    /// The next packet, or `None` at the end. After an error the reader is at its end until the next
+    /// [`PacketReader::seek`].
     ///
     /// # Errors
     /// When the container is invalid there or cannot be read.
-    fn next_packet(&mut self) -> Result<Option<EncodedChunk>, DemuxError>;
+    fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError>;
+
+    /// As [`PacketReader::next_sample`], the chunk alone.
+    ///
+    /// # Errors
+    /// As [`PacketReader::next_sample`].
+    fn next_packet(&mut self) -> Result<Option<EncodedChunk>, DemuxError> {
+        Ok(self.next_sample()?.map(|packet| packet.chunk))
+    }
 }

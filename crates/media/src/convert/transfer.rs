@@ -1,0 +1,157 @@
+//! Transfer functions, and tables of them.
+
+use std::sync::OnceLock;
+
+use crate::color::Transfer;
+
+/// Nits of diffuse white in HDR video (ITU-R BT.2408).
+pub(super) const WHITE_NITS: f64 = 203.0;
+/// Nits that tone mapping brings down to SDR white; also the nominal peak of an HLG display.
+pub(super) const PEAK_NITS: f64 = 1000.0;
+/// That peak, with diffuse white as 1.
+pub(super) const PEAK: f64 = PEAK_NITS / WHITE_NITS;
+/// BT.2100's system gamma for HLG at that peak, less one.
+pub(super) const HLG_GAMMA_LESS_ONE: f64 = 0.2;
+
+/// The curves that differ here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Curve {
+    /// sRGB; BT.709 and SMPTE 170M video is taken for it, as browsers do.
+    Sdr,
+    /// Linear light.
+    Linear,
+    /// SMPTE ST 2084.
+    Pq,
+    /// ARIB STD-B67.
+    Hlg,
+}
+
+impl Curve {
+    pub(super) const fn of(transfer: Transfer) -> Self {
+        match transfer {
+            Transfer::Bt709 | Transfer::Smpte170m | Transfer::Iec61966_2_1 => Self::Sdr,
+            Transfer::Linear => Self::Linear,
+            Transfer::Pq => Self::Pq,
+            Transfer::Hlg => Self::Hlg,
+        }
+    }
+
+    pub(super) const fn is_hdr(self) -> bool {
+        matches!(self, Self::Pq | Self::Hlg)
+    }
+
+    /// Linear light of a signal from 0 to 1. 1 is SDR white, or HDR's diffuse white; for HLG it is
+    /// scene light, which the OOTF must still be applied to.
+    pub(super) fn linearize(self, signal: f64) -> f64 {
+        match self {
+            // IEC 61966-2-1.
+            Self::Sdr if signal <= 0.04045 => signal / 12.92,
+            Self::Sdr => ((signal + 0.055) / 1.055).powf(2.4),
+            Self::Linear => signal,
+            // ITU-R BT.2100, table 4.
+            Self::Pq => {
+                let (m1, m2) = (1305.0 / 8192.0, 2523.0 / 32.0);
+                let (c1, c2, c3) = (107.0 / 128.0, 2413.0 / 128.0, 2392.0 / 128.0);
+                let power = signal.powf(1.0 / m2);
+                let light = ((power - c1).max(0.0) / (c2 - c3 * power)).powf(1.0 / m1);
+                10_000.0 / WHITE_NITS * light
+            }
+            // ITU-R BT.2100, table 5.
+            Self::Hlg if signal <= 0.5 => signal * signal / 3.0,
+            Self::Hlg => {
+                let a = 0.178_832_77_f64;
+                let (b, c) = (1.0 - 4.0 * a, 0.5 - a * (4.0 * a).ln());
+                (((signal - c) / a).exp() + b) / 12.0
+            }
+        }
+    }
+}
+
+/// sRGB's signal for linear light, both from 0 to 1.
+pub(super) fn encode_srgb(light: f64) -> f64 {
+    if light <= 0.003_130_8 {
+        light * 12.92
+    } else {
+        1.055 * light.powf(1.0 / 2.4) - 0.055
+    }
+}
+
+/// Steps of the table for [`Curve::linearize`], between which is interpolated: PQ is so steep that
+/// the nearest entry would not do, where bright components all but cancel each other.
+const LINEAR_STEPS: usize = 1 << 12;
+/// Steps of the table for [`encode_srgb`]: near black a step is a twentieth of a code value.
+const ENCODE_STEPS: usize = (1 << 16) - 1;
+
+/// A table of [`Curve::linearize`], made at first use.
+pub(super) struct Linearize(&'static [f32]);
+
+impl Linearize {
+    pub(super) fn new(curve: Curve) -> Self {
+        static TABLES: [OnceLock<Vec<f32>>; 4] = [const { OnceLock::new() }; 4];
+        let table = TABLES[curve as usize].get_or_init(|| {
+            // One entry more, so that the last step has an end.
+            let steps = (0..=LINEAR_STEPS).chain([LINEAR_STEPS]);
+            steps
+                .map(|step| curve.linearize(step as f64 / LINEAR_STEPS as f64) as f32)
+                .collect()
+        });
+        Self(table)
+    }
+
+    /// The light of `signal`, which is held within 0 to 1.
+    #[inline(always)]
+    pub(super) fn get(&self, signal: f32) -> f32 {
+        // `max` takes NaN to 0 as well.
+        let at = signal.max(0.0).min(1.0) * LINEAR_STEPS as f32;
+        let index = (at as usize).min(LINEAR_STEPS);
+        match self.0.get(index..index + 2) {
+            Some(&[low, high]) => low + (high - low) * (at - index as f32),
+            _ => 1.0,
+        }
+    }
+}
+
+/// A table of [`encode_srgb`] in 8-bit code values, made at first use.
+pub(super) struct Encode(&'static [u8]);
+
+impl Encode {
+    pub(super) fn new() -> Self {
+        static TABLE: OnceLock<Vec<u8>> = OnceLock::new();
+        Self(TABLE.get_or_init(|| {
+            (0..=ENCODE_STEPS)
+                .map(|step| (encode_srgb(step as f64 / ENCODE_STEPS as f64) * 255.0).round() as u8)
+                .collect()
+        }))
+    }
+
+    /// The code value of `light`, which is held within 0 to 1.
+    #[inline(always)]
+    pub(super) fn get(&self, light: f32) -> u8 {
+        let index = (light * ENCODE_STEPS as f32 + 0.5) as usize;
+        self.0.get(index.min(ENCODE_STEPS)).copied().unwrap_or(255)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_pass_through_their_published_points() {
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-4 * b.max(1.0), "{a} {b}");
+        near(Curve::Sdr.linearize(0.5), 0.214_04);
+        near(Curve::Sdr.linearize(1.0), 1.0);
+        // BT.2408: 58 % PQ and 75 % HLG are 203 nits.
+        assert!((Curve::Pq.linearize(0.5806) - 1.0).abs() < 0.002);
+        near(Curve::Pq.linearize(1.0), 10_000.0 / 203.0);
+        near(Curve::Pq.linearize(0.0), 0.0);
+        near(Curve::Hlg.linearize(0.5), 1.0 / 12.0);
+        near(Curve::Hlg.linearize(1.0), 1.0);
+        let display = PEAK * Curve::Hlg.linearize(0.75).powf(1.0 + HLG_GAMMA_LESS_ONE);
+        assert!((display - 1.0).abs() < 0.01, "{display}");
+        for step in 0..=1000 {
+            let signal = f64::from(step) / 1000.0;
+            assert!((encode_srgb(Curve::Sdr.linearize(signal)) - signal).abs() < 1e-6);
+        }
+    }
+}
