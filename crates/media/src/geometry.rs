@@ -19,6 +19,26 @@ impl Size {
     pub const fn area(self) -> u64 {
         self.width as u64 * self.height as u64
     }
+
+    /// The size at which to show an image of this size whose samples are `aspect.0` wide and
+    /// `aspect.1` high. The side that is too short is enlarged, so that no detail is lost; a side of
+    /// `aspect` that is 0 means square samples. Sides stay at most `u32::MAX`.
+    pub fn with_sample_aspect(self, aspect: (u64, u64)) -> Self {
+        let (width, height) = aspect;
+        if width == 0 || height == 0 {
+            return self;
+        }
+        let scaled = |side: u32, by: u64, of: u64| {
+            let (by, of) = (u128::from(by), u128::from(of));
+            let rounded = (u128::from(side) * by + of / 2) / of;
+            u32::try_from(rounded).unwrap_or(u32::MAX)
+        };
+        if width >= height {
+            Self::new(scaled(self.width, width, height), self.height)
+        } else {
+            Self::new(self.width, scaled(self.height, height, width))
+        }
+    }
 }
 
 /// A rectangle of whole pixels.
@@ -129,6 +149,17 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_that_are_not_square_enlarge_the_short_side() {
+        let size = Size::new(720, 576);
+        assert_eq!(size.with_sample_aspect((64, 45)), Size::new(1024, 576));
+        assert_eq!(size.with_sample_aspect((1, 2)), Size::new(720, 1152));
+        assert_eq!(size.with_sample_aspect((1, 1)), size);
+        assert_eq!(size.with_sample_aspect((0, 7)), size);
+        let huge = Size::new(u32::MAX, 1).with_sample_aspect((u64::MAX, 1));
+        assert_eq!(huge, Size::new(u32::MAX, 1));
+    }
 
     #[test]
     fn rotation_rounds_to_the_nearest_quarter_with_ties_upward() {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+pub mod av1;
 pub mod chunk;
 pub mod codec;
 pub mod codec_string;
@@ -19,6 +20,7 @@ pub mod error;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod h264;
 pub mod layout;
 pub mod pool;
 pub mod registry;

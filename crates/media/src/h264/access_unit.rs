@@ -70,7 +70,12 @@ pub fn access_units(stream: &[u8]) -> Result<Vec<Range<usize>>, MediaError> {
         }
     }
     let ends = starts.iter().skip(1).copied().chain([stream.len()]);
-    Ok(starts.iter().copied().zip(ends).map(|(a, b)| a..b).collect())
+    Ok(starts
+        .iter()
+        .copied()
+        .zip(ends)
+        .map(|(a, b)| a..b)
+        .collect())
 }
 
 /// Where the start code of `nal` begins, its zero_byte included.

@@ -15,7 +15,11 @@ pub fn unescape_into(nal: &[u8], limit: usize, out: &mut Vec<u8>) {
             zeros = 0;
             continue;
         }
-        zeros = if byte == 0 { zeros.saturating_add(1) } else { 0 };
+        zeros = if byte == 0 {
+            zeros.saturating_add(1)
+        } else {
+            0
+        };
         out.push(byte);
     }
 }

@@ -156,7 +156,10 @@ impl<'a> NalUnits<'a> {
         let offset = self.position + begin;
         self.position = offset + end;
         // trailing_zero_8bits, and the zero_byte of the next start code.
-        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |i| i + 1);
+        let used = bytes
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |i| i + 1);
         Some(Nal::new(offset, bytes.get(..used).unwrap_or(&[])))
     }
 

@@ -130,7 +130,11 @@ mod tests {
         assert_eq!(out[0].0, 0, "the IDR picture does not wait");
         assert_eq!(out[1], (3, 2));
         let out = run(16, true, &[0, 2, 4, 6]);
-        assert!(out.iter().enumerate().all(|(i, &(decoded, _))| i == decoded));
+        assert!(
+            out.iter()
+                .enumerate()
+                .all(|(i, &(decoded, _))| i == decoded)
+        );
     }
 
     #[test]

@@ -239,8 +239,8 @@ impl Sps {
     /// (video calls, cameras) leave it out and never reorder, and a wait of a whole picture buffer
     /// would cost them their latency.
     pub fn reorder_frames(&self) -> u32 {
-        let all_intra = matches!(self.profile, 44 | 86 | 100 | 110 | 122 | 244)
-            && self.constraints & 0x10 != 0;
+        let all_intra =
+            matches!(self.profile, 44 | 86 | 100 | 110 | 122 | 244) && self.constraints & 0x10 != 0;
         match (self.vui.max_reorder_frames, &self.poc) {
             (_, PocType::DecodingOrder) => 0,
             (Some(frames), _) => frames.min(16),
@@ -336,10 +336,7 @@ fn parse_vui(r: &mut BitReader<'_>, vui: &mut Vui) -> Result<(), MediaError> {
     if r.flag("aspect_ratio_info_present_flag")? {
         let idc = r.u(8, "aspect_ratio_idc")?;
         let (width, height) = if idc == EXTENDED_SAR {
-            (
-                r.u(16, "sar_width")? as u16,
-                r.u(16, "sar_height")? as u16,
-            )
+            (r.u(16, "sar_width")? as u16, r.u(16, "sar_height")? as u16)
         } else {
             (idc as usize)
                 .checked_sub(1)
