@@ -31,6 +31,7 @@ const {
   op_runtime_console_size,
 } = core.ops;
 
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
@@ -189,6 +190,8 @@ const replaceable = (name, get) => ({
   configurable: true,
 });
 
+// The brand that deno_web's methods look for in `this`.
+ObjectDefineProperty(globalThis, webidl.brand, { ...nonEnumerable(webidl.brand), writable: false });
 event.setEventTargetData(globalThis);
 event.saveGlobalThisReference(globalThis);
 ObjectSetPrototypeOf(globalThis, scopes.DedicatedWorkerGlobalScope.prototype);

@@ -219,10 +219,7 @@ impl RuntimeBuilder {
             stderr: pipe(self.stderr),
         };
         let mut js = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(Loader {
-                mapper: self.mapper.clone(),
-                blobs: blobs.clone(),
-            })),
+            module_loader: Some(Rc::new(Loader::new(self.mapper.clone(), blobs.clone()))),
             extensions: extensions::all(
                 state.clone(),
                 Mapper(self.mapper),

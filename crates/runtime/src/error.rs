@@ -121,22 +121,21 @@ fn write_error(
     {
         write_source_line(f, line, column, indent)?;
     }
-    match &error.stack {
-        // The message has been printed; what is left of the stack are its frames.
-        Some(stack) => {
-            for line in stack.lines().filter(|line| line.starts_with("    at ")) {
-                write!(f, "\n{indent}{line}")?;
-            }
-        }
-        None => {
-            if let Some(frame) = error.frames.first()
-                && let Some(file) = &frame.file_name
-            {
-                write!(f, "\n{indent}    at {file}")?;
-                if let (Some(line), Some(column)) = (frame.line_number, frame.column_number) {
-                    write!(f, ":{line}:{column}")?;
-                }
-            }
+    // The message has been printed; what is left of the stack are its frames.
+    let mut has_frames = false;
+    let stack = error.stack.as_deref().unwrap_or_default();
+    for line in stack.lines().filter(|line| line.starts_with("    at ")) {
+        has_frames = true;
+        write!(f, "\n{indent}{line}")?;
+    }
+    // A syntax error has no stack, only a place.
+    if !has_frames
+        && let Some(frame) = error.frames.first()
+        && let Some(file) = &frame.file_name
+    {
+        write!(f, "\n{indent}    at {file}")?;
+        if let (Some(line), Some(column)) = (frame.line_number, frame.column_number) {
+            write!(f, ":{line}:{column}")?;
         }
     }
     let deeper = format!("{indent}    ");

@@ -1,5 +1,7 @@
 //! Loading of ES modules: from files, `data:` and `blob:` URLs, and whatever the embedder's mapper answers.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,18 +21,32 @@ use crate::url_mapper::{MappedUrl, UrlMapper, mime_type};
 
 /// Resolves and reads the modules of one runtime.
 pub(crate) struct Loader {
-    pub(crate) mapper: Option<Rc<dyn UrlMapper>>,
-    pub(crate) blobs: Arc<dyn BlobStoreTrait>,
+    mapper: Option<Rc<dyn UrlMapper>>,
+    blobs: Arc<dyn BlobStoreTrait>,
+    /// Who asked for the dynamic imports that are about to load, for error messages.
+    dynamic_importers: RefCell<VecDeque<(Url, String)>>,
 }
+
+/// How many dynamic imports are remembered between their resolution and their load: enough for a burst, and not more
+/// than a message is worth.
+const MAX_DYNAMIC_IMPORTERS: usize = 64;
 
 impl ModuleLoader for Loader {
     fn resolve(
         &self,
         specifier: &str,
         referrer: &str,
-        _kind: ResolutionKind,
+        kind: ResolutionKind,
     ) -> Result<ModuleSpecifier, ModuleLoaderError> {
-        resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)
+        let url = resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)?;
+        if matches!(kind, ResolutionKind::DynamicImport) {
+            let mut importers = self.dynamic_importers.borrow_mut();
+            if importers.len() == MAX_DYNAMIC_IMPORTERS {
+                importers.pop_front();
+            }
+            importers.push_back((url.clone(), referrer.to_owned()));
+        }
+        Ok(url)
     }
 
     fn load(
@@ -39,7 +55,13 @@ impl ModuleLoader for Loader {
         referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        let from = Importer(referrer.cloned());
+        let from = match referrer {
+            Some(referrer) => Importer(Some(format!(
+                "{}:{}:{}",
+                referrer.specifier, referrer.line_number, referrer.column_number
+            ))),
+            None => self.take_dynamic_importer(specifier),
+        };
         let requested = options.requested_module_type;
         match self
             .mapper
@@ -89,6 +111,24 @@ impl ModuleLoader for Loader {
 }
 
 impl Loader {
+    pub(crate) fn new(mapper: Option<Rc<dyn UrlMapper>>, blobs: Arc<dyn BlobStoreTrait>) -> Self {
+        Self {
+            mapper,
+            blobs,
+            dynamic_importers: RefCell::default(),
+        }
+    }
+
+    fn take_dynamic_importer(&self, specifier: &Url) -> Importer {
+        let mut importers = self.dynamic_importers.borrow_mut();
+        let index = importers.iter().position(|(url, _)| url == specifier);
+        Importer(
+            index
+                .and_then(|index| importers.remove(index))
+                .map(|(_, referrer)| referrer),
+        )
+    }
+
     fn blob_module(
         &self,
         specifier: &Url,
@@ -117,16 +157,12 @@ pub(crate) fn unsupported_scheme(scheme: &str) -> String {
 }
 
 /// Who asked for a module, as the end of an error message.
-struct Importer(Option<ModuleLoadReferrer>);
+struct Importer(Option<String>);
 
 impl std::fmt::Display for Importer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Some(at) => write!(
-                f,
-                " imported from {}:{}:{}",
-                at.specifier, at.line_number, at.column_number
-            ),
+            Some(at) => write!(f, " imported from {at}"),
             None => Ok(()),
         }
     }

@@ -1,1 +1,12 @@
-fn main() {}
+//! The runtime, from the outside: scripts that test the globals, the command line, and the library.
+
+mod command;
+mod library;
+mod scripts;
+
+use std::path::PathBuf;
+
+/// A file beside these tests.
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/js")).join(name)
+}

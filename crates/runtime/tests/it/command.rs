@@ -1,0 +1,233 @@
+//! The command line: exit codes and what is printed.
+
+use std::io::Write;
+use std::process::{Command, Output};
+
+use crate::script;
+
+fn reelcore(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_reelcore"))
+        .args(args)
+        .output()
+        .expect("the binary starts")
+}
+
+/// Runs `source` as a module; gives the exit code, stdout and stderr.
+fn run(source: &str) -> (Option<i32>, String, String) {
+    let mut file = tempfile::Builder::new()
+        .suffix(".js")
+        .tempfile()
+        .expect("a temporary file");
+    file.write_all(source.as_bytes()).expect("it is written");
+    let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+        .arg("run")
+        .arg(file.path())
+        .output()
+        .expect("the binary starts");
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).expect("UTF-8"),
+        String::from_utf8(output.stderr).expect("UTF-8"),
+    )
+}
+
+#[test]
+fn version_and_help_go_to_stdout() {
+    let version = reelcore(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert!(version.stdout.starts_with(b"reelcore 0."), "{version:?}");
+    let help = reelcore(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("reelcore run SCRIPT"));
+}
+
+#[test]
+fn a_wrong_command_line_is_a_message_and_code_2() {
+    for (args, message) in [
+        (&[][..], "expected a command"),
+        (&["run"][..], "expected a script"),
+        (&["--nonsense"][..], "--nonsense"),
+        (&["run", "--nonsense", "x.js"][..], "--nonsense"),
+        (&["walk"][..], "walk"),
+    ] {
+        let output = reelcore(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_missing_script_is_code_1_and_named() {
+    let output = reelcore(&["run", "no/such/script.js"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("Module not found") && stderr.contains("no/such/script.js"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_script_that_ends_is_code_0_after_its_timers() {
+    let (code, stdout, stderr) =
+        run("setTimeout(() => console.log('late'), 5); console.log('%s %d', 'a', 1, {b: [2]});");
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (Some(0), "a 1 { b: [ 2 ] }\nlate\n", "")
+    );
+}
+
+#[test]
+fn an_uncaught_error_prints_its_stack_and_ends_the_run() {
+    let (code, stdout, stderr) = run("setTimeout(() => console.log('not reached'), 50);\n\
+         function thrower() { throw new RangeError('out', { cause: new Error('inner') }); }\n\
+         setTimeout(thrower, 1);");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(
+        stderr.starts_with("error: Uncaught RangeError: out\n"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("at thrower (file://"), "{stderr}");
+    assert!(stderr.contains(".js:2:"), "{stderr}");
+    assert!(stderr.contains("Caused by: Error: inner"), "{stderr}");
+}
+
+#[test]
+fn an_error_of_the_module_itself_prints_its_stack() {
+    let (code, _, stderr) = run("console.log(1);\nawait 0;\nnull.x;");
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.starts_with("error: Uncaught TypeError: Cannot read properties of null"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(".js:3:6"), "{stderr}");
+}
+
+#[test]
+fn an_error_of_the_module_is_an_error_event_first() {
+    let (code, stdout, stderr) = run(
+        "addEventListener('error', (e) => { console.log('heard', e.error.message); e.preventDefault(); });\n\
+         addEventListener('unhandledrejection', () => console.log('not this one'));\n\
+         throw new Error('top');",
+    );
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (Some(0), "heard top\n", "")
+    );
+}
+
+#[test]
+fn an_unhandled_rejection_prints_its_stack_and_ends_the_run() {
+    let (code, stdout, stderr) = run("setTimeout(() => console.log('not reached'), 50);\n\
+         Promise.reject(new Error('nobody'));");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(
+        stderr.starts_with("error: Uncaught (in promise) Error: nobody\n"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(".js:2:"), "{stderr}");
+}
+
+#[test]
+fn values_that_are_no_errors_are_printed_too() {
+    let (code, _, stderr) = run("throw { a: 1 };");
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: Uncaught "), "{stderr}");
+    let (_, _, stderr) = run("Promise.reject(7)");
+    assert!(stderr.contains("(in promise) 7"), "{stderr}");
+    let (_, _, stderr) =
+        run("throw new AggregateError([new Error('first'), new Error('second')], 'all')");
+    assert!(
+        stderr.contains("first") && stderr.contains("second"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_error_that_is_its_own_cause_ends() {
+    let (code, _, stderr) = run("const e = new Error('loop'); e.cause = e; throw e;");
+    assert_eq!(code, Some(1));
+    assert!(stderr.len() < 20_000, "{} bytes", stderr.len());
+}
+
+#[test]
+fn exit_ends_the_process_with_its_code_and_nothing_runs_after_it() {
+    for (source, expected) in [
+        ("Deno.exit(7); console.log('after')", 7),
+        ("try { Deno.exit(3) } finally { console.log('after') }", 3),
+        (
+            "setTimeout(() => Deno.exit(), 1); setTimeout(() => console.log('after'), 50)",
+            0,
+        ),
+        ("await 0; Promise.reject(1); Deno.exit(4)", 4),
+    ] {
+        let (code, stdout, stderr) = run(source);
+        assert_eq!(
+            (code, stdout.as_str(), stderr.as_str()),
+            (Some(expected), "", ""),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_top_level_await_that_never_ends_is_an_error() {
+    let (code, _, stderr) = run("await new Promise(() => {});");
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("Top-level await"), "{stderr}");
+}
+
+#[test]
+fn a_syntax_error_says_where() {
+    let (code, _, stderr) = run("let x = 1;\nlet = ;");
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("SyntaxError") && stderr.contains(".js:2:"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn console_errors_go_to_stderr_and_piped_output_has_no_colours() {
+    let (_, stdout, stderr) = run(
+        "console.log('out', 1); console.info('info'); console.warn('warn'); console.error('err', { a: 'x' });\n\
+         console.group('g'); console.log('in'); console.groupEnd(); console.table([[1]]); console.assert(false, 'no');",
+    );
+    assert!(stdout.starts_with("out 1\ninfo\ng\n  in\n"), "{stdout}");
+    assert!(stdout.contains('│'), "{stdout}");
+    assert_eq!(stderr, "warn\nerr { a: \"x\" }\nAssertion failed: no\n");
+}
+
+#[test]
+fn arguments_after_the_script_are_the_scripts() {
+    let path = script("args.js");
+    let output = reelcore(&[
+        "run",
+        path.to_str().expect("UTF-8"),
+        "--version",
+        "-x",
+        "--",
+        "y",
+    ]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "[\"--version\",\"-x\",\"--\",\"y\"]\n",
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+        .arg("run")
+        .arg(script("chatty.js"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}

@@ -1,0 +1,196 @@
+import { assert, equal, finish, rejects, test, throws } from "./harness.js";
+
+const here = new URL(".", import.meta.url);
+
+await test("a relative URL starts from the script", async () => {
+  const response = await fetch("./data.json");
+  equal([response.ok, response.status, response.statusText, response.type, response.redirected], [true, 200, "OK", "basic", false]);
+  equal(response.url, new URL("data.json", here).href);
+  equal(response.headers.get("Content-Type"), "application/json");
+  equal(response.headers.get("content-length"), String((await Deno.stat(new URL("data.json", here))).size));
+  equal([response.bodyUsed, await response.json(), response.bodyUsed], [false, { answer: 42 }, true]);
+  await rejects(response.text(), "TypeError", "consumed");
+});
+
+await test("each way to read a body gives the same bytes", async () => {
+  const text = await (await fetch("data.json")).text();
+  const bytes = await (await fetch("data.json")).bytes();
+  const buffer = await (await fetch("data.json")).arrayBuffer();
+  const blob = await (await fetch("data.json")).blob();
+  const streamed = await Array.fromAsync((await fetch("data.json")).body);
+  assert(bytes instanceof Uint8Array && buffer instanceof ArrayBuffer);
+  equal(new TextDecoder().decode(bytes), text);
+  equal(new TextDecoder().decode(buffer), text);
+  equal([await blob.text(), blob.type], [text, "application/json"]);
+  equal(await new Blob(streamed).text(), text);
+});
+
+await test("a missing file, a directory, the network and an unknown scheme are clear TypeErrors", async () => {
+  await rejects(fetch("./missing.bin"), "TypeError", "no such file");
+  await rejects(fetch("."), "TypeError", "directory");
+  await rejects(fetch("https://example.com/x"), "TypeError", "network access is not part of this runtime");
+  await rejects(fetch("gopher://example.com/x"), "TypeError", '"gopher:" URLs are not supported');
+  await rejects(fetch("http://"), "TypeError");
+  await rejects(fetch(), "TypeError", "1 argument");
+  await rejects(fetch("data.json", { method: "POST" }), "TypeError", "POST");
+});
+
+await test("data: URLs", async () => {
+  const response = await fetch("data:text/x;charset=utf-8;base64,w6k=");
+  equal([response.headers.get("content-type"), await response.text()], ["text/x;charset=utf-8", "é"]);
+  equal(await (await fetch("data:,a%20b")).text(), "a b");
+  await rejects(fetch("data:no comma"), "TypeError");
+});
+
+await test("blob: URLs until they are revoked", async () => {
+  const url = URL.createObjectURL(new Blob(["abc"], { type: "x/y" }));
+  const response = await fetch(url);
+  equal([response.headers.get("content-type"), await response.text()], ["x/y", "abc"]);
+  URL.revokeObjectURL(url);
+  await rejects(fetch(url), "TypeError", "no such blob URL");
+});
+
+await test("a range is a 206 with just its bytes", async () => {
+  const whole = await (await fetch("data.json")).bytes();
+  const part = await fetch("data.json", { headers: { Range: "bytes=2-5" } });
+  equal([part.status, part.headers.get("content-range"), part.headers.get("content-length")], [206, `bytes 2-5/${whole.length}`, "4"]);
+  equal([...await part.bytes()], [...whole.subarray(2, 6)]);
+  const tail = await fetch("data.json", { headers: [["range", "bytes=-3"]] });
+  equal(await new Blob(await Array.fromAsync(tail.body)).arrayBuffer(), whole.slice(-3).buffer);
+  const beyond = await fetch("data.json", { headers: { range: "bytes=9999-" } });
+  equal([beyond.status, beyond.ok, beyond.body], [416, false, null]);
+});
+
+await test("HEAD has the headers and no body", async () => {
+  const response = await fetch("data.json", { method: "head" });
+  assert(Number(response.headers.get("content-length")) > 0);
+  equal([response.body, await response.text()], [null, ""]);
+});
+
+await test("a body streams with back-pressure, whatever the size of the file", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    // Much more than what V8 lets garbage grow to before it collects it.
+    const size = 256 * 1024 * 1024;
+    const file = await Deno.open(path, { write: true });
+    await file.truncate(size);
+    file.close();
+    const response = await fetch(new URL(`file://${path}`));
+    const before = Deno.memoryUsage();
+    let total = 0;
+    let peak = 0;
+    let chunks = 0;
+    for await (const chunk of response.body) {
+      total += chunk.byteLength;
+      assert(chunk.byteLength <= 1024 * 1024, "a chunk is small");
+      if (++chunks % 64 === 0) {
+        const { rss, external } = Deno.memoryUsage();
+        peak = Math.max(peak, rss - before.rss, external - before.external);
+      }
+    }
+    equal(total, size);
+    assert(peak < size / 4, `reading took ${peak} bytes of memory`);
+    // Nobody reads: nothing is read ahead.
+    const idle = await fetch(`file://${path}`);
+    const stream = idle.body;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert(Deno.memoryUsage().external - before.external < size / 4);
+    await stream.cancel();
+    equal(idle.bodyUsed, true);
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+await test("aborting before, and while the body streams", async () => {
+  await rejects(fetch("data.json", { signal: AbortSignal.abort() }), "AbortError");
+  const controller = new AbortController();
+  const response = await fetch("data.json", { signal: controller.signal });
+  const reader = response.body.getReader();
+  controller.abort(new Error("enough"));
+  await rejects(reader.read(), "Error", "enough");
+  const late = new AbortController();
+  const unread = await fetch("data.json", { signal: late.signal });
+  late.abort();
+  await rejects(unread.text(), "AbortError");
+});
+
+await test("the headers of a fetched response do not change", async () => {
+  const response = await fetch("data.json");
+  throws(() => response.headers.set("x", "y"), "TypeError", "immutable");
+  const clone = response.clone();
+  throws(() => clone.headers.delete("content-type"), "TypeError", "immutable");
+  equal(await response.text(), await clone.text());
+});
+
+await test("Response: bodies and their types", async () => {
+  equal(new Response().body, null);
+  equal(new Response("x").headers.get("content-type"), "text/plain;charset=UTF-8");
+  equal(new Response(new URLSearchParams("a=b c")).headers.get("content-type"), "application/x-www-form-urlencoded;charset=UTF-8");
+  equal(new Response(new Blob(["x"], { type: "a/b" })).headers.get("content-type"), "a/b");
+  equal(new Response("x", { headers: { "content-type": "c/d" } }).headers.get("content-type"), "c/d");
+  const view = new DataView(new Uint8Array([1, 2, 3, 4]).buffer, 1, 2);
+  const response = new Response(view);
+  view.setUint8(0, 99);
+  equal([...await response.bytes()], [2, 3]);
+  const stream = ReadableStream.from([new Uint8Array([1])]);
+  equal([...await new Response(stream).bytes()], [1]);
+  throws(() => new Response(stream), "TypeError");
+  await rejects(new Response(ReadableStream.from(["text"])).text(), "TypeError");
+});
+
+await test("Response: status, redirect, error and json", async () => {
+  equal([new Response(null, { status: 204 }).ok, new Response(null, { status: 404, statusText: "No" }).statusText], [true, "No"]);
+  throws(() => new Response(null, { status: 199 }), "RangeError");
+  throws(() => new Response("x", { status: 204 }), "TypeError");
+  throws(() => new Response(null, { statusText: "a\nb" }), "TypeError");
+  equal([Response.error().type, Response.error().status], ["error", 0]);
+  equal(Response.redirect("x", 301).headers.get("location"), new URL("x", here).href);
+  throws(() => Response.redirect("x", 200), "RangeError");
+  const json = Response.json({ a: [1] }, { status: 201 });
+  equal([json.status, json.headers.get("content-type"), await json.json()], [201, "application/json", { a: [1] }]);
+  throws(() => Response.json(undefined), "TypeError");
+  await rejects(new Response("{").json(), "SyntaxError");
+});
+
+await test("Response: a used, locked or cloned body", async () => {
+  const response = new Response("abc");
+  const clone = response.clone();
+  equal([await response.text(), await clone.text()], ["abc", "abc"]);
+  throws(() => response.clone(), "TypeError");
+  await rejects(response.arrayBuffer(), "TypeError");
+  const locked = new Response("abc");
+  locked.body.getReader();
+  await rejects(locked.text(), "TypeError");
+  equal(locked.bodyUsed, false);
+  const used = new Response("abc");
+  await used.text();
+  equal([used.body.locked, used.bodyUsed], [false, true]);
+  await rejects(Response.prototype.text.call({}), "TypeError");
+  equal(Response.prototype.json.name, "json");
+});
+
+await test("Headers: names are case-insensitive, values combine, iteration is sorted", () => {
+  const headers = new Headers([["B", " 2 "], ["a", "1"], ["b", "3"]]);
+  headers.append("Set-Cookie", "x=1");
+  headers.append("set-cookie", "y=2");
+  equal([...headers], [["a", "1"], ["b", "2, 3"], ["set-cookie", "x=1"], ["set-cookie", "y=2"]]);
+  equal([headers.get("B"), headers.has("C"), headers.get("c"), headers.getSetCookie()], ["2, 3", false, null, ["x=1", "y=2"]]);
+  headers.set("b", "4");
+  headers.delete("A");
+  equal([...headers.keys()], ["b", "set-cookie", "set-cookie"]);
+  equal([...new Headers({ X: "1" }).values()], ["1"]);
+  const copied = [];
+  new Headers(headers).forEach((value, name) => copied.push(name + value));
+  equal(copied, ["b4", "set-cookiex=1", "set-cookiey=2"]);
+});
+
+await test("Headers: bad names and values are TypeErrors", () => {
+  for (const init of [[["a"]], [["a b", "c"]], { "é": "x" }, { a: "\u0100" }, { a: "x\ny" }, 1, null]) {
+    throws(() => new Headers(init), "TypeError");
+  }
+  throws(() => new Headers().append("a"), "TypeError", "2 arguments");
+  throws(() => Headers.prototype.get.call({}, "a"), "TypeError");
+});
+
+finish();
