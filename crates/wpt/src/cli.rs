@@ -3,7 +3,7 @@
 use crate::checkout::{Checkout, REVISION};
 use crate::discover::Discovered;
 use crate::execute::execute;
-use crate::expectations::{Expectations, Surprise};
+use crate::expectations::{Expectations, Kind, Surprise};
 use crate::filter::{Filter, selected};
 use crate::report::Report;
 use crate::schedule::{self, Execute, Limits};
@@ -195,6 +195,7 @@ fn run(options: &Options) -> Result<usize> {
     let mut report = Report::start(checkout.revision.clone());
     let mut surprises: Vec<(String, Vec<Surprise>)> = Vec::new();
     let (mut passed, mut failed) = (0, 0);
+    let (mut passes_as_expected, mut failures_as_expected) = (0, 0);
     let limits = Limits::new(options.jobs, options.multiplier);
     let mut outcomes = Vec::new();
     let mut ended = 0;
@@ -208,7 +209,16 @@ fn run(options: &Options) -> Result<usize> {
         let entry = expectations.0.get(&test.id);
         report.add(&test.id, &outcome, entry);
         let found_surprises = match entry {
-            Some(entry) => entry.compare(&outcome),
+            Some(entry) => {
+                let list = entry.compare(&outcome);
+                let new = |kind| list.iter().filter(move |s| s.kind == kind);
+                let new_passes = new(Kind::NewPass).filter(|s| s.subtest.is_some());
+                passes_as_expected += outcome.passed().saturating_sub(new_passes.count());
+                // A broken harness counts as a failure, as a new one does.
+                let new_failures = new(Kind::NewFailure).count();
+                failures_as_expected += outcome.failed().saturating_sub(new_failures);
+                list
+            }
             None => vec![Surprise::unknown(&outcome)],
         };
         let surprising = !options.update && !found_surprises.is_empty();
@@ -263,7 +273,8 @@ fn run(options: &Options) -> Result<usize> {
     let count = surprises.iter().map(|(_, list)| list.len()).sum();
     print(&surprise_lines(&surprises, checkout.revision.as_deref()));
     print(&format!(
-        "wpt: {count} surprises in {} tests, report in {}\n{passed} passed, {failed} failed, {} skipped\n",
+        "wpt: {count} surprises, {passes_as_expected} passes and {failures_as_expected} failures as \
+         expected, in {} tests; report in {}\n{passed} passed, {failed} failed, {} skipped\n",
         found.tests.len(),
         options.report.display(),
         skipped.len()
