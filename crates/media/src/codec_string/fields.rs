@@ -57,10 +57,11 @@ impl<'a> Fields<'a> {
 
 /// Exactly `digits` decimal digits.
 pub(super) fn fixed_decimal(part: &str, name: &str, digits: usize) -> Result<u8, String> {
-    if part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(value) = part.parse() {
-            return Ok(value);
-        }
+    if part.len() == digits
+        && part.bytes().all(|b| b.is_ascii_digit())
+        && let Ok(value) = part.parse()
+    {
+        return Ok(value);
     }
     Err(format!(
         "{name} must be {digits} decimal digit{}, found `{}`",
@@ -84,10 +85,11 @@ pub(super) fn decimal_up_to(part: &str, name: &str, max: u8) -> Result<u8, Strin
 
 /// Between `min` and `max` hexadecimal digits of either case.
 pub(super) fn hex(part: &str, name: &str, min: usize, max: usize) -> Result<u32, String> {
-    if (min..=max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()) {
-        if let Ok(value) = u32::from_str_radix(part, 16) {
-            return Ok(value);
-        }
+    if (min..=max).contains(&part.len())
+        && part.bytes().all(|b| b.is_ascii_hexdigit())
+        && let Ok(value) = u32::from_str_radix(part, 16)
+    {
+        return Ok(value);
     }
     let count = if min == max {
         format!("{max}")

@@ -9,7 +9,7 @@ use super::target::Rows;
 use super::transfer::{Curve, Encode, HLG_GAMMA_LESS_ONE, Linearize, PEAK};
 use crate::color::{Matrix, Primaries, Transfer};
 use crate::format::PixelLayout;
-use crate::frame::CpuImage;
+use crate::frame::{CpuImage, Plane};
 use crate::geometry::Rect;
 
 /// A change of primaries and transfer function.
@@ -29,6 +29,20 @@ struct Block {
     g: [f32; BLOCK],
     b: [f32; BLOCK],
     a: [u8; BLOCK],
+}
+
+/// Where pixels come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Yuv {
+        planes: YuvPlanes<'a>,
+        coefficients: YuvMatrix,
+        identity: bool,
+    },
+    Rgb {
+        plane: &'a Plane,
+        bgr: bool,
+    },
 }
 
 impl Managed {
@@ -57,31 +71,12 @@ impl Managed {
         alpha: bool,
         rows: &mut Rows<'_>,
     ) {
-        let depth = planes.depth.bits();
-        let coefficients = YuvMatrix::new(matrix, full_range, depth);
-        let identity = matrix == Matrix::Rgb;
-        blocks(rect, |row, column, out_row, out_column, pixels| {
-            let mut block = Block::new();
-            load_yuv(
-                planes,
-                row,
-                column,
-                pixels,
-                &coefficients,
-                identity,
-                &mut block,
-            );
-            if alpha {
-                let mut a = [0u16; BLOCK];
-                planes.load(3, row, column, &mut a[..pixels]);
-                // The word has the sample in its upper bits.
-                let max = f32::from(u16::MAX << (16 - depth));
-                for (out, a) in block.a.iter_mut().zip(a) {
-                    *out = (f32::from(a) * (255.0 / max) + 0.5) as u8;
-                }
-            }
-            self.finish(&block, rows.bgr, rows.get(out_row, out_column, pixels));
-        });
+        let source = Source::Yuv {
+            planes: *planes,
+            coefficients: YuvMatrix::new(matrix, full_range, planes.depth.bits()),
+            identity: matrix == Matrix::Rgb,
+        };
+        self.run(source, rect, alpha, rows);
     }
 
     /// Converts `rect` of an RGB image.
@@ -96,44 +91,122 @@ impl Managed {
             return;
         };
         let bgr = image.format().layout() == PixelLayout::Bgra;
-        blocks(rect, |row, column, out_row, out_column, pixels| {
-            let mut block = Block::new();
-            let start = row * plane.stride + column * 4;
-            let source = plane.data.get(start..).unwrap_or(&[]).as_chunks::<4>().0;
-            let Block { r, g, b, a } = &mut block;
-            let out = r.iter_mut().zip(g).zip(b).zip(a).take(pixels);
-            for ((((r, g), b), a), &pixel) in out.zip(source) {
-                let [first, green, third, last] = pixel;
-                let (red, blue) = if bgr { (third, first) } else { (first, third) };
-                *r = f32::from(red) / 255.0;
-                *g = f32::from(green) / 255.0;
-                *b = f32::from(blue) / 255.0;
-                *a = if alpha { last } else { 255 };
-            }
-            self.finish(&block, rows.bgr, rows.get(out_row, out_column, pixels));
+        self.run(Source::Rgb { plane, bgr }, rect, alpha, rows);
+    }
+
+    fn run(&self, source: Source<'_>, rect: Rect, alpha: bool, rows: &mut Rows<'_>) {
+        pulp::Arch::new().dispatch(Job {
+            managed: self,
+            source,
+            rect,
+            alpha,
+            rows,
         });
     }
 
     /// From signals of the source to pixels of the destination.
     #[inline(always)]
-    fn finish(&self, block: &Block, bgr: bool, out: &mut [[u8; 4]]) {
+    fn finish(&self, block: &mut Block, bgr: bool, out: &mut [[u8; 4]]) {
+        let pixels = out.len().min(BLOCK);
         let Block { r, g, b, a } = block;
-        let source = r.iter().zip(g).zip(b).zip(a);
-        for (out, (((r, g), b), a)) in out.iter_mut().zip(source) {
-            let mut light = [*r, *g, *b].map(|signal| self.linearize.get(signal));
-            if self.curve == Curve::Hlg {
-                light = hlg_ootf(light);
+        let (r, g, b) = (&mut r[..pixels], &mut g[..pixels], &mut b[..pixels]);
+        self.linearize.apply(r);
+        self.linearize.apply(g);
+        self.linearize.apply(b);
+        if self.curve == Curve::Hlg {
+            for ((r, g), b) in r.iter_mut().zip(&mut *g).zip(&mut *b) {
+                [*r, *g, *b] = hlg_ootf([*r, *g, *b]);
             }
-            if self.curve.is_hdr() {
-                light = tone_map(light);
+        }
+        if self.curve.is_hdr() {
+            for ((r, g), b) in r.iter_mut().zip(&mut *g).zip(&mut *b) {
+                [*r, *g, *b] = tone_map([*r, *g, *b]);
             }
-            let [r, g, b] = self
-                .gamut
-                .map(|row| row[0] * light[0] + row[1] * light[1] + row[2] * light[2])
-                .map(|light| self.encode.get(light));
+        }
+        let (gamut, encode) = (self.gamut, self.encode);
+        for ((r, g), b) in r.iter_mut().zip(&mut *g).zip(&mut *b) {
+            let light = [*r, *g, *b];
+            [*r, *g, *b] =
+                gamut.map(|row| row[0] * light[0] + row[1] * light[1] + row[2] * light[2]);
+        }
+        for (out, (((r, g), b), a)) in out.iter_mut().zip(r.iter().zip(g).zip(b).zip(a)) {
+            let [r, g, b] = [*r, *g, *b].map(|light| encode.get(light));
             *out = if bgr { [b, g, r, *a] } else { [r, g, b, *a] };
         }
     }
+}
+
+/// The conversion, compiled once for each set of vector instructions that a processor may have.
+struct Job<'a, 'b, 'c> {
+    managed: &'a Managed,
+    source: Source<'b>,
+    rect: Rect,
+    alpha: bool,
+    rows: &'a mut Rows<'c>,
+}
+
+impl pulp::WithSimd for Job<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { rect, rows, .. } = self;
+        let rows_bgr = rows.bgr;
+        let (left, top, width) = (rect.x as usize, rect.y as usize, rect.width as usize);
+        let mut block = Block {
+            r: [0.0; BLOCK],
+            g: [0.0; BLOCK],
+            b: [0.0; BLOCK],
+            a: [255; BLOCK],
+        };
+        let mut samples = Samples {
+            y: [0; BLOCK],
+            u: [0; CHROMA],
+            v: [0; CHROMA],
+        };
+        for row in 0..rect.height as usize {
+            let mut done = 0;
+            while done < width {
+                let pixels = BLOCK.min(width - done);
+                let (line, column) = (top + row, left + done);
+                match &self.source {
+                    Source::Yuv {
+                        planes,
+                        coefficients,
+                        identity,
+                    } => {
+                        let at = (line, column, pixels);
+                        load_yuv(
+                            planes,
+                            at,
+                            coefficients,
+                            *identity,
+                            &mut samples,
+                            &mut block,
+                        );
+                        if self.alpha {
+                            load_alpha(planes, at, &mut samples, &mut block);
+                        }
+                    }
+                    Source::Rgb { plane, bgr } => {
+                        let start = line * plane.stride + column * 4;
+                        let source = plane.data.get(start..).unwrap_or(&[]).as_chunks().0;
+                        load_rgb(source, *bgr, pixels, self.alpha, &mut block);
+                    }
+                }
+                let out = rows.get(row, done, pixels);
+                self.managed.finish(&mut block, rows_bgr, out);
+                done += pixels;
+            }
+        }
+    }
+}
+
+/// One block's worth of stored samples, scaled to 16 bits.
+struct Samples {
+    y: [u16; BLOCK],
+    u: [u16; CHROMA],
+    v: [u16; CHROMA],
 }
 
 /// Scene light to display light, diffuse white as 1. ITU-R BT.2100, table 5.
@@ -153,44 +226,49 @@ fn tone_map(light: [f32; 3]) -> [f32; 3] {
     light.map(|light| light * scale)
 }
 
-impl Block {
-    fn new() -> Self {
-        Self {
-            r: [0.0; BLOCK],
-            g: [0.0; BLOCK],
-            b: [0.0; BLOCK],
-            a: [255; BLOCK],
-        }
+/// Signals of the first `pixels` of `source`.
+#[inline(always)]
+fn load_rgb(source: &[[u8; 4]], bgr: bool, pixels: usize, alpha: bool, block: &mut Block) {
+    let Block { r, g, b, a } = block;
+    let out = r.iter_mut().zip(g).zip(b).zip(a).take(pixels);
+    for ((((r, g), b), a), &[first, green, third, last]) in out.zip(source) {
+        let (red, blue) = if bgr { (third, first) } else { (first, third) };
+        *r = f32::from(red) / 255.0;
+        *g = f32::from(green) / 255.0;
+        *b = f32::from(blue) / 255.0;
+        *a = if alpha { last } else { 255 };
     }
 }
 
-/// Calls `convert` for each block of `rect`: source row and column, destination row and column,
-/// number of pixels.
-fn blocks(rect: Rect, mut convert: impl FnMut(usize, usize, usize, usize, usize)) {
-    let (left, top, width) = (rect.x as usize, rect.y as usize, rect.width as usize);
-    for row in 0..rect.height as usize {
-        let mut column = 0;
-        while column < width {
-            let pixels = BLOCK.min(width - column);
-            convert(top + row, left + column, row, column, pixels);
-            column += pixels;
-        }
-    }
-}
-
-/// Signals of `pixels` pixels from `column` of `row` on; they may be below 0 or above 1.
-fn load_yuv(
+/// Alpha of a block, in 8 bits.
+#[inline(always)]
+fn load_alpha(
     planes: &YuvPlanes<'_>,
-    row: usize,
-    column: usize,
-    pixels: usize,
-    matrix: &YuvMatrix,
-    identity: bool,
+    (row, column, pixels): (usize, usize, usize),
+    samples: &mut Samples,
     block: &mut Block,
 ) {
-    let mut y = [0u16; BLOCK];
+    let a = &mut samples.y[..pixels];
+    planes.load(3, row, column, a);
+    // The word has the sample in its upper bits.
+    let max = f32::from(u16::MAX << (16 - planes.depth.bits()));
+    for (out, &mut a) in block.a.iter_mut().zip(a) {
+        *out = (f32::from(a) * (255.0 / max) + 0.5) as u8;
+    }
+}
+
+/// Signals of a block: row, first column and number of pixels. They may be below 0 or above 1.
+#[inline(always)]
+fn load_yuv(
+    planes: &YuvPlanes<'_>,
+    (row, column, pixels): (usize, usize, usize),
+    matrix: &YuvMatrix,
+    identity: bool,
+    samples: &mut Samples,
+    block: &mut Block,
+) {
+    let Samples { y, u, v } = samples;
     planes.load(0, row, column, &mut y[..pixels]);
-    let (mut u, mut v) = ([0u16; CHROMA], [0u16; CHROMA]);
     let halved = usize::from(planes.halved_columns);
     let skip = column & halved;
     let count = (pixels + skip).div_ceil(1 + halved);
@@ -217,7 +295,7 @@ fn load_yuv(
     let Block { r, g, b, .. } = block;
     let out = r.iter_mut().zip(g).zip(b).take(pixels);
     let chroma = u[skip..].iter().zip(&v[skip..]);
-    for ((((r, g), b), &y), (&u, &v)) in out.zip(&y).zip(chroma) {
+    for ((((r, g), b), &mut y), (&u, &v)) in out.zip(y).zip(chroma) {
         let y = f32::from(y) * y_scale + y_offset;
         if identity {
             *g = y;

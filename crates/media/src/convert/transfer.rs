@@ -79,56 +79,81 @@ pub(super) fn encode_srgb(light: f64) -> f64 {
 /// Steps of the table for [`Curve::linearize`], between which is interpolated: PQ is so steep that
 /// the nearest entry would not do, where bright components all but cancel each other.
 const LINEAR_STEPS: usize = 1 << 12;
+/// Its entries: a power of two, so that a masked index needs no check.
+const LINEAR_ENTRIES: usize = LINEAR_STEPS * 2;
 /// Steps of the table for [`encode_srgb`]: near black a step is a twentieth of a code value.
-const ENCODE_STEPS: usize = (1 << 16) - 1;
+const ENCODE_STEPS: usize = ENCODE_ENTRIES - 1;
+const ENCODE_ENTRIES: usize = 1 << 16;
+
+/// Added to an `f32` from -1 to 2^22, leaves the nearest integer in the low bits of the sum, ties
+/// to even: 1.5 * 2^23.
+const TO_INTEGER: f32 = 12_582_912.0;
+
+/// `value` held within 0 to 1; NaN is 0.
+#[inline(always)]
+fn unit(value: f32) -> f32 {
+    // Written so that each comparison is one instruction.
+    let value = if value > 0.0 { value } else { 0.0 };
+    if value < 1.0 { value } else { 1.0 }
+}
 
 /// A table of [`Curve::linearize`], made at first use.
-pub(super) struct Linearize(&'static [f32]);
+#[derive(Clone, Copy)]
+pub(super) struct Linearize(&'static [f32; LINEAR_ENTRIES]);
 
 impl Linearize {
     pub(super) fn new(curve: Curve) -> Self {
-        static TABLES: [OnceLock<Vec<f32>>; 4] = [const { OnceLock::new() }; 4];
-        let table = TABLES[curve as usize].get_or_init(|| {
-            // One entry more, so that the last step has an end.
-            let steps = (0..=LINEAR_STEPS).chain([LINEAR_STEPS]);
-            steps
-                .map(|step| curve.linearize(step as f64 / LINEAR_STEPS as f64) as f32)
-                .collect()
-        });
-        Self(table)
+        static TABLES: [OnceLock<Box<[f32; LINEAR_ENTRIES]>>; 4] = [const { OnceLock::new() }; 4];
+        Self(TABLES[curve as usize].get_or_init(|| {
+            let mut table = Box::new([0.0; LINEAR_ENTRIES]);
+            for (step, light) in table.iter_mut().enumerate() {
+                // Past the last step, which ends the last interval, the value does not matter.
+                let signal = step.min(LINEAR_STEPS) as f64 / LINEAR_STEPS as f64;
+                *light = curve.linearize(signal) as f32;
+            }
+            table
+        }))
     }
 
-    /// The light of `signal`, which is held within 0 to 1.
+    /// The light of each signal, in its place. Signals are held within 0 to 1.
     #[inline(always)]
-    pub(super) fn get(&self, signal: f32) -> f32 {
-        // `max` takes NaN to 0 as well.
-        let at = signal.max(0.0).min(1.0) * LINEAR_STEPS as f32;
-        let index = (at as usize).min(LINEAR_STEPS);
-        match self.0.get(index..index + 2) {
-            Some(&[low, high]) => low + (high - low) * (at - index as f32),
-            _ => 1.0,
+    pub(super) fn apply(self, signals: &mut [f32]) {
+        for signal in signals {
+            let at = unit(*signal) * LINEAR_STEPS as f32;
+            // The entry below: the nearest to what is half a step less.
+            let sum = (at - 0.5) + TO_INTEGER;
+            let index = sum.to_bits() as usize;
+            let (low, high) = (
+                self.0[index % LINEAR_ENTRIES],
+                self.0[(index + 1) % LINEAR_ENTRIES],
+            );
+            *signal = low + (high - low) * (at - (sum - TO_INTEGER));
         }
     }
 }
 
 /// A table of [`encode_srgb`] in 8-bit code values, made at first use.
-pub(super) struct Encode(&'static [u8]);
+#[derive(Clone, Copy)]
+pub(super) struct Encode(&'static [u8; ENCODE_ENTRIES]);
 
 impl Encode {
     pub(super) fn new() -> Self {
-        static TABLE: OnceLock<Vec<u8>> = OnceLock::new();
+        static TABLE: OnceLock<Box<[u8; ENCODE_ENTRIES]>> = OnceLock::new();
         Self(TABLE.get_or_init(|| {
-            (0..=ENCODE_STEPS)
-                .map(|step| (encode_srgb(step as f64 / ENCODE_STEPS as f64) * 255.0).round() as u8)
-                .collect()
+            let mut table = Box::new([0; ENCODE_ENTRIES]);
+            for (step, code) in table.iter_mut().enumerate() {
+                let light = step as f64 / ENCODE_STEPS as f64;
+                *code = (encode_srgb(light) * 255.0).round() as u8;
+            }
+            table
         }))
     }
 
     /// The code value of `light`, which is held within 0 to 1.
     #[inline(always)]
-    pub(super) fn get(&self, light: f32) -> u8 {
-        let index = (light * ENCODE_STEPS as f32 + 0.5) as usize;
-        self.0.get(index.min(ENCODE_STEPS)).copied().unwrap_or(255)
+    pub(super) fn get(self, light: f32) -> u8 {
+        let sum = unit(light) * ENCODE_STEPS as f32 + TO_INTEGER;
+        self.0[sum.to_bits() as usize % ENCODE_ENTRIES]
     }
 }
 

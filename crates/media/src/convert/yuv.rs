@@ -16,20 +16,22 @@ use crate::geometry::Rect;
 const FRACTION: u32 = 6;
 const ONE: f64 = (1u32 << FRACTION) as f64;
 
-/// The coefficients in fixed point. Samples are scaled to 16 bits, whatever their depth.
+/// The coefficients in fixed point, all positive. Samples are scaled to 16 bits, whatever their
+/// depth, and a term is the upper half of sample times coefficient.
 #[derive(Clone, Copy)]
 struct Fixed {
-    /// Times luma, upper half.
+    /// Times luma.
     y: u16,
     /// Added to luma: the offset of black, and what makes the last shift round.
     y_bias: i16,
-    /// Times chroma, upper half. Those of red and blue are short by one quarter, which is added by
-    /// a shift: with it they would not fit 16 bits.
-    r_v: i16,
-    g_u: i16,
-    g_v: i16,
-    b_u: i16,
-    /// Times alpha, upper half.
+    /// Times V, for red.
+    r_v: u16,
+    /// Times U and V, taken from green.
+    g_u: u16,
+    g_v: u16,
+    /// Times U, for blue.
+    b_u: u16,
+    /// Times alpha.
     alpha: u16,
 }
 
@@ -38,19 +40,20 @@ impl Fixed {
         // One code value of the source in 16-bit samples.
         let step = f64::from(1u32 << (16 - depth));
         let scale = 255.0 * ONE * 65536.0 / step;
-        let quarter = 16384.0;
         let black = matrix.y_zero * matrix.y_scale * 255.0 * ONE;
         let max = f64::from((1u32 << depth) - 1);
+        // These casts saturate; the values of all matrices, ranges and depths fit. Those of chroma
+        // are even, so that half of one, which is a grey sample's term, is whole.
+        let even = |value: f64| (value / 2.0).round() as u16 * 2;
         Self {
-            // These casts saturate; the values of all matrices, ranges and depths fit.
             y: (matrix.y_scale * scale).round() as u16,
             // The upper half of a product is rounded down: half a unit more takes that bias out of
             // luma. Chroma keeps it, so that where there is none, grey comes out as grey.
             y_bias: (ONE / 2.0 + 0.5 - black).round() as i16,
-            r_v: (matrix.r_v * scale - quarter).round() as i16,
-            g_u: (matrix.g_u * scale).round() as i16,
-            g_v: (matrix.g_v * scale).round() as i16,
-            b_u: (matrix.b_u * scale - quarter).round() as i16,
+            r_v: even(matrix.r_v * scale),
+            g_u: even(-matrix.g_u * scale),
+            g_v: even(-matrix.g_v * scale),
+            b_u: even(matrix.b_u * scale),
             alpha: (scale / max).round() as u16,
         }
     }
@@ -61,9 +64,11 @@ fn upper(a: u16, b: u16) -> u16 {
     ((u32::from(a) * u32::from(b)) >> 16) as u16
 }
 
+/// The term of a chroma sample, which is zero in the middle of the range.
 #[inline(always)]
-fn upper_signed(a: i16, b: i16) -> i16 {
-    ((i32::from(a) * i32::from(b)) >> 16) as i16
+fn chroma_term(sample: u16, coefficient: u16) -> i16 {
+    // The difference is within 16 bits with a sign, though its parts are not.
+    upper(sample, coefficient).wrapping_sub(coefficient / 2) as i16
 }
 
 /// The nearest code value.
@@ -72,13 +77,19 @@ fn code(value: i16) -> u16 {
     (value >> FRACTION).clamp(0, 255) as u16
 }
 
-/// What chroma adds to red, green and blue, for each pixel of a block.
-struct Chroma {
+/// One block's worth of samples, and of what is made of them. Kept small, for the first-level cache.
+struct Scratch {
     u: [u16; CHROMA],
     v: [u16; CHROMA],
-    r: [i16; CHROMA],
-    g: [i16; CHROMA],
-    b: [i16; CHROMA],
+    /// What chroma adds to red, green and blue, at the resolution of chroma.
+    terms: [[i16; CHROMA]; 3],
+    /// The same for each pixel.
+    spread: [[i16; CHROMA]; 3],
+    y: [u16; BLOCK],
+    a: [u16; BLOCK],
+    /// First and second, third and fourth byte of each pixel.
+    low: [u16; BLOCK],
+    high: [u16; BLOCK],
 }
 
 /// Converts `rect` of `planes` into `rows`.
@@ -92,12 +103,46 @@ pub(super) fn convert(
 ) {
     let depth = planes.depth.bits();
     let fixed = Fixed::new(&YuvMatrix::new(matrix, full_range, depth), depth);
-    let identity = matrix == Matrix::Rgb;
-    match (rows.bgr, alpha) {
-        (false, false) => run::<false, false>(planes, rect, &fixed, identity, rows),
-        (false, true) => run::<false, true>(planes, rect, &fixed, identity, rows),
-        (true, false) => run::<true, false>(planes, rect, &fixed, identity, rows),
-        (true, true) => run::<true, true>(planes, rect, &fixed, identity, rows),
+    let job = Job {
+        planes,
+        rect,
+        fixed,
+        identity: matrix == Matrix::Rgb,
+        alpha,
+        rows,
+    };
+    pulp::Arch::new().dispatch(job);
+}
+
+/// The conversion, compiled once for each set of vector instructions that a processor may have.
+struct Job<'a, 'b, 'c> {
+    planes: &'a YuvPlanes<'b>,
+    rect: Rect,
+    fixed: Fixed,
+    identity: bool,
+    alpha: bool,
+    rows: &'a mut Rows<'c>,
+}
+
+impl pulp::WithSimd for Job<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self {
+            planes,
+            rect,
+            fixed,
+            identity,
+            alpha,
+            rows,
+        } = self;
+        match (rows.bgr, alpha) {
+            (false, false) => run::<false, false>(planes, rect, fixed, identity, rows),
+            (false, true) => run::<false, true>(planes, rect, fixed, identity, rows),
+            (true, false) => run::<true, false>(planes, rect, fixed, identity, rows),
+            (true, true) => run::<true, true>(planes, rect, fixed, identity, rows),
+        }
     }
 }
 
@@ -105,16 +150,19 @@ pub(super) fn convert(
 fn run<const BGR: bool, const ALPHA: bool>(
     planes: &YuvPlanes<'_>,
     rect: Rect,
-    fixed: &Fixed,
+    fixed: Fixed,
     identity: bool,
     rows: &mut Rows<'_>,
 ) {
-    let mut chroma = Chroma {
+    let mut scratch = Scratch {
         u: [0; CHROMA],
         v: [0; CHROMA],
-        r: [0; CHROMA],
-        g: [0; CHROMA],
-        b: [0; CHROMA],
+        terms: [[0; CHROMA]; 3],
+        spread: [[0; CHROMA]; 3],
+        y: [0; BLOCK],
+        a: [0; BLOCK],
+        low: [0; BLOCK],
+        high: [0; BLOCK],
     };
     let (left, top) = (rect.x as usize, rect.y as usize);
     let (width, bottom) = (rect.width as usize, top + rect.height as usize);
@@ -130,29 +178,48 @@ fn run<const BGR: bool, const ALPHA: bool>(
         while done < width {
             let pixels = BLOCK.min(width - done);
             let column = left + done;
-            let skip = chroma_terms(
-                planes,
-                chroma_row,
-                column,
-                pixels,
-                fixed,
-                identity,
-                &mut chroma,
-            );
+            let (first, skip, count) = if planes.halved_columns {
+                let skip = column % 2;
+                (column / 2, skip, (pixels + skip).div_ceil(2))
+            } else {
+                (column, 0, pixels)
+            };
+            let Scratch {
+                u,
+                v,
+                terms,
+                spread,
+                y,
+                a,
+                low,
+                high,
+            } = &mut scratch;
+            let (u, v) = (&mut u[..count], &mut v[..count]);
+            planes.load_chroma(chroma_row, first, u, v);
+            chroma_terms(u, v, fixed, identity, terms);
+            let terms = if planes.halved_columns {
+                for (spread, terms) in spread.iter_mut().zip(terms) {
+                    twice(&terms[..count], spread);
+                }
+                &*spread
+            } else {
+                &*terms
+            };
+            let terms = terms.each_ref().map(|terms| &terms[skip..skip + pixels]);
+            let (y, a) = (&mut y[..pixels], &mut a[..pixels]);
+            let (low, high) = (&mut low[..pixels], &mut high[..pixels]);
             for row in row..next {
-                let out = rows.get(row - top, done, pixels);
-                let mut y = [0u16; BLOCK];
-                planes.load(0, row, column, &mut y[..pixels]);
-                let mut a = [0u16; BLOCK];
+                planes.load(0, row, column, y);
+                luma_terms(y, fixed);
                 if ALPHA {
-                    planes.load(3, row, column, &mut a[..pixels]);
+                    planes.load(3, row, column, a);
                 }
-                let terms = (&chroma.r[skip..], &chroma.g[skip..], &chroma.b[skip..]);
                 if identity {
-                    pixels_of_identity::<BGR, ALPHA>(&y, &a, terms, fixed, out);
+                    pixels_of_identity::<BGR, ALPHA>(y, a, terms, fixed, low, high);
                 } else {
-                    pixels_of_luma::<BGR, ALPHA>(&y, &a, terms, fixed, out);
+                    pixels_of_luma::<BGR, ALPHA>(y, a, terms, fixed, low, high);
                 }
+                join(low, high, rows.get(row - top, done, pixels));
             }
             done += pixels;
         }
@@ -160,119 +227,108 @@ fn run<const BGR: bool, const ALPHA: bool>(
     }
 }
 
-/// Fills in `r`, `g` and `b` of `chroma` for `pixels` pixels from `column` on; their first entry is
-/// the one at the returned index, 0 or 1.
+/// What each chroma sample adds to red, green and blue; for the identity matrix, V, 0 and U.
+///
+/// One loop for each component: each is simple enough to be made of vectors.
 #[inline(always)]
 fn chroma_terms(
-    planes: &YuvPlanes<'_>,
-    row: usize,
-    column: usize,
-    pixels: usize,
-    fixed: &Fixed,
+    u: &[u16],
+    v: &[u16],
+    fixed: Fixed,
     identity: bool,
-    chroma: &mut Chroma,
-) -> usize {
-    let (first, skip, count) = if planes.halved_columns {
-        let skip = column % 2;
-        (column / 2, skip, (pixels + skip).div_ceil(2))
-    } else {
-        (column, 0, pixels)
-    };
-    let Chroma { u, v, r, g, b } = chroma;
-    let (u, v) = (&mut u[..count], &mut v[..count]);
-    planes.load_chroma(row, first, u, v);
-    let (u, v) = (&*u, &*v);
-    if planes.halved_columns {
-        // The nearest chroma sample for both pixels of a pair.
-        let r = r.as_chunks_mut::<2>().0.iter_mut();
-        let g = g.as_chunks_mut::<2>().0.iter_mut();
-        let b = b.as_chunks_mut::<2>().0.iter_mut();
-        for ((((u, v), r), g), b) in u.iter().zip(v).zip(r).zip(g).zip(b) {
-            let terms = if identity {
-                [*v as i16, 0, *u as i16]
-            } else {
-                term(*u, *v, fixed)
-            };
-            *r = [terms[0]; 2];
-            *g = [terms[1]; 2];
-            *b = [terms[2]; 2];
+    [r, g, b]: &mut [[i16; CHROMA]; 3],
+) {
+    if identity {
+        for (r, &v) in r.iter_mut().zip(v) {
+            *r = v as i16;
         }
-    } else {
-        for ((((u, v), r), g), b) in u.iter().zip(v).zip(r).zip(g).zip(b) {
-            let terms = if identity {
-                [*v as i16, 0, *u as i16]
-            } else {
-                term(*u, *v, fixed)
-            };
-            [*r, *g, *b] = terms;
+        for (b, &u) in b.iter_mut().zip(u) {
+            *b = u as i16;
         }
+        return;
     }
-    skip
+    for (r, &v) in r.iter_mut().zip(v) {
+        *r = chroma_term(v, fixed.r_v);
+    }
+    for ((g, &u), &v) in g.iter_mut().zip(u).zip(v) {
+        *g = -chroma_term(u, fixed.g_u) - chroma_term(v, fixed.g_v);
+    }
+    for (b, &u) in b.iter_mut().zip(u) {
+        *b = chroma_term(u, fixed.b_u);
+    }
 }
 
+/// The nearest chroma sample for both pixels of a pair.
 #[inline(always)]
-fn term(u: u16, v: u16, fixed: &Fixed) -> [i16; 3] {
-    // The middle of the range is zero.
-    let (u, v) = ((u ^ 0x8000) as i16, (v ^ 0x8000) as i16);
-    [
-        (v >> 2) + upper_signed(v, fixed.r_v),
-        upper_signed(u, fixed.g_u) + upper_signed(v, fixed.g_v),
-        (u >> 2) + upper_signed(u, fixed.b_u),
-    ]
+fn twice(terms: &[i16], spread: &mut [i16; CHROMA]) {
+    for (pair, &term) in spread.as_chunks_mut::<2>().0.iter_mut().zip(terms) {
+        *pair = [term; 2];
+    }
 }
 
+/// What luma adds to each component, in place of the samples.
+#[inline(always)]
+fn luma_terms(y: &mut [u16], fixed: Fixed) {
+    for y in y {
+        *y = (upper(*y, fixed.y) as i16 + fixed.y_bias) as u16;
+    }
+}
+
+/// The halves of each pixel from luma's terms, in loops of nothing wider than 16 bits: the compiler
+/// takes as many lanes as the widest number in memory leaves room for.
 #[inline(always)]
 fn pixels_of_luma<const BGR: bool, const ALPHA: bool>(
-    y: &[u16; BLOCK],
-    a: &[u16; BLOCK],
-    (r, g, b): (&[i16], &[i16], &[i16]),
-    fixed: &Fixed,
-    out: &mut [[u8; 4]],
+    y: &[u16],
+    a: &[u16],
+    [r, g, b]: [&[i16]; 3],
+    fixed: Fixed,
+    low: &mut [u16],
+    high: &mut [u16],
 ) {
-    let terms = r.iter().zip(g).zip(b);
-    for (((out, &y), &a), ((&r, &g), &b)) in out.iter_mut().zip(y).zip(a).zip(terms) {
-        let y = upper(y, fixed.y) as i16 + fixed.y_bias;
-        // Only what is far above white can saturate.
-        let (r, g, b) = (
-            y.saturating_add(r),
-            y.saturating_add(g),
-            y.saturating_add(b),
-        );
-        *out = pixel::<BGR, ALPHA>(code(r), code(g), code(b), a, fixed);
+    let (first, third) = if BGR { (b, r) } else { (r, b) };
+    // Only what is far above white can saturate.
+    let sum = |y: u16, term: i16| code((y as i16).saturating_add(term));
+    for (((low, &y), &first), &g) in low.iter_mut().zip(y).zip(first).zip(g) {
+        *low = sum(y, first) | sum(y, g) << 8;
+    }
+    for (((high, &y), &third), &a) in high.iter_mut().zip(y).zip(third).zip(a) {
+        *high = sum(y, third) | alpha::<ALPHA>(a, fixed) << 8;
     }
 }
 
-/// Green is luma, blue is U and red is V.
+/// As [`pixels_of_luma`]: green is luma, blue is U and red is V.
 #[inline(always)]
 fn pixels_of_identity<const BGR: bool, const ALPHA: bool>(
-    y: &[u16; BLOCK],
-    a: &[u16; BLOCK],
-    (r, _, b): (&[i16], &[i16], &[i16]),
-    fixed: &Fixed,
-    out: &mut [[u8; 4]],
+    y: &[u16],
+    a: &[u16],
+    [r, _, b]: [&[i16]; 3],
+    fixed: Fixed,
+    low: &mut [u16],
+    high: &mut [u16],
 ) {
-    for ((((out, &y), &a), &r), &b) in out.iter_mut().zip(y).zip(a).zip(r).zip(b) {
-        let [r, g, b] =
-            [r as u16, y, b as u16].map(|x| code(upper(x, fixed.y) as i16 + fixed.y_bias));
-        *out = pixel::<BGR, ALPHA>(r, g, b, a, fixed);
+    let (first, third) = if BGR { (b, r) } else { (r, b) };
+    let luma = |sample: i16| code(upper(sample as u16, fixed.y) as i16 + fixed.y_bias);
+    for ((low, &y), &first) in low.iter_mut().zip(y).zip(first) {
+        *low = luma(first) | code(y as i16) << 8;
+    }
+    for ((high, &third), &a) in high.iter_mut().zip(third).zip(a) {
+        *high = luma(third) | alpha::<ALPHA>(a, fixed) << 8;
     }
 }
 
 #[inline(always)]
-fn pixel<const BGR: bool, const ALPHA: bool>(
-    r: u16,
-    g: u16,
-    b: u16,
-    a: u16,
-    fixed: &Fixed,
-) -> [u8; 4] {
-    let a = if ALPHA {
+fn alpha<const ALPHA: bool>(a: u16, fixed: Fixed) -> u16 {
+    if ALPHA {
         (upper(a, fixed.alpha) + (1 << (FRACTION - 1))) >> FRACTION
     } else {
         255
-    };
-    let (first, third) = if BGR { (b, r) } else { (r, b) };
-    // Two 16-bit halves, so that the lanes stay 16 bits wide until the store.
-    let (low, high) = (first | (g << 8), third | (a << 8));
-    (u32::from(low) | (u32::from(high) << 16)).to_le_bytes()
+    }
+}
+
+/// Writes the halves of each pixel one after the other.
+#[inline(always)]
+fn join(low: &[u16], high: &[u16], out: &mut [[u8; 4]]) {
+    for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
+        *out = (u32::from(low) | u32::from(high) << 16).to_le_bytes();
+    }
 }
