@@ -1,1 +1,105 @@
-//! Reelcore: reelcore-containers.
+//! Demuxers behind the traits of [`reelcore_media::demux`]: one folder for each container.
+//!
+//! [`open`] finds the container by its content, never by a name, and gives a
+//! [`Demuxer`]. Sources are untrusted: every parser is bounded by the
+//! input's own length, and what it cannot read is a [`DemuxError`] with a byte offset.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use reelcore_containers::{FileSource, open};
+//!
+//! let demuxer = open(Arc::new(FileSource::open("clip.mp4")?))?;
+//! let mut packets = demuxer.reader(0)?;
+//! packets.seek(2_000_000)?;
+//! while let Some(chunk) = packets.next_packet()? {
+//!     println!("{} us: {} bytes", chunk.timestamp, chunk.data.len());
+//! }
+//! # Ok::<(), reelcore_media::demux::DemuxError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod mp4;
+mod source;
+
+use std::sync::Arc;
+
+use reelcore_media::demux::{DemuxError, Demuxer, Source};
+
+pub use source::{BytesSource, FileSource};
+
+/// Caps on what a container may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest set-up structure (such as MP4's `moov` or one `moof` box) that is read into memory, in bytes.
+    pub max_header_bytes: u64,
+    /// The largest number of tracks.
+    pub max_tracks: usize,
+    /// The largest packet, in bytes.
+    pub max_packet_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_header_bytes: 256 << 20,
+            max_tracks: 1024,
+            max_packet_bytes: 1 << 30,
+        }
+    }
+}
+
+/// How many bytes a probe sees.
+const PROBE_BYTES: usize = 64;
+
+/// Opens a container with the default [`Limits`].
+///
+/// # Errors
+/// [`DemuxError::UnknownContainer`] when no demuxer knows the content, and what the demuxer finds wrong with it.
+pub fn open(source: Arc<dyn Source>) -> Result<Arc<dyn Demuxer>, DemuxError> {
+    open_with(source, &Limits::default())
+}
+
+/// Opens a container with the caps in `limits`.
+///
+/// # Errors
+/// As [`open`]; [`DemuxError::Limit`] when a cap is reached.
+pub fn open_with(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Demuxer>, DemuxError> {
+    let mut head = [0; PROBE_BYTES];
+    let len = source::read_up_to(&*source, 0, &mut head)?;
+    let head = head.get(..len).unwrap_or_default();
+    if mp4::probe(head) {
+        return Ok(Arc::new(mp4::Mp4Demuxer::open(source, limits)?));
+    }
+    Err(DemuxError::UnknownContainer(if head.is_empty() {
+        "the source is empty".to_owned()
+    } else {
+        let start: Vec<String> = head.iter().take(12).map(|b| format!("{b:02x}")).collect();
+        format!(
+            "the content, starting with {}, is of none of: MP4",
+            start.join(" ")
+        )
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_is_no_container_is_named_by_its_first_bytes() {
+        for (content, want) in [
+            (&b""[..], "the source is empty"),
+            (b"\x1aE\xdf\xa3 matroska", "1a 45 df a3"),
+            (b"\0\0\0", "00 00 00"),
+        ] {
+            let error = open(Arc::new(BytesSource::new(content)))
+                .err()
+                .map(|e| e.to_string());
+            assert!(
+                error.as_deref().is_some_and(|e| e.contains(want)),
+                "{error:?}"
+            );
+        }
+    }
+}

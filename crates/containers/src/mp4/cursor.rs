@@ -1,0 +1,128 @@
+//! The samples of a track in decode order: those of the tables, then those of the fragments.
+
+use std::sync::Arc;
+
+use reelcore_media::demux::DemuxError;
+
+use super::budget::Budget;
+use super::fragment::{FragmentCursor, Fragments};
+use super::sample::Sample;
+use super::table::TableCursor;
+use super::track::Mp4Track;
+
+/// Walks the samples of one track. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    table: TableCursor,
+    table_done: bool,
+    fragments: Option<FragmentCursor>,
+    /// How far before its decode time a sample may be presented, as far as is known: at most 0.
+    min_composition_offset: i64,
+}
+
+impl Cursor {
+    /// At the first sample of `track`, the `index`th of the file.
+    pub(crate) fn new(track: &Mp4Track, index: usize, fragments: Option<Arc<Fragments>>) -> Self {
+        let table = TableCursor::new(Arc::clone(&track.table));
+        Self {
+            min_composition_offset: table.table().min_composition_offset(),
+            fragments: fragments.map(|fragments| {
+                FragmentCursor::new(fragments, index, track.public.id, track.table.duration())
+            }),
+            table,
+            table_done: false,
+        }
+    }
+
+    /// To the first sample.
+    pub(crate) fn rewind(&mut self) {
+        self.table.move_to(0);
+        self.table_done = false;
+        if let Some(fragments) = &mut self.fragments {
+            fragments.rewind();
+        }
+    }
+
+    /// How far before its decode time a sample was presented so far: at most 0.
+    pub(crate) fn min_composition_offset(&self) -> i64 {
+        self.min_composition_offset
+    }
+
+    /// The next sample.
+    pub(crate) fn next(&mut self) -> Result<Option<Sample>, DemuxError> {
+        if let Some(sample) = self.next_at_hand() {
+            return Ok(Some(sample));
+        }
+        match &mut self.fragments {
+            Some(fragments) => {
+                let sample = fragments.next()?;
+                Ok(self.note(sample))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The next sample, if finding it takes no reading.
+    pub(crate) fn next_at_hand(&mut self) -> Option<Sample> {
+        if !self.table_done {
+            match self.table.next() {
+                Some(sample) => return Some(sample),
+                None => self.table_done = true,
+            }
+        }
+        let sample = self
+            .fragments
+            .as_mut()
+            .and_then(FragmentCursor::next_loaded);
+        self.note(sample)
+    }
+
+    fn note(&mut self, sample: Option<Sample>) -> Option<Sample> {
+        if let Some(sample) = &sample {
+            let offset = sample.composition_time.saturating_sub(sample.decode_time);
+            self.min_composition_offset = self.min_composition_offset.min(offset);
+        }
+        sample
+    }
+
+    /// Moves to the last sync sample whose composition time is at or before `time`. False, and no particular
+    /// place, where there is none.
+    pub(crate) fn seek(&mut self, time: i64, budget: &mut Budget) -> Result<bool, DemuxError> {
+        if let Some(fragments) = &mut self.fragments
+            && fragments.seek(time, budget)?
+        {
+            self.table_done = true;
+            return Ok(true);
+        }
+        let Some(sample) = self.table.table().sync_at_or_before(time) else {
+            return Ok(false);
+        };
+        self.rewind();
+        self.table.move_to(sample);
+        Ok(true)
+    }
+
+    /// Moves to the first sync sample; to the first sample where there is none.
+    pub(crate) fn seek_first_sync(&mut self, budget: &mut Budget) -> Result<(), DemuxError> {
+        self.rewind();
+        if let Some(sample) = self.table.table().first_sync() {
+            self.table.move_to(sample);
+            return Ok(());
+        }
+        if self.fragments.is_none() {
+            return Ok(());
+        }
+        self.table_done = true;
+        let mut before = self.clone();
+        while let Some(sample) = self.next()? {
+            budget.spend(1)?;
+            if sample.sync {
+                *self = before;
+                return Ok(());
+            }
+            before = self.clone();
+        }
+        self.rewind();
+        Ok(())
+    }
+}

@@ -1,0 +1,429 @@
+//! Walks the samples of a track through the fragments of a file.
+
+use std::sync::Arc;
+
+use reelcore_media::demux::DemuxError;
+
+use super::index::{self, Index};
+use super::{Fragment, MoofContext, parse_moof};
+use crate::mp4::budget::Budget;
+use crate::mp4::file::File;
+use crate::mp4::movie::FragmentDefaults;
+use crate::mp4::sample::Sample;
+
+/// The fragments of a file.
+#[derive(Debug)]
+pub(crate) struct Fragments {
+    file: File,
+    defaults: Vec<FragmentDefaults>,
+    /// Where to look for the first one: the end of the `moov` box.
+    first: u64,
+    index: Index,
+    /// (end of the presentation, ticks a second) as a `sidx` box says, for the track it names.
+    ends: Vec<(u32, u64, u32)>,
+}
+
+impl Fragments {
+    /// Looks for the index of the file, whose `moov` box ends at `first`. `tracks` are the numbers and time scales
+    /// of all tracks.
+    pub(crate) fn open(
+        file: &File,
+        defaults: Vec<FragmentDefaults>,
+        first: u64,
+        tracks: &[(u32, u32)],
+    ) -> Result<Self, DemuxError> {
+        let mut segments = Vec::new();
+        let mut at = first;
+        // A damaged box here is reported by the reader that comes to it.
+        while let Ok(Some(top)) = file.top_box(at) {
+            match &top.kind.0 {
+                b"sidx" => {
+                    // An index that cannot be read is as good as none.
+                    if let Ok(body) = file.read_body(&top)
+                        && let Ok(Some(segment)) = index::parse_sidx(body, top.end)
+                    {
+                        segments.push(segment);
+                    }
+                }
+                b"moof" | b"mdat" => break,
+                _ => {}
+            }
+            at = top.end;
+        }
+        let mfra = index::find_mfra(file)?;
+        let end = mfra.as_ref().map_or(file.len, |(top, _)| top.start);
+        // An index of the first part of the file alone would hide the rest.
+        segments.retain(|segment| segment.end == end || segment.end == file.len);
+        let mut timed = Vec::with_capacity(tracks.len());
+        for &(id, scale) in tracks {
+            let access = mfra
+                .as_ref()
+                .and_then(|(_, access)| access.iter().find(|(track, _)| *track == id))
+                .map(|(_, entries)| entries.clone())
+                .filter(|entries| !entries.is_empty());
+            let segment = segments
+                .iter()
+                .find(|segment| segment.track == id)
+                .or(segments.first());
+            let entries = access.or_else(|| {
+                segment.map(|segment| {
+                    let ticks = |time: u64| {
+                        let ticks =
+                            u128::from(time) * u128::from(scale) / u128::from(segment.scale);
+                        i64::try_from(ticks).unwrap_or(i64::MAX)
+                    };
+                    segment
+                        .entries
+                        .iter()
+                        .map(|&(time, offset)| (ticks(time), offset))
+                        .collect()
+                })
+            });
+            timed.extend(entries);
+        }
+        let index = if timed.len() == tracks.len() && !tracks.is_empty() {
+            Index::Timed(timed)
+        } else {
+            Index::Offsets(index::scan(file, first)?)
+        };
+        Ok(Self {
+            file: file.clone(),
+            defaults,
+            first,
+            index,
+            ends: segments
+                .iter()
+                .map(|segment| (segment.track, segment.end_time, segment.scale))
+                .collect(),
+        })
+    }
+
+    /// The media time in ticks at which a track ends: from a `sidx` box, else from the last fragments.
+    pub(crate) fn end_time(
+        self: &Arc<Self>,
+        track_index: usize,
+        id: u32,
+        scale: u32,
+    ) -> Option<i64> {
+        if let Some(&(_, time, its)) = self.ends.iter().find(|(track, ..)| *track == id) {
+            let ticks = u128::from(time) * u128::from(scale) / u128::from(its);
+            return i64::try_from(ticks).ok();
+        }
+        // The last places of the index; a track may have ended some fragments before the others.
+        const LOOK_BACK: usize = 8;
+        let last: Vec<u64> = match &self.index {
+            Index::Timed(tracks) => tracks
+                .get(track_index)
+                .map(|entries| entries.iter().rev().take(LOOK_BACK).map(|e| e.1).collect())
+                .unwrap_or_default(),
+            Index::Offsets(offsets) => offsets.iter().rev().take(LOOK_BACK).copied().collect(),
+        };
+        let mut budget = Budget::new(self.file.len);
+        for start in last {
+            let mut cursor = FragmentCursor::new(Arc::clone(self), track_index, id, 0);
+            cursor.next_box = start;
+            let mut end = None;
+            loop {
+                match cursor.next() {
+                    Ok(Some(sample)) if cursor.timed && budget.spend(1).is_ok() => {
+                        let ticks = i64::try_from(sample.duration).unwrap_or(0);
+                        end = end.max(Some(sample.composition_time.saturating_add(ticks)));
+                    }
+                    // What is damaged there is reported when it is read; the duration is unknown.
+                    Ok(Some(_)) | Err(_) => return None,
+                    Ok(None) => break,
+                }
+            }
+            if end.is_some() {
+                return end;
+            }
+        }
+        None
+    }
+
+    fn parse_at(
+        &self,
+        start: u64,
+        track: u32,
+        decode_time: i64,
+    ) -> Result<Option<(Option<Fragment>, u64)>, DemuxError> {
+        let mut at = start;
+        while let Some(top) = self.file.top_box(at)? {
+            if &top.kind.0 == b"moof" {
+                let context = MoofContext {
+                    defaults: &self.defaults,
+                    track,
+                    source_len: self.file.len,
+                };
+                let body = self.file.read_body(&top)?;
+                let fragment = parse_moof(body, top.start, decode_time, &context)?;
+                return Ok(Some((fragment, top.end)));
+            }
+            at = top.end;
+        }
+        Ok(None)
+    }
+}
+
+/// A place among the samples of one fragment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    run: usize,
+    index: u32,
+    /// Offset and decode time of the sample, valid where `index` is not 0.
+    offset: u64,
+    decode_time: i64,
+}
+
+/// Walks the samples of one track in decode order. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct FragmentCursor {
+    fragments: Arc<Fragments>,
+    track_index: usize,
+    track: u32,
+    /// Decode time at which the first fragment begins, if it does not say.
+    start_time: i64,
+    /// Where to look for the next `moof` box.
+    next_box: u64,
+    current: Arc<Fragment>,
+    place: Place,
+    /// Whether the time is known from the file, not by counting from the start.
+    timed: bool,
+}
+
+impl FragmentCursor {
+    /// At the first sample of the track with the number `track`, the `track_index`th of the file.
+    pub(crate) fn new(
+        fragments: Arc<Fragments>,
+        track_index: usize,
+        track: u32,
+        start_time: i64,
+    ) -> Self {
+        let mut this = Self {
+            next_box: 0,
+            fragments,
+            track_index,
+            track,
+            start_time,
+            current: Arc::default(),
+            place: Place::default(),
+            timed: false,
+        };
+        this.rewind();
+        this
+    }
+
+    /// To the first sample.
+    pub(crate) fn rewind(&mut self) {
+        self.next_box = self.fragments.first;
+        self.current = Arc::new(Fragment {
+            end_time: self.start_time,
+            ..Fragment::default()
+        });
+        self.place = Place::default();
+        self.timed = false;
+    }
+
+    /// The next sample of the fragment that is loaded.
+    pub(crate) fn next_loaded(&mut self) -> Option<Sample> {
+        loop {
+            let run = self.current.runs.get(self.place.run)?;
+            if self.place.index >= run.count() {
+                self.place = Place {
+                    run: self.place.run + 1,
+                    ..Place::default()
+                };
+                continue;
+            }
+            if self.place.index == 0 {
+                self.place.offset = run.offset;
+                self.place.decode_time = run.decode_time;
+            }
+            let sample = run.sample(self.place.index, self.place.offset, self.place.decode_time);
+            self.place.index += 1;
+            self.place.offset = self.place.offset.saturating_add(sample.size);
+            self.place.decode_time = self
+                .place
+                .decode_time
+                .saturating_add(i64::try_from(sample.duration).unwrap_or(i64::MAX));
+            return Some(sample);
+        }
+    }
+
+    /// The next sample.
+    pub(crate) fn next(&mut self) -> Result<Option<Sample>, DemuxError> {
+        loop {
+            if let Some(sample) = self.next_loaded() {
+                return Ok(Some(sample));
+            }
+            if !self.load_next()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Loads the next fragment that has samples of the track.
+    fn load_next(&mut self) -> Result<bool, DemuxError> {
+        loop {
+            let found =
+                self.fragments
+                    .parse_at(self.next_box, self.track, self.current.end_time)?;
+            let Some((fragment, end)) = found else {
+                return Ok(false);
+            };
+            self.next_box = end;
+            if let Some(fragment) = fragment {
+                self.timed |= fragment.timed;
+                self.current = Arc::new(fragment);
+                self.place = Place::default();
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Moves to the last sync sample whose composition time is at or before `time`. False, and no particular
+    /// place, where there is none.
+    pub(crate) fn seek(&mut self, time: i64, budget: &mut Budget) -> Result<bool, DemuxError> {
+        let fragments = Arc::clone(&self.fragments);
+        match &fragments.index {
+            Index::Timed(tracks) => {
+                let entries = tracks.get(self.track_index).map_or(&[][..], Vec::as_slice);
+                let after = entries.partition_point(|&(at, _)| at <= time);
+                let starts = entries.iter().take(after).rev().map(|&(_, offset)| offset);
+                self.seek_from(starts, time, budget)
+            }
+            Index::Offsets(offsets) => {
+                let after = self.partition(offsets, time, budget)?;
+                let starts = offsets.iter().take(after).rev().copied();
+                self.seek_from(starts, time, budget)
+            }
+        }
+    }
+
+    /// The number of fragments, by offset, that begin at or before `time`; 1 where they do not say when they begin.
+    fn partition(
+        &mut self,
+        offsets: &[u64],
+        time: i64,
+        budget: &mut Budget,
+    ) -> Result<usize, DemuxError> {
+        let (mut low, mut high) = (0, offsets.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // The next fragment of the track from the middle on stands for it.
+            let mut probe = None;
+            let mut at = middle;
+            while at < high {
+                budget.spend(1)?;
+                let Some(&offset) = offsets.get(at) else {
+                    break;
+                };
+                let found = self.fragments.parse_at(offset, self.track, 0)?;
+                probe = found
+                    .and_then(|(fragment, _)| fragment)
+                    .filter(|f| !f.runs.is_empty());
+                if probe.is_some() {
+                    break;
+                }
+                at += 1;
+            }
+            match probe {
+                Some(fragment) if !fragment.timed => return Ok(0),
+                Some(fragment) => {
+                    let first = fragment
+                        .runs
+                        .first()
+                        .map_or(i64::MAX, |run| run.decode_time);
+                    if first <= time {
+                        low = at + 1;
+                    } else {
+                        high = middle;
+                    }
+                }
+                None => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Walks on from each start, the latest first, to the start that was tried before it.
+    fn seek_from(
+        &mut self,
+        starts: impl Iterator<Item = u64>,
+        time: i64,
+        budget: &mut Budget,
+    ) -> Result<bool, DemuxError> {
+        let mut limit = u64::MAX;
+        for start in starts {
+            self.rewind();
+            self.next_box = start;
+            match self.walk(limit, time, false, budget)? {
+                Walk::Found => return Ok(true),
+                Walk::NotFound => limit = start,
+                // The time is only known by counting from the start.
+                Walk::Untimed => {
+                    limit = u64::MAX;
+                    break;
+                }
+            }
+        }
+        self.rewind();
+        Ok(matches!(self.walk(limit, time, true, budget)?, Walk::Found))
+    }
+
+    /// Finds the last sync sample at or before `time` in the fragments from here to `limit`.
+    fn walk(
+        &mut self,
+        limit: u64,
+        time: i64,
+        from_start: bool,
+        budget: &mut Budget,
+    ) -> Result<Walk, DemuxError> {
+        let mut found: Option<Self> = None;
+        while self.next_box < limit && self.load_next()? {
+            budget.spend(1)?;
+            if !self.timed && !from_start {
+                return Ok(Walk::Untimed);
+            }
+            let past = self
+                .current
+                .runs
+                .first()
+                .is_some_and(|run| run.decode_time > time);
+            let mut best = None;
+            loop {
+                let place = self.place;
+                let Some(sample) = self.next_loaded() else {
+                    break;
+                };
+                budget.spend(1)?;
+                if sample.sync && sample.composition_time <= time {
+                    best = Some(place);
+                }
+            }
+            if let Some(place) = best {
+                let mut at = self.clone();
+                at.place = place;
+                found = Some(at);
+            }
+            if past {
+                break;
+            }
+        }
+        Ok(match found {
+            Some(at) => {
+                *self = at;
+                Walk::Found
+            }
+            None => Walk::NotFound,
+        })
+    }
+}
+
+/// How a walk through fragments ended.
+enum Walk {
+    Found,
+    NotFound,
+    /// The fragments do not say at which time they begin.
+    Untimed,
+}

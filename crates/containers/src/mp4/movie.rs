@@ -1,0 +1,125 @@
+//! `moov`: the movie's header, its tracks and the defaults of its fragments.
+
+use reelcore_media::demux::DemuxError;
+
+use super::orientation::Matrix;
+use super::parse::Reader;
+use super::track::{self, Mp4Track};
+use crate::Limits;
+
+/// What `mvhd` says.
+#[derive(Clone, Debug)]
+pub(crate) struct MovieHeader {
+    /// Ticks a second.
+    pub(crate) scale: u32,
+    pub(crate) duration: u64,
+    pub(crate) matrix: Matrix,
+}
+
+/// What `trex` says: defaults for the samples of a track's fragments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FragmentDefaults {
+    pub(crate) track: u32,
+    pub(crate) description: u32,
+    pub(crate) duration: u32,
+    pub(crate) size: u32,
+    pub(crate) flags: u32,
+}
+
+/// A parsed `moov` box.
+#[derive(Debug)]
+pub(crate) struct Movie {
+    pub(crate) header: MovieHeader,
+    pub(crate) tracks: Vec<Mp4Track>,
+    /// One for each track that fragments may extend; `None` in a progressive file.
+    pub(crate) fragments: Option<Vec<FragmentDefaults>>,
+    /// Duration with all fragments in ticks of the movie, where `mehd` gives it.
+    pub(crate) fragment_duration: Option<u64>,
+}
+
+/// Parses a `moov` box.
+pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> {
+    let mut header = None;
+    let mut fragments = None;
+    let mut fragment_duration = None;
+    let mut children = moov.clone();
+    while let Some(child) = children.child()? {
+        match &child.kind.0 {
+            b"mvhd" => header = Some(movie_header(child.body)?),
+            b"mvex" => {
+                let mut mvex = child.body;
+                let mut defaults = Vec::new();
+                while let Some(mut child) = mvex.child()? {
+                    match &child.kind.0 {
+                        b"mehd" => {
+                            let (version, _) = child.body.full_box()?;
+                            let duration = child.body.u32_or_u64(version)?;
+                            fragment_duration = Some(duration).filter(|&d| d > 0);
+                        }
+                        b"trex" => {
+                            if defaults.len() >= limits.max_tracks {
+                                return Err(too_many(limits));
+                            }
+                            child.body.full_box()?;
+                            defaults.push(FragmentDefaults {
+                                track: child.body.u32()?,
+                                description: child.body.u32()?,
+                                duration: child.body.u32()?,
+                                size: child.body.u32()?,
+                                flags: child.body.u32()?,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+                fragments = Some(defaults);
+            }
+            b"cmov" => {
+                return Err(DemuxError::Unsupported(
+                    "a compressed movie header (cmov)".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+    }
+    let header = header.ok_or_else(|| moov.error("expected a mvhd box, found none"))?;
+    let mut tracks = Vec::new();
+    let mut children = moov;
+    while let Some(child) = children.child()? {
+        if &child.kind.0 == b"trak" {
+            if tracks.len() >= limits.max_tracks {
+                return Err(too_many(limits));
+            }
+            tracks.push(track::parse(child.body, &header, fragments.is_some())?);
+        }
+    }
+    Ok(Movie {
+        header,
+        tracks,
+        fragments,
+        fragment_duration,
+    })
+}
+
+fn too_many(limits: &Limits) -> DemuxError {
+    DemuxError::Limit(format!("more than {} tracks", limits.max_tracks))
+}
+
+fn movie_header(mut reader: Reader) -> Result<MovieHeader, DemuxError> {
+    let (version, _) = reader.full_box()?;
+    reader.skip(if version == 0 { 8 } else { 16 })?;
+    let scale = reader.u32()?;
+    if scale == 0 {
+        return Err(reader.error("expected a time scale above 0, found 0"));
+    }
+    let duration = match (version, reader.u32_or_u64(version)?) {
+        (0, 0xffff_ffff) | (_, u64::MAX) => 0,
+        (_, duration) => duration,
+    };
+    reader.skip(16)?;
+    Ok(MovieHeader {
+        scale,
+        duration,
+        matrix: Matrix::parse(&mut reader)?,
+    })
+}

@@ -1,0 +1,272 @@
+//! The packets of one track.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reelcore_media::demux::{DemuxError, Packet, PacketReader};
+use reelcore_media::{ChunkKind, EncodedChunk};
+
+use super::Mp4Demuxer;
+use super::budget::Budget;
+use super::cursor::Cursor;
+use super::edits::Segment;
+use super::parse::invalid;
+use super::sample::Sample;
+use super::track::Mp4Track;
+use crate::source;
+
+/// Most bytes that one read takes in. A packet that is kept keeps the bytes that were read with it.
+const WINDOW: u64 = 256 << 10;
+
+/// Bytes of other tracks between two packets that are read along, because a second read would cost more.
+const GAP: u64 = 16 << 10;
+
+/// Packets that the look-ahead of one read goes through, at most.
+const AHEAD: usize = 1024;
+
+/// Sound before an edit that is decoded with it, so that the decoder has settled: at least the priming of AAC
+/// (2,112 samples) and the 80 ms of Opus.
+const PRE_ROLL_MS: i64 = 100;
+
+/// Reads the packets of one track; see [`PacketReader`].
+pub(crate) struct Mp4PacketReader {
+    demuxer: Arc<Mp4Demuxer>,
+    index: usize,
+    cursor: Cursor,
+    segment: usize,
+    /// Whether the cursor stands in the segment, not before it.
+    entered: bool,
+    failed: bool,
+    budget: Budget,
+    window: Window,
+}
+
+/// A part of the source in memory, of which packets are slices.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Window {
+    fn get(&self, offset: u64, size: usize) -> Option<Bytes> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let to = from.checked_add(size)?;
+        (to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
+    }
+}
+
+impl Mp4PacketReader {
+    pub(crate) fn new(demuxer: Arc<Mp4Demuxer>, index: usize) -> Result<Self, DemuxError> {
+        let Some(track) = demuxer.movie.tracks.get(index) else {
+            return Err(DemuxError::Unsupported(format!(
+                "track {index} of {}",
+                demuxer.movie.tracks.len()
+            )));
+        };
+        if track.external {
+            return Err(DemuxError::Unsupported(format!(
+                "track {index}, whose samples are in another file"
+            )));
+        }
+        Ok(Self {
+            cursor: Cursor::new(track, index, demuxer.fragments.clone()),
+            budget: Budget::new(demuxer.file.len),
+            demuxer,
+            index,
+            segment: 0,
+            entered: false,
+            failed: false,
+            window: Window::default(),
+        })
+    }
+
+    /// Moves the cursor to the first sample that decoding the segment needs.
+    fn enter(&mut self, track: &Mp4Track, segment: &Segment) -> Result<(), DemuxError> {
+        self.entered = true;
+        let mut from = segment.media_start;
+        if track.is_audio {
+            from = from.saturating_sub(i64::from(track.media_scale) * PRE_ROLL_MS / 1000);
+        } else if self.segment == 0 && from <= i64::from(track.media_scale) {
+            // What little stands before the start is not worth the look at an index.
+            from = 0;
+        }
+        if from <= 0 || !self.cursor.seek(from, &mut self.budget)? {
+            self.cursor.rewind();
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<Option<Packet>, DemuxError> {
+        let demuxer = Arc::clone(&self.demuxer);
+        let Some(track) = demuxer.movie.tracks.get(self.index) else {
+            return Ok(None);
+        };
+        while let Some(segment) = track.timeline.segments.get(self.segment) {
+            if !self.entered {
+                self.enter(track, segment)?;
+            }
+            if let Some(sample) = self.cursor.next()? {
+                // Past the end of the segment, nothing that follows in decode order can still be shown in it.
+                let earliest = sample
+                    .decode_time
+                    .saturating_add(self.cursor.min_composition_offset());
+                if segment.media_end.is_none_or(|end| earliest < end) {
+                    return self.packet(track, segment, &sample).map(Some);
+                }
+            }
+            self.segment += 1;
+            self.entered = false;
+        }
+        Ok(None)
+    }
+
+    fn packet(
+        &mut self,
+        track: &Mp4Track,
+        segment: &Segment,
+        sample: &Sample,
+    ) -> Result<Packet, DemuxError> {
+        self.budget.spend(sample.size.saturating_add(1))?;
+        if !track.descriptions.same_as_first(sample.description) {
+            return Err(DemuxError::Unsupported(format!(
+                "a change of the sample description, to number {} at byte {}",
+                sample.description, sample.offset
+            )));
+        }
+        let timeline = &track.timeline;
+        let end = sample
+            .composition_time
+            .saturating_add(i64::try_from(sample.duration).unwrap_or(i64::MAX));
+        let timestamp = timeline.micros(segment, sample.composition_time);
+        let duration = timeline.micros(segment, end).abs_diff(timestamp);
+        // A sample of no duration, as some writers end a track with, is shown all the same.
+        let begins = end > segment.media_start || sample.composition_time == segment.media_start;
+        let presented = begins
+            && segment
+                .media_end
+                .is_none_or(|end| sample.composition_time < end);
+        Ok(Packet {
+            chunk: EncodedChunk {
+                kind: if sample.sync {
+                    ChunkKind::Key
+                } else {
+                    ChunkKind::Delta
+                },
+                timestamp,
+                duration: Some(duration),
+                data: self.data(sample)?,
+            },
+            decode_time: timeline.micros(segment, sample.decode_time),
+            offset: sample.offset,
+            presented,
+        })
+    }
+
+    fn data(&mut self, sample: &Sample) -> Result<Bytes, DemuxError> {
+        let file = &self.demuxer.file;
+        let left = file.len.saturating_sub(sample.offset);
+        if sample.size > left {
+            return Err(invalid(
+                sample.offset,
+                format!(
+                    "expected a packet of {} bytes, the source has {left} bytes left",
+                    sample.size
+                ),
+            ));
+        }
+        let fits = usize::try_from(sample.size).ok();
+        let Some(size) = fits.filter(|_| sample.size <= file.limits.max_packet_bytes) else {
+            return Err(DemuxError::Limit(format!(
+                "the packet at byte {} has {} bytes, the cap is {}",
+                sample.offset, sample.size, file.limits.max_packet_bytes
+            )));
+        };
+        if let Some(bytes) = file.source.shared(sample.offset, size) {
+            return Ok(bytes);
+        }
+        if let Some(bytes) = self.window.get(sample.offset, size) {
+            return Ok(bytes);
+        }
+        self.fill(sample)?;
+        self.window
+            .get(sample.offset, size)
+            .ok_or_else(|| invalid(sample.offset, "the source changed while it was read"))
+    }
+
+    /// Reads a window that begins with `sample` and goes as far as the packets that follow lie close together.
+    fn fill(&mut self, sample: &Sample) -> Result<(), DemuxError> {
+        let start = sample.offset;
+        let mut end = start.saturating_add(sample.size);
+        let mut ahead = self.cursor.clone();
+        for _ in 0..AHEAD {
+            let Some(next) = ahead.next_at_hand() else {
+                break;
+            };
+            let reach = next.offset.saturating_add(next.size);
+            if next.offset < start
+                || next.offset > end.saturating_add(GAP)
+                || reach.saturating_sub(start) > WINDOW
+                || reach > self.demuxer.file.len
+            {
+                break;
+            }
+            end = end.max(reach);
+        }
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        // The last window's memory, where no packet of it is alive any more.
+        let mut buffer = std::mem::take(&mut self.window.bytes)
+            .try_into_mut()
+            .unwrap_or_default();
+        // Only what is new is zeroed: the read overwrites the rest.
+        buffer.resize(len, 0);
+        source::read_exact(&*self.demuxer.file.source, start, &mut buffer)?;
+        self.window = Window {
+            start,
+            bytes: buffer.freeze(),
+        };
+        Ok(())
+    }
+
+    fn seek_to(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        let demuxer = Arc::clone(&self.demuxer);
+        let Some(track) = demuxer.movie.tracks.get(self.index) else {
+            return Ok(None);
+        };
+        let timeline = &track.timeline;
+        self.segment = timeline.segment_at(time);
+        let Some(segment) = timeline.segments.get(self.segment) else {
+            return Ok(None);
+        };
+        let mut media = timeline.media_at(segment, time);
+        if let Some(end) = segment.media_end {
+            media = media.min(end.saturating_sub(1));
+        }
+        if !self.cursor.seek(media, &mut self.budget)? {
+            self.cursor.seek_first_sync(&mut self.budget)?;
+        }
+        self.entered = true;
+        let Some(next) = self.cursor.clone().next()? else {
+            return Ok(None);
+        };
+        Ok(Some(timeline.micros(segment, next.composition_time)))
+    }
+}
+
+impl PacketReader for Mp4PacketReader {
+    fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        self.budget = Budget::new(self.demuxer.file.len);
+        let result = self.seek_to(time);
+        self.failed = result.is_err();
+        result
+    }
+
+    fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError> {
+        if self.failed {
+            return Ok(None);
+        }
+        let result = self.advance();
+        self.failed = result.is_err();
+        result
+    }
+}

@@ -1,0 +1,277 @@
+//! `stsd`: what the samples of a track are.
+
+use bytes::Bytes;
+use reelcore_media::Size;
+use reelcore_media::demux::DemuxError;
+
+use super::codec::audio::{self, Pcm};
+use super::codec::video::{self, Nclx};
+use super::codec::{Codec, esds};
+use super::parse::{FourCc, Reader};
+
+/// The descriptions of a track's samples.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SampleDescriptions {
+    /// The first, which the track is configured with.
+    pub(crate) first: Option<SampleEntry>,
+    /// The entries, to find those that are the same as the first.
+    entries: Vec<Bytes>,
+}
+
+/// One sample entry.
+#[derive(Clone, Debug)]
+pub(crate) struct SampleEntry {
+    pub(crate) format: FourCc,
+    pub(crate) media: Media,
+    pub(crate) codec: Option<Codec>,
+    pub(crate) encrypted: bool,
+    /// Index of the data reference, from 1.
+    pub(crate) data_reference: u16,
+}
+
+/// What a sample entry says for its kind of media.
+#[derive(Clone, Debug)]
+pub(crate) enum Media {
+    Video(Video),
+    Audio(Audio),
+    Other,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Video {
+    pub(crate) size: Size,
+    /// Size of the clean aperture, where there is one.
+    pub(crate) aperture: Option<Size>,
+    /// Width and height of a pixel.
+    pub(crate) pixel_aspect: Option<Size>,
+    pub(crate) colour: Option<Nclx>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Audio {
+    pub(crate) sample_rate: u32,
+    pub(crate) channels: u32,
+    /// Bytes of one frame of uncompressed sound.
+    pub(crate) pcm_frame: Option<u32>,
+}
+
+impl SampleDescriptions {
+    /// Parses a `stsd` box. `handler` says what the track holds.
+    pub(crate) fn parse(mut reader: Reader, handler: FourCc) -> Result<Self, DemuxError> {
+        let (version, _) = reader.full_box()?;
+        let count = reader.u32()?;
+        let mut this = Self::default();
+        for _ in 0..count {
+            let Some(entry) = reader.child()? else {
+                return Err(reader.error(format_args!(
+                    "expected {count} sample entries, found {}",
+                    this.entries.len()
+                )));
+            };
+            let mut body = entry.body;
+            this.entries.push(body.clone().rest());
+            if this.first.is_none() {
+                body.skip(6)?;
+                let data_reference = body.u16()?;
+                let mut first = match &handler.0 {
+                    b"vide" | b"auxv" | b"pict" => video_entry(entry.kind, body)?,
+                    b"soun" => audio_entry(entry.kind, body, version)?,
+                    _ => SampleEntry {
+                        format: entry.kind,
+                        media: Media::Other,
+                        codec: None,
+                        encrypted: false,
+                        data_reference,
+                    },
+                };
+                first.data_reference = data_reference;
+                first.encrypted = matches!(
+                    &entry.kind.0,
+                    b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms"
+                );
+                if first.encrypted {
+                    first.codec = None;
+                }
+                this.first = Some(first);
+            }
+        }
+        Ok(this)
+    }
+
+    /// Whether samples of description `index` (from 1) decode with the configuration of the first.
+    pub(crate) fn same_as_first(&self, index: u32) -> bool {
+        let at = |index: u32| {
+            usize::try_from(index)
+                .ok()
+                .and_then(|i| i.checked_sub(1))
+                .and_then(|i| self.entries.get(i))
+        };
+        // Some fragments name description 0: they mean the only one.
+        index <= 1 || at(index).is_some_and(|entry| Some(entry) == at(1))
+    }
+}
+
+fn video_entry(format: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxError> {
+    body.skip(16)?;
+    let size = Size::new(u32::from(body.u16()?), u32::from(body.u16()?));
+    body.skip(50)?;
+    let mut video = Video {
+        size,
+        ..Video::default()
+    };
+    let mut config = None;
+    while let Some(mut child) = body.child()? {
+        match &child.kind.0 {
+            b"avcC" | b"hvcC" | b"av1C" | b"vpcC" if config.is_none() => {
+                config = Some((child.kind, child.body));
+            }
+            b"pasp" => {
+                let aspect = Size::new(child.body.u32()?, child.body.u32()?);
+                video.pixel_aspect = (aspect.width > 0 && aspect.height > 0).then_some(aspect);
+            }
+            b"clap" => {
+                let (width, width_d) = (child.body.u32()?, child.body.u32()?);
+                let (height, height_d) = (child.body.u32()?, child.body.u32()?);
+                video.aperture = width
+                    .checked_div(width_d)
+                    .zip(height.checked_div(height_d))
+                    .map(|(width, height)| Size::new(width, height))
+                    .filter(|a| a.area() > 0 && a.width <= size.width && a.height <= size.height);
+            }
+            // An ICC profile may stand beside the code points.
+            b"colr" => video.colour = Nclx::parse(&mut child.body)?.or(video.colour),
+            _ => {}
+        }
+    }
+    let codec = match (&format.0, config) {
+        (b"avc1" | b"avc2" | b"avc3" | b"avc4", Some((FourCc(kind), config)))
+            if &kind == b"avcC" =>
+        {
+            Some(video::avc(format, config)?)
+        }
+        (b"hvc1" | b"hev1", Some((FourCc(kind), config))) if &kind == b"hvcC" => {
+            Some(video::hevc(format, config)?)
+        }
+        (b"av01", Some((FourCc(kind), config))) if &kind == b"av1C" => {
+            Some(video::av1(config, video.colour)?)
+        }
+        (b"vp09", Some((FourCc(kind), config))) if &kind == b"vpcC" => {
+            let (codec, colour) = video::vp9(config)?;
+            video.colour = video.colour.or(Some(colour));
+            Some(codec)
+        }
+        (b"vp08", _) => Some(Codec::new("vp8", None)),
+        _ => None,
+    };
+    Ok(SampleEntry {
+        format,
+        media: Media::Video(video),
+        codec,
+        encrypted: false,
+        data_reference: 0,
+    })
+}
+
+fn audio_entry(
+    format: FourCc,
+    mut body: Reader,
+    stsd_version: u8,
+) -> Result<SampleEntry, DemuxError> {
+    let version = body.u16()?;
+    body.skip(6)?;
+    let mut audio = Audio {
+        channels: u32::from(body.u16()?),
+        ..Audio::default()
+    };
+    let mut bits = u32::from(body.u16()?);
+    body.skip(4)?;
+    audio.sample_rate = body.u32()? >> 16;
+    let mut lpcm_flags = None;
+    // In QuickTime the version of the entry says how it goes on; ISO's own version 1 has version 1 of `stsd`.
+    if stsd_version == 0 {
+        match version {
+            1 => body.skip(16)?,
+            2 => {
+                body.skip(4)?;
+                let rate = f64::from_bits(body.u64()?);
+                if !(1.0..=f64::from(u32::MAX)).contains(&rate) {
+                    return Err(body.error(format_args!("expected a sample rate, found {rate}")));
+                }
+                audio.sample_rate = rate as u32;
+                audio.channels = body.u32()?;
+                body.skip(4)?;
+                bits = body.u32()?;
+                lpcm_flags = Some(body.u32()?);
+                body.skip(8)?;
+            }
+            _ => {}
+        }
+    }
+    let mut pcm = Pcm::from_entry(format, bits);
+    if let (Some(layout), Some(flags)) = (pcm, lpcm_flags)
+        && &format.0 == b"lpcm"
+    {
+        pcm = Some(layout.with_lpcm_flags(flags));
+    }
+    let mut codec = match &format.0 {
+        b".mp3" | b"ms\0\x55" => Some(Codec::new("mp3", None)),
+        b"ulaw" | b"alaw" => Some(Codec::new(format.to_string(), None)),
+        b"ac-3" | b"ec-3" => Some(Codec::new(format.to_string(), None)),
+        _ => None,
+    };
+    let mut children = vec![body];
+    while let Some(mut list) = children.pop() {
+        while let Some(mut child) = list.child()? {
+            match &child.kind.0 {
+                // QuickTime wraps the configuration in `wave`, once.
+                b"wave" if list.name() != FourCc(*b"wave") => children.push(child.body),
+                // Inside `wave` stands an atom without content as the end.
+                b"esds" => {
+                    let esds = esds::parse(child.body)?;
+                    audio.sample_rate = esds.sample_rate.unwrap_or(audio.sample_rate);
+                    audio.channels = esds.channels.unwrap_or(audio.channels);
+                    codec = esds.codec.or(codec);
+                }
+                b"dOps" if &format.0 == b"Opus" => {
+                    let (opus, channels) = audio::opus(child.body)?;
+                    // Opus decodes at 48 kHz, whatever the input was.
+                    audio.sample_rate = 48000;
+                    audio.channels = channels;
+                    codec = Some(opus);
+                }
+                b"dfLa" if &format.0 == b"fLaC" => {
+                    let (flac, rate, channels) = audio::flac(child.body)?;
+                    audio.sample_rate = rate;
+                    audio.channels = channels;
+                    codec = Some(flac);
+                }
+                b"pcmC" => {
+                    if let Some(layout) = pcm {
+                        pcm = Some(layout.with_config(&mut child.body)?);
+                    }
+                }
+                b"enda" => {
+                    if let Some(layout) = pcm {
+                        pcm = Some(layout.with_enda(&mut child.body)?);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(layout) = pcm {
+        codec = layout.codec();
+        audio.pcm_frame = (layout.bits / 8)
+            .checked_mul(audio.channels)
+            .filter(|&bytes| bytes > 0);
+    } else if matches!(&format.0, b"ulaw" | b"alaw") {
+        audio.pcm_frame = Some(audio.channels).filter(|&bytes| bytes > 0);
+    }
+    Ok(SampleEntry {
+        format,
+        media: Media::Audio(audio),
+        codec,
+        encrypted: false,
+        data_reference: 0,
+    })
+}

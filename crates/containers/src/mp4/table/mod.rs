@@ -1,0 +1,329 @@
+//! The sample tables of a progressive file. The boxes stay as they are in the file; beside them stand only
+//! sparse prefix sums, so that a sample is found in O(log n) and a cursor moves in O(1) amortised.
+
+mod chunks;
+mod runs;
+mod sizes;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reelcore_media::demux::DemuxError;
+
+use self::chunks::{ChunkOffsets, ChunkPosition, Chunks};
+use self::runs::{RunPosition, Runs};
+use self::sizes::Sizes;
+use super::parse::{Reader, invalid, u32_at};
+use super::sample::Sample;
+
+/// The tables of one track.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SampleTable {
+    samples: u64,
+    durations: Runs,
+    composition: Option<Runs>,
+    sizes: Sizes,
+    chunks: Chunks,
+    /// Numbers of the sync samples, from 1, rising; `None` where every sample is one.
+    sync: Option<Bytes>,
+    /// Samples that one packet may hold: more than 1 for PCM, whose samples are single frames.
+    group: u32,
+}
+
+impl SampleTable {
+    /// Parses the tables of a `stbl` box. `pcm_frame` is the size in bytes of one frame of uncompressed sound:
+    /// such frames are read many at a time.
+    pub(crate) fn parse(mut stbl: Reader, pcm_frame: Option<u32>) -> Result<Self, DemuxError> {
+        let start = stbl.offset();
+        let mut stts = None;
+        let mut ctts = None;
+        let mut stsc = None;
+        let mut sizes = None;
+        let mut offsets = None;
+        let mut sync = None;
+        while let Some(child) = stbl.child()? {
+            let mut body = child.body;
+            let kind = child.kind;
+            if !matches!(
+                &kind.0,
+                b"stts" | b"ctts" | b"stsc" | b"stsz" | b"stz2" | b"stco" | b"co64" | b"stss"
+            ) {
+                continue;
+            }
+            body.full_box()?;
+            // The first box of a kind counts.
+            match &kind.0 {
+                b"stts" if stts.is_none() => stts = Some(body),
+                b"ctts" if ctts.is_none() => ctts = Some(body),
+                b"stsc" if stsc.is_none() => stsc = Some(body),
+                b"stsz" if sizes.is_none() => sizes = Some(Sizes::parse_stsz(&mut body)?),
+                b"stz2" if sizes.is_none() => sizes = Some(Sizes::parse_stz2(&mut body)?),
+                b"stco" if offsets.is_none() => {
+                    offsets = Some(ChunkOffsets::parse(&mut body, false)?);
+                }
+                b"co64" if offsets.is_none() => {
+                    offsets = Some(ChunkOffsets::parse(&mut body, true)?);
+                }
+                b"stss" if sync.is_none() => sync = Some(parse_sync(&mut body)?),
+                _ => {}
+            }
+        }
+        let mut sizes = sizes.unwrap_or_default();
+        if sizes.count() == 0 {
+            // A fragmented file's tables are empty.
+            return Ok(Self::default());
+        }
+        let missing = |kind: &str| {
+            invalid(
+                start,
+                format!(
+                    "stbl box: expected a {kind} box for its {} samples, found none",
+                    sizes.count()
+                ),
+            )
+        };
+        let offsets = offsets.ok_or_else(|| missing("stco or co64"))?;
+        let chunks = Chunks::parse(&mut stsc.ok_or_else(|| missing("stsc"))?, offsets)?;
+        let mut stts = stts.ok_or_else(|| missing("stts"))?;
+        let samples = u64::from(sizes.count()).min(chunks.capacity());
+        let durations = Runs::parse(&mut stts, samples, true)?;
+        let composition = ctts
+            .map(|mut ctts| Runs::parse(&mut ctts, samples, false))
+            .transpose()?;
+        let mut group = 1;
+        if let (Some(frame), Some(size)) = (pcm_frame, sizes.all()) {
+            // QuickTime writes a size of 1 for a frame of sound, whatever it takes.
+            if size == 1 && frame > 1 {
+                sizes = Sizes::constant(frame, sizes.count());
+            }
+            group = PCM_FRAMES;
+        }
+        Ok(Self {
+            samples,
+            durations,
+            composition,
+            sizes,
+            chunks,
+            sync,
+            group,
+        })
+    }
+
+    /// The number of packets, where it is not a matter of grouping.
+    pub(crate) fn packets(&self) -> Option<u64> {
+        (self.group <= 1).then_some(self.samples)
+    }
+
+    /// Sum of the durations of all samples, in ticks.
+    pub(crate) fn duration(&self) -> i64 {
+        self.durations.total()
+    }
+
+    /// How far before its decode time a sample may be presented: at most 0.
+    pub(crate) fn min_composition_offset(&self) -> i64 {
+        self.composition
+            .as_ref()
+            .map_or(0, |runs| i64::from(runs.min()))
+    }
+
+    /// The composition time of a sample.
+    fn composition_time(&self, sample: u64) -> i64 {
+        let (_, decode) = self.durations.locate(sample);
+        decode.saturating_add(self.composition_offset(sample))
+    }
+
+    fn composition_offset(&self, sample: u64) -> i64 {
+        self.composition.as_ref().map_or(0, |runs| {
+            i64::from(runs.value(runs.locate(sample).0, false).cast_signed())
+        })
+    }
+
+    fn sync_count(&self) -> u64 {
+        match &self.sync {
+            Some(list) => list.len() as u64 / 4,
+            None => self.samples,
+        }
+    }
+
+    /// The sample (from 0) of the sync sample at `index`.
+    fn sync_sample(&self, index: u64) -> u64 {
+        match &self.sync {
+            Some(list) => {
+                let at = usize::try_from(index)
+                    .unwrap_or(usize::MAX)
+                    .saturating_mul(4);
+                u64::from(u32_at(list, at)).saturating_sub(1)
+            }
+            None => index,
+        }
+    }
+
+    /// The index of the first sync sample for which `past` holds, given that it holds for all after it.
+    fn sync_partition(&self, past: impl Fn(u64) -> bool) -> u64 {
+        let (mut low, mut high) = (0, self.sync_count());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if past(self.sync_sample(middle)) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+
+    /// The last sync sample whose composition time is at or before `time`.
+    pub(crate) fn sync_at_or_before(&self, time: i64) -> Option<u64> {
+        // Sync samples are presented in the order in which they are decoded.
+        let index = self
+            .sync_partition(|sample| sample >= self.samples || self.composition_time(sample) > time)
+            .checked_sub(1)?;
+        Some(self.sync_sample(index))
+    }
+
+    /// The first sync sample.
+    pub(crate) fn first_sync(&self) -> Option<u64> {
+        (self.sync_count() > 0)
+            .then(|| self.sync_sample(0))
+            .filter(|&sample| sample < self.samples)
+    }
+}
+
+/// Frames of PCM in one packet, at most.
+const PCM_FRAMES: u32 = 1024;
+
+/// Parses a `stss` box after its version and flags.
+fn parse_sync(reader: &mut Reader) -> Result<Bytes, DemuxError> {
+    let count = reader.u32()?;
+    let start = reader.offset();
+    let list = reader.table(count, 4)?;
+    let mut previous = 0;
+    for index in 0..list.len() / 4 {
+        let sample = u32_at(&list, index * 4);
+        if sample <= previous {
+            return Err(invalid(
+                start.saturating_add(index as u64 * 4),
+                format!("stss box: expected a sample number above {previous}, found {sample}"),
+            ));
+        }
+        previous = sample;
+    }
+    Ok(list)
+}
+
+/// Walks the samples of a table in decode order.
+#[derive(Clone, Debug)]
+pub(crate) struct TableCursor {
+    table: Arc<SampleTable>,
+    sample: u64,
+    decode_time: i64,
+    duration: RunPosition,
+    composition: RunPosition,
+    chunk: ChunkPosition,
+    offset: u64,
+    /// Index of the next sync sample at or after `sample`.
+    sync: u64,
+}
+
+impl TableCursor {
+    /// At the first sample.
+    pub(crate) fn new(table: Arc<SampleTable>) -> Self {
+        let mut this = Self {
+            table,
+            sample: 0,
+            decode_time: 0,
+            duration: RunPosition::default(),
+            composition: RunPosition::default(),
+            chunk: ChunkPosition::default(),
+            offset: 0,
+            sync: 0,
+        };
+        this.move_to(0);
+        this
+    }
+
+    pub(crate) fn table(&self) -> &SampleTable {
+        &self.table
+    }
+
+    /// To `sample`, or to the end where there are not so many.
+    pub(crate) fn move_to(&mut self, sample: u64) {
+        let table = &self.table;
+        self.sample = sample;
+        (self.duration, self.decode_time) = table.durations.locate(sample);
+        if let Some(runs) = &table.composition {
+            self.composition = runs.locate(sample).0;
+        }
+        let (chunk, within) = table.chunks.locate(sample);
+        self.chunk = chunk;
+        self.offset = table
+            .chunks
+            .offset(chunk)
+            .saturating_add(table.sizes.sum(sample.saturating_sub(within), sample));
+        self.sync = match &table.sync {
+            Some(_) => table.sync_partition(|sync| sync >= sample),
+            None => 0,
+        };
+    }
+
+    /// The next sample, or a group of samples where they are frames of PCM.
+    pub(crate) fn next(&mut self) -> Option<Sample> {
+        let table = Arc::clone(&self.table);
+        let mut sample = self.next_one(&table)?;
+        let mut grouped = 1;
+        while grouped < table.group
+            && self.chunk.left > 0
+            && self.offset == sample.offset.saturating_add(sample.size)
+            && self.chunk.description == sample.description
+        {
+            let Some(more) = self.next_one(&table) else {
+                break;
+            };
+            sample.size = sample.size.saturating_add(more.size);
+            sample.duration = sample.duration.saturating_add(more.duration);
+            grouped += 1;
+        }
+        Some(sample)
+    }
+
+    fn next_one(&mut self, table: &SampleTable) -> Option<Sample> {
+        if self.sample >= table.samples {
+            return None;
+        }
+        let sync = match &table.sync {
+            None => true,
+            Some(_) => {
+                self.sync < table.sync_count() && table.sync_sample(self.sync) == self.sample
+            }
+        };
+        let duration = table.durations.value(self.duration, true);
+        let offset = table.composition.as_ref().map_or(0, |runs| {
+            i64::from(runs.value(self.composition, false).cast_signed())
+        });
+        let size = u64::from(table.sizes.size(self.sample));
+        let sample = Sample {
+            offset: self.offset,
+            size,
+            decode_time: self.decode_time,
+            composition_time: self.decode_time.saturating_add(offset),
+            duration: u64::from(duration),
+            sync,
+            description: self.chunk.description,
+        };
+        self.sample += 1;
+        self.decode_time = self.decode_time.saturating_add(i64::from(duration));
+        table.durations.step(&mut self.duration);
+        if let Some(runs) = &table.composition {
+            runs.step(&mut self.composition);
+        }
+        self.offset = if table.chunks.step(&mut self.chunk) {
+            table.chunks.offset(self.chunk)
+        } else {
+            self.offset.saturating_add(size)
+        };
+        if sync {
+            self.sync = self.sync.saturating_add(1);
+        }
+        Some(sample)
+    }
+}

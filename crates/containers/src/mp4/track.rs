@@ -1,0 +1,315 @@
+//! `trak`: one track.
+
+use std::sync::Arc;
+
+use reelcore_media::demux::{DemuxError, Track, TrackKind};
+use reelcore_media::{ColorSpace, Size};
+
+use super::edits::Timeline;
+use super::movie::MovieHeader;
+use super::orientation::Matrix;
+use super::parse::{Child, FourCc, Reader};
+use super::sample_entry::{Media, SampleDescriptions, SampleEntry, Video};
+use super::table::SampleTable;
+
+/// A track with all that reading it takes.
+#[derive(Debug)]
+pub(crate) struct Mp4Track {
+    pub(crate) public: Track,
+    pub(crate) timeline: Timeline,
+    pub(crate) table: Arc<SampleTable>,
+    pub(crate) descriptions: SampleDescriptions,
+    /// Whether every sample stands alone unless the tables say otherwise, as in sound.
+    pub(crate) is_audio: bool,
+    pub(crate) media_scale: u32,
+    /// Whether the samples are in another file.
+    pub(crate) external: bool,
+}
+
+struct TrackHeader {
+    id: u32,
+    matrix: Matrix,
+    /// Display size in 1/65536 pixels.
+    width: u32,
+    height: u32,
+}
+
+/// Parses a `trak` box.
+pub(crate) fn parse(
+    mut trak: Reader,
+    movie: &MovieHeader,
+    fragmented: bool,
+) -> Result<Mp4Track, DemuxError> {
+    let at = trak.clone();
+    let mut header = None;
+    let mut edits = None;
+    let mut media = None;
+    while let Some(child) = trak.child()? {
+        match &child.kind.0 {
+            b"tkhd" => header = Some(track_header(child.body)?),
+            b"edts" => edits = find(child, b"elst")?,
+            b"mdia" => media = Some(child.body),
+            _ => {}
+        }
+    }
+    let header = header.ok_or_else(|| at.error("expected a tkhd box, found none"))?;
+    let mut media = media.ok_or_else(|| at.error("expected a mdia box, found none"))?;
+
+    let at = media.clone();
+    let mut media_header = None;
+    let mut handler = FourCc(*b"    ");
+    let mut information = None;
+    while let Some(mut child) = media.child()? {
+        match &child.kind.0 {
+            b"mdhd" => media_header = Some(parse_media_header(child.body)?),
+            b"hdlr" => {
+                child.body.skip(8)?;
+                handler = child.body.fourcc()?;
+            }
+            b"minf" => information = Some(child.body),
+            _ => {}
+        }
+    }
+    let (media_scale, media_duration, language) =
+        media_header.ok_or_else(|| at.error("expected a mdhd box, found none"))?;
+    let mut information = information.ok_or_else(|| at.error("expected a minf box, found none"))?;
+
+    let at = information.clone();
+    let mut tables = None;
+    let mut references = None;
+    while let Some(child) = information.child()? {
+        match &child.kind.0 {
+            b"stbl" => tables = Some(child.body),
+            b"dinf" => references = find(child, b"dref")?,
+            _ => {}
+        }
+    }
+    let tables = tables.ok_or_else(|| at.error("expected a stbl box, found none"))?;
+    let mut descriptions = SampleDescriptions::default();
+    let mut children = tables.clone();
+    while let Some(child) = children.child()? {
+        if &child.kind.0 == b"stsd" {
+            descriptions = SampleDescriptions::parse(child.body, handler)?;
+            break;
+        }
+    }
+    let entry = descriptions.first.as_ref();
+    let pcm_frame = match entry.map(|entry| &entry.media) {
+        Some(Media::Audio(audio)) => audio.pcm_frame,
+        _ => None,
+    };
+    let table = SampleTable::parse(tables, pcm_frame)?;
+    let timeline = match edits {
+        Some(mut elst) => Timeline::parse(&mut elst, movie.scale, media_scale, fragmented)?,
+        None => Timeline::identity(movie.scale, media_scale),
+    };
+    let external = match (references, entry) {
+        (Some(references), Some(entry)) => is_external(references, entry.data_reference)?,
+        _ => false,
+    };
+    // The sum of the samples' durations is exact; the header's is what the writer thought.
+    let media_end = match table.duration() {
+        0 if fragmented => None,
+        0 => Some(media_duration).filter(|&d| d > 0),
+        sum => Some(sum).filter(|_| !fragmented),
+    };
+    let duration = timeline
+        .duration()
+        .or_else(|| media_end.and_then(|end| timeline.end_micros(end)));
+    let public = Track {
+        id: header.id,
+        kind: track_kind(entry, &header, movie, handler),
+        codec: entry.and_then(|entry| entry.codec.as_ref().map(|codec| codec.string.clone())),
+        description: entry.and_then(|entry| {
+            entry
+                .codec
+                .as_ref()
+                .and_then(|codec| codec.description.clone())
+        }),
+        language,
+        encrypted: entry.is_some_and(|entry| entry.encrypted),
+        duration,
+        samples: if fragmented { None } else { table.packets() },
+    };
+    Ok(Mp4Track {
+        is_audio: matches!(public.kind, TrackKind::Audio { .. }),
+        public,
+        timeline,
+        table: Arc::new(table),
+        descriptions,
+        media_scale,
+        external,
+    })
+}
+
+/// The body of the first box of `kind` in `parent`.
+fn find(parent: Child, kind: &[u8; 4]) -> Result<Option<Reader>, DemuxError> {
+    let mut body = parent.body;
+    while let Some(child) = body.child()? {
+        if &child.kind.0 == kind {
+            return Ok(Some(child.body));
+        }
+    }
+    Ok(None)
+}
+
+fn track_header(mut reader: Reader) -> Result<TrackHeader, DemuxError> {
+    let (version, _) = reader.full_box()?;
+    reader.skip(if version == 0 { 8 } else { 16 })?;
+    let id = reader.u32()?;
+    reader.skip(4)?;
+    reader.u32_or_u64(version)?;
+    reader.skip(16)?;
+    let matrix = Matrix::parse(&mut reader)?;
+    Ok(TrackHeader {
+        id,
+        matrix,
+        width: reader.u32()?,
+        height: reader.u32()?,
+    })
+}
+
+/// Time scale, duration in its ticks (0 where unknown) and language of a `mdhd` box.
+fn parse_media_header(mut reader: Reader) -> Result<(u32, i64, Option<String>), DemuxError> {
+    let (version, _) = reader.full_box()?;
+    reader.skip(if version == 0 { 8 } else { 16 })?;
+    let scale = reader.u32()?;
+    if scale == 0 {
+        return Err(reader.error("expected a time scale above 0, found 0"));
+    }
+    let duration = match (version, reader.u32_or_u64(version)?) {
+        (0, 0xffff_ffff) => 0,
+        (_, duration) => i64::try_from(duration).unwrap_or(0),
+    };
+    let packed = reader.u16()?;
+    let letter = |shift: u16| char::from((packed >> shift & 31) as u8 + 0x60);
+    let language: String = [10, 5, 0].map(letter).iter().collect();
+    // QuickTime's language codes are small numbers, which no letters give.
+    let known = packed >= 0x400 && language.chars().all(|c| c.is_ascii_lowercase());
+    Ok((
+        scale,
+        duration,
+        Some(language).filter(|language| known && language != "und"),
+    ))
+}
+
+/// Whether the data reference at `index` (from 1) leads to another file.
+fn is_external(mut references: Reader, index: u16) -> Result<bool, DemuxError> {
+    references.full_box()?;
+    references.skip(4)?;
+    let mut at = 1_u32;
+    while let Some(mut child) = references.child()? {
+        if at == u32::from(index) {
+            const SELF_CONTAINED: u32 = 1;
+            let (_, flags) = child.body.full_box()?;
+            return Ok(flags & SELF_CONTAINED == 0);
+        }
+        at = at.saturating_add(1);
+    }
+    Ok(false)
+}
+
+fn track_kind(
+    entry: Option<&SampleEntry>,
+    header: &TrackHeader,
+    movie: &MovieHeader,
+    handler: FourCc,
+) -> TrackKind {
+    match entry.map(|entry| &entry.media) {
+        Some(Media::Video(video)) => {
+            let (rotation, flip) = header.matrix.then(movie.matrix).orientation();
+            TrackKind::Video {
+                coded_size: video.size,
+                display_aspect: display_aspect(video, header),
+                rotation,
+                flip,
+                color_space: video
+                    .colour
+                    .map_or_else(ColorSpace::default, |colour| colour.color_space()),
+            }
+        }
+        Some(Media::Audio(audio)) => TrackKind::Audio {
+            sample_rate: audio.sample_rate,
+            channels: audio.channels,
+        },
+        _ => TrackKind::Other(match entry {
+            Some(entry) => format!("{handler}/{}", entry.format),
+            None => handler.to_string(),
+        }),
+    }
+}
+
+/// The display aspect ratio before rotation: that of the pixels (`pasp`) over the clean aperture where either is
+/// given, else that of the track header's size, else of the coded size.
+fn display_aspect(video: &Video, header: &TrackHeader) -> Size {
+    let shown = video.aperture.unwrap_or(video.size);
+    if let Some(pixel) = video.pixel_aspect {
+        return reduced(
+            u64::from(shown.width) * u64::from(pixel.width),
+            u64::from(shown.height) * u64::from(pixel.height),
+        )
+        .unwrap_or(shown);
+    }
+    if video.aperture.is_some() {
+        return shown;
+    }
+    let pixels = |fixed: u32| fixed / 0x1_0000 + (fixed / 0x8000 & 1);
+    let size = Size::new(pixels(header.width), pixels(header.height));
+    if size.area() == 0 { shown } else { size }
+}
+
+/// A ratio in its lowest terms, if those fit.
+fn reduced(width: u64, height: u64) -> Option<Size> {
+    let (mut a, mut b) = (width, height);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    Some(Size::new(
+        u32::try_from(width.checked_div(a)?).ok()?,
+        u32::try_from(height.checked_div(a)?).ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aspect(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header: (u32, u32)) -> Size {
+        let size = |(w, h)| Size::new(w, h);
+        let video = Video {
+            size: Size::new(720, 576),
+            aperture: aperture.map(size),
+            pixel_aspect: pixel.map(size),
+            colour: None,
+        };
+        let header = TrackHeader {
+            id: 1,
+            matrix: Matrix::IDENTITY,
+            width: header.0,
+            height: header.1,
+        };
+        display_aspect(&video, &header)
+    }
+
+    #[test]
+    fn pixel_aspect_wins_over_the_aperture_over_the_header() {
+        assert_eq!(aspect(Some((16, 15)), None, (0, 0)), Size::new(4, 3));
+        assert_eq!(
+            aspect(Some((64, 45)), Some((704, 576)), (9, 9)),
+            Size::new(704, 405)
+        );
+        assert_eq!(
+            aspect(None, Some((704, 576)), (9 << 16, 9 << 16)),
+            Size::new(704, 576)
+        );
+        assert_eq!(
+            aspect(None, None, (1024 << 16, 576 << 16)),
+            Size::new(1024, 576)
+        );
+        assert_eq!(aspect(None, None, (0, 0)), Size::new(720, 576));
+        assert_eq!(
+            aspect(Some((u32::MAX, 1)), None, (0, 0)),
+            Size::new(720, 576)
+        );
+    }
+}
