@@ -219,17 +219,45 @@ fn convert<S: To<D>, D: Sample>(
     to_step: usize,
     same: bool,
 ) {
-    // The steps of mono and stereo are constants in the loops, which lets them be vectors.
-    match (from_step, to_step) {
-        (1, 1) if same => {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = *from;
-            }
+    if same && from_step == 1 && to_step == 1 {
+        let len = from.len().min(to.len());
+        if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+            to.copy_from_slice(from);
         }
-        (1, 1) => convert_steps::<S, D>(from, 1, to, 1),
-        (2, 1) => convert_steps::<S, D>(from, 2, to, 1),
-        (1, 2) => convert_steps::<S, D>(from, 1, to, 2),
-        _ => convert_steps::<S, D>(from, from_step, to, to_step),
+        return;
+    }
+    let types = std::marker::PhantomData::<(S, D)>;
+    pulp::Arch::new().dispatch(Job {
+        from,
+        from_step,
+        to,
+        to_step,
+        types,
+    });
+}
+
+/// A conversion, compiled once for each set of vector instructions that a processor may have.
+struct Job<'a, S, D> {
+    from: &'a [u8],
+    from_step: usize,
+    to: &'a mut [u8],
+    to_step: usize,
+    types: std::marker::PhantomData<(S, D)>,
+}
+
+impl<S: To<D>, D: Sample> pulp::WithSimd for Job<'_, S, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: pulp::Simd>(self, _: V) {
+        let (from, to) = (self.from, self.to);
+        // The steps of mono and stereo are constants in the loops, which lets them be vectors.
+        match (self.from_step, self.to_step) {
+            (1, 1) => convert_steps::<S, D>(from, 1, to, 1),
+            (2, 1) => convert_steps::<S, D>(from, 2, to, 1),
+            (1, 2) => convert_steps::<S, D>(from, 1, to, 2),
+            (from_step, to_step) => convert_steps::<S, D>(from, from_step, to, to_step),
+        }
     }
 }
 
@@ -240,11 +268,23 @@ fn convert_steps<S: To<D>, D: Sample>(
     to: &mut [u8],
     to_step: usize,
 ) {
-    let to = to.chunks_mut(D::BYTES * to_step);
-    for (to, from) in to.zip(from.chunks(S::BYTES * from_step)) {
-        if to.len() >= D::BYTES && from.len() >= S::BYTES {
-            S::read(from).to().write(to);
-        }
+    let (from_step, to_step) = (S::BYTES * from_step, D::BYTES * to_step);
+    let count = from
+        .len()
+        .div_ceil(from_step)
+        .min(to.len().div_ceil(to_step));
+    // The last sample may have nothing behind it; all before it fill their steps.
+    let Some(last) = count.checked_sub(1) else {
+        return;
+    };
+    let steps = to
+        .chunks_exact_mut(to_step)
+        .zip(from.chunks_exact(from_step));
+    for (to, from) in steps.take(last) {
+        S::read(from).to().write(to);
+    }
+    if let (Some(to), Some(from)) = (to.get_mut(last * to_step..), from.get(last * from_step..)) {
+        S::read(from).to().write(to);
     }
 }
 

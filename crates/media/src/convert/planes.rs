@@ -2,8 +2,23 @@
 
 use crate::counters::count_copy;
 use crate::error::MediaError;
+use crate::format::MAX_PLANES;
 use crate::frame::CpuImage;
 use crate::layout::CombinedBufferLayout;
+
+/// The copy of one plane, all of it checked; in bytes.
+#[derive(Clone, Copy)]
+struct PlaneCopy {
+    index: usize,
+    /// Where the first row starts in the source.
+    first: usize,
+    row_bytes: usize,
+    rows: usize,
+    /// The destination: rows, start and length.
+    stride: usize,
+    start: usize,
+    len: usize,
+}
 
 /// Copies planes of `image` to where `layout` wants them in `destination`, without conversion: the
 /// way of `copyTo()` that keeps the format.
@@ -29,7 +44,7 @@ pub fn copy_planes(
             layout.computed_layouts.len()
         )));
     }
-    let mut copies = [None; crate::format::MAX_PLANES];
+    let mut copies = [None; MAX_PLANES];
     for (index, (want, copy)) in layout.computed_layouts.iter().zip(&mut copies).enumerate() {
         let Some(plane) = planes.get(index) else {
             continue;
@@ -75,9 +90,26 @@ pub fn copy_planes(
         }
         // The image's own constructor made sure that rows and strides lie within the plane.
         let first = want.source_top as usize * plane.stride + want.source_left_bytes as usize;
-        *copy = Some((index, first, row_bytes, rows, stride, start, target.len()));
+        *copy = Some(PlaneCopy {
+            index,
+            first,
+            row_bytes,
+            rows,
+            stride,
+            start,
+            len: target.len(),
+        });
     }
-    for (index, first, row_bytes, rows, stride, start, len) in copies.into_iter().flatten() {
+    for copy in copies.into_iter().flatten() {
+        let PlaneCopy {
+            index,
+            first,
+            row_bytes,
+            rows,
+            stride,
+            start,
+            len,
+        } = copy;
         let (Some(plane), Some(target)) =
             (planes.get(index), destination.get_mut(start..start + len))
         else {

@@ -332,3 +332,64 @@ fn join(low: &[u16], high: &[u16], out: &mut [[u8; 4]]) {
         *out = (u32::from(low) | u32::from(high) << 16).to_le_bytes();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pulp::WithSimd;
+
+    use super::*;
+    use crate::format::PixelFormat;
+    use crate::frame::{CpuImage, Plane};
+    use crate::geometry::Size;
+    use crate::layout::PlaneLayout;
+
+    /// Pixels of an image of every byte value, by `run`.
+    fn pixels(format: PixelFormat, identity: bool, run: impl FnOnce(Job<'_, '_, '_>)) -> Vec<u8> {
+        let size = Size::new(701, 6);
+        let planes = (0..format.num_planes()).map(|plane| {
+            let stride = format.row_bytes(plane, size.width);
+            let rows = format.plane_size(plane, size).height as usize;
+            let data: Vec<u8> = (0..stride * rows)
+                .map(|i| (i * 37 + i / 251) as u8)
+                .collect();
+            Plane {
+                data: Bytes::from(data),
+                stride,
+            }
+        });
+        let image = CpuImage::new(format, size, planes.collect()).unwrap();
+        let planes = YuvPlanes::new(&image).unwrap();
+        let depth = planes.depth.bits();
+        let mut out = vec![0; size.area() as usize * 4];
+        let layout = PlaneLayout {
+            offset: 0,
+            stride: size.width * 4,
+        };
+        run(Job {
+            planes: &planes,
+            rect: Rect::of_size(size),
+            fixed: Fixed::new(&YuvMatrix::new(Matrix::Bt2020Ncl, false, depth), depth),
+            identity,
+            alpha: format.has_alpha(),
+            rows: &mut Rows::new(&mut out, layout, size, identity).unwrap(),
+        });
+        out
+    }
+
+    #[test]
+    fn every_instruction_set_makes_the_same_pixels() {
+        for &format in PixelFormat::ALL.iter().filter(|format| !format.is_rgb()) {
+            for identity in [false, true] {
+                let scalar = pixels(format, identity, |job| job.with_simd(pulp::Scalar));
+                let best = pixels(format, identity, |job| pulp::Arch::new().dispatch(job));
+                assert!(scalar == best, "{format:?}, the best there is");
+                #[cfg(target_arch = "x86_64")]
+                if let Some(avx2) = pulp::x86::V3::try_new() {
+                    let avx2 = pixels(format, identity, |job| pulp::Simd::vectorize(avx2, job));
+                    assert!(scalar == avx2, "{format:?}, AVX2");
+                }
+            }
+        }
+    }
+}
