@@ -47,7 +47,7 @@ impl AvcC {
             ));
         }
         let mut at = 5;
-        let mut sets = |count: usize, at: &mut usize| {
+        let sets = |count: usize, at: &mut usize| {
             let mut found = Vec::with_capacity(count);
             for _ in 0..count {
                 let length = usize::from(byte(*at)?) << 8 | usize::from(byte(*at + 1)?);
