@@ -101,6 +101,8 @@ pub enum Event<O> {
 
 pub(crate) enum Command<C: Codec> {
     Configure(C::Config),
+    /// A configuration that no backend can be asked for.
+    Refuse(MediaError),
     Process(C::Input),
     Flush(u64),
 }
@@ -344,7 +346,7 @@ impl<C: Codec> Shared<C> {
             }
             drop(mailbox);
             done += 1;
-            let configuring = matches!(command, Command::Configure(_));
+            let configuring = matches!(command, Command::Configure(_) | Command::Refuse(_));
             if let Err(error) = running.execute(self, command, &mut batch) {
                 running.stop();
                 batch.push(Event::Failed { error, configuring });
@@ -395,6 +397,10 @@ impl<C: Codec> Running<C> {
                 self.start_next(shared, None, batch)?;
                 batch.push(Event::Configured);
                 Ok(())
+            }
+            Command::Refuse(error) => {
+                self.stop();
+                Err(error)
             }
             Command::Process(input) => {
                 if !self.rest.is_empty() {

@@ -52,6 +52,7 @@ pub enum Delivery<O> {
 
 enum Message<C: Codec> {
     Configure(C::Config),
+    Refuse(MediaError),
     Process(C::Input),
     Flush(u64),
 }
@@ -131,6 +132,19 @@ impl<C: Codec> ControlQueue<C> {
     /// # Errors
     /// When the codec is closed.
     pub fn configure(&mut self, config: C::Config) -> Result<(), InvalidState> {
+        self.queue_configuration(Message::Configure(config))
+    }
+
+    /// As [`ControlQueue::configure`], with a valid configuration for which there is no codec:
+    /// that is found out where a configuration is carried out, not here.
+    ///
+    /// # Errors
+    /// When the codec is closed.
+    pub fn configure_unsupported(&mut self, reason: impl Into<String>) -> Result<(), InvalidState> {
+        self.queue_configuration(Message::Refuse(MediaError::unsupported(reason)))
+    }
+
+    fn queue_configuration(&mut self, message: Message<C>) -> Result<(), InvalidState> {
         // 2. If [[state]] is "closed", throw an InvalidStateError.
         if self.state == State::Closed {
             return Err(InvalidState(self.state));
@@ -139,7 +153,7 @@ impl<C: Codec> ControlQueue<C> {
         self.state = State::Configured;
         // 4. [[key chunk required]] is the binding's.
         // 5. Queue a control message to configure the codec with config.
-        self.messages.push_back(Message::Configure(config));
+        self.messages.push_back(message);
         // 6. Process the control message queue.
         self.process();
         Ok(())
@@ -293,6 +307,10 @@ impl<C: Codec> ControlQueue<C> {
                     // 1. Assign true to [[message queue blocked]].
                     self.blocked = true;
                     self.handle.configure(config);
+                }
+                Some(Message::Refuse(error)) => {
+                    self.blocked = true;
+                    self.handle.refuse(error);
                 }
                 Some(Message::Process(input)) => {
                     // 3. Decrement the queue size and run Schedule Dequeue Event.

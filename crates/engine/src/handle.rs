@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reelcore_media::Registry;
+use reelcore_media::{MediaError, Registry};
 
 use crate::Engine;
 use crate::actor::{Codec, Command, Event, Shared};
@@ -33,6 +33,12 @@ impl<C: Codec> CodecHandle<C> {
     /// Starts a codec for `config` once what was queued before is done.
     pub fn configure(&self, config: C::Config) {
         self.shared.send(Command::Configure(config));
+    }
+
+    /// Fails with `error`, as a configuration that no backend serves, once what was queued before
+    /// is done.
+    pub fn refuse(&self, error: MediaError) {
+        self.shared.send(Command::Refuse(error));
     }
 
     /// Whether the codec takes no more inputs for now.
