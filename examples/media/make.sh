@@ -54,9 +54,13 @@ run -filter_complex "$(scenes 320x176);$CHORD[s]" -map '[v]' -map '[s]' \
     $X264 -preset slower -crf 36 -bf 2 -g 24 -c:a aac -ac 1 -b:a 32k -flags:a +bitexact \
     -movflags +frag_keyframe+empty_moov+default_base_moof+global_sidx h264-fragmented.mp4
 
-# To be shown rotated by 90 degrees clockwise (the matrix of the track header).
+# To be shown rotated by 90 degrees clockwise. FFmpeg 5.1 has no option for it: the matrix of the track header,
+# 44 bytes after the name of its box, is written over: (x, y) goes to (-y, x).
 run -f lavfi -i "testsrc2=size=160x96:rate=25:duration=1" \
-    -metadata:s:v rotate=90 $X264 -preset slower -crf 34 -bf 2 -movflags +faststart h264-rotated.mp4
+    $X264 -preset slower -crf 34 -bf 2 -movflags +faststart h264-rotated.mp4
+tkhd=$(grep -abo tkhd h264-rotated.mp4 | head -n 1 | cut -d: -f1)
+printf '\0\0\0\0\0\1\0\0\0\0\0\0\377\377\0\0\0\0\0\0' |
+    dd of=h264-rotated.mp4 bs=1 seek=$((tkhd + 44)) conv=notrunc status=none
 
 # AV1 Main profile with 10 bits a sample.
 run -f lavfi -i "testsrc2=size=160x96:rate=25:duration=1,format=yuv420p10le" \

@@ -32,10 +32,15 @@ impl Matrix {
         Ok(Self { a, b, c, d })
     }
 
-    /// `self`, then `next`.
+    /// `self`, then `next`. Some writers leave a matrix of zeros, by which they mean none.
     pub(crate) fn then(self, next: Self) -> Self {
+        let next = match (next.a, next.b, next.c, next.d) {
+            (0, 0, 0, 0) => Self::IDENTITY,
+            _ => next,
+        };
         let sum = |x: i32, m: i32, y: i32, n: i32| {
-            let value = (i64::from(x) * i64::from(m) >> 16) + (i64::from(y) * i64::from(n) >> 16);
+            let value =
+                ((i64::from(x) * i64::from(m)) >> 16) + ((i64::from(y) * i64::from(n)) >> 16);
             i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
         };
         Self {
@@ -105,6 +110,7 @@ mod tests {
         let quarter = matrix(0, 1, -1, 0);
         assert_eq!(quarter.then(quarter).orientation(), (Rotation::R180, false));
         assert_eq!(quarter.then(Matrix::IDENTITY), quarter);
+        assert_eq!(quarter.then(matrix(0, 0, 0, 0)), quarter, "zeros mean none");
         let extreme = Matrix {
             a: i32::MIN,
             b: i32::MIN,

@@ -127,7 +127,6 @@ impl Mp4PacketReader {
         segment: &Segment,
         sample: &Sample,
     ) -> Result<Packet, DemuxError> {
-        self.budget.spend(sample.size.saturating_add(1))?;
         if !track.descriptions.same_as_first(sample.description) {
             return Err(DemuxError::Unsupported(format!(
                 "a change of the sample description, to number {} at byte {}",
@@ -182,6 +181,7 @@ impl Mp4PacketReader {
                 sample.offset, sample.size, file.limits.max_packet_bytes
             )));
         };
+        self.budget.spend(sample.size.saturating_add(1))?;
         if let Some(bytes) = file.source.shared(sample.offset, size) {
             return Ok(bytes);
         }

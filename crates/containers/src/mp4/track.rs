@@ -182,7 +182,7 @@ fn parse_media_header(mut reader: Reader) -> Result<(u32, i64, Option<String>), 
         (_, duration) => i64::try_from(duration).unwrap_or(0),
     };
     let packed = reader.u16()?;
-    let letter = |shift: u16| char::from((packed >> shift & 31) as u8 + 0x60);
+    let letter = |shift: u16| char::from(((packed >> shift) & 31) as u8 + 0x60);
     let language: String = [10, 5, 0].map(letter).iter().collect();
     // QuickTime's language codes are small numbers, which no letters give.
     let known = packed >= 0x400 && language.chars().all(|c| c.is_ascii_lowercase());
@@ -243,6 +243,13 @@ fn track_kind(
 /// given, else that of the track header's size, else of the coded size.
 fn display_aspect(video: &Video, header: &TrackHeader) -> Size {
     let shown = video.aperture.unwrap_or(video.size);
+    // Square pixels leave the size as it is, not in its lowest terms.
+    if video
+        .pixel_aspect
+        .is_some_and(|pixel| pixel.width == pixel.height)
+    {
+        return shown;
+    }
     if let Some(pixel) = video.pixel_aspect {
         return reduced(
             u64::from(shown.width) * u64::from(pixel.width),
@@ -253,7 +260,7 @@ fn display_aspect(video: &Video, header: &TrackHeader) -> Size {
     if video.aperture.is_some() {
         return shown;
     }
-    let pixels = |fixed: u32| fixed / 0x1_0000 + (fixed / 0x8000 & 1);
+    let pixels = |fixed: u32| fixed / 0x1_0000 + ((fixed / 0x8000) & 1);
     let size = Size::new(pixels(header.width), pixels(header.height));
     if size.area() == 0 { shown } else { size }
 }
@@ -294,6 +301,7 @@ mod tests {
     #[test]
     fn pixel_aspect_wins_over_the_aperture_over_the_header() {
         assert_eq!(aspect(Some((16, 15)), None, (0, 0)), Size::new(4, 3));
+        assert_eq!(aspect(Some((7, 7)), None, (0, 0)), Size::new(720, 576));
         assert_eq!(
             aspect(Some((64, 45)), Some((704, 576)), (9, 9)),
             Size::new(704, 405)

@@ -98,7 +98,8 @@ impl Fragments {
         })
     }
 
-    /// The media time in ticks at which a track ends: from a `sidx` box, else from the last fragments.
+    /// The media time in ticks at which a track ends: from a `sidx` box, else from the last fragments. As with the
+    /// tables of a progressive file, it is the sum of the durations: composition offsets do not count.
     pub(crate) fn end_time(
         self: &Arc<Self>,
         track_index: usize,
@@ -127,7 +128,7 @@ impl Fragments {
                 match cursor.next() {
                     Ok(Some(sample)) if cursor.timed && budget.spend(1).is_ok() => {
                         let ticks = i64::try_from(sample.duration).unwrap_or(0);
-                        end = end.max(Some(sample.composition_time.saturating_add(ticks)));
+                        end = end.max(Some(sample.decode_time.saturating_add(ticks)));
                     }
                     // What is damaged there is reported when it is read; the duration is unknown.
                     Ok(Some(_)) | Err(_) => return None,

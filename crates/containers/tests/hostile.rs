@@ -1,0 +1,344 @@
+//! Truncated, corrupted and hostile files: a clear error or a clean end, never a panic, never more memory than a
+//! small multiple of the file, never a hang.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use reelcore_containers::{FileSource, open};
+use reelcore_media::demux::{DemuxError, Demuxer};
+use support::{clip, open_bytes};
+
+/// Counts the bytes that are allocated, and the most there were.
+struct Counting;
+
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// The tests of this file share the counters.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+// SAFETY: every call is passed on to the system's allocator as it came; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let alive = ALIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(alive, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: `pointer` came from `alloc` above with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What reading a file did.
+#[derive(Debug, Default)]
+struct Outcome {
+    packets: u64,
+    errors: Vec<String>,
+}
+
+/// Reads every packet of every track, and from several seeks.
+fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
+    let mut outcome = Outcome::default();
+    for track in 0..demuxer.tracks().len() {
+        let mut reader = match Arc::clone(demuxer).reader(track) {
+            Ok(reader) => reader,
+            Err(error) => {
+                outcome.errors.push(error.to_string());
+                continue;
+            }
+        };
+        loop {
+            match reader.next_packet() {
+                Ok(Some(_)) => outcome.packets += 1,
+                Ok(None) => break,
+                Err(error) => {
+                    outcome.errors.push(error.to_string());
+                    assert!(
+                        matches!(reader.next_packet(), Ok(None)),
+                        "after an error the reader is at its end"
+                    );
+                    break;
+                }
+            }
+        }
+        for time in [i64::MIN, 0, 1_500_000, 3_700_000, i64::MAX] {
+            match reader.seek(time) {
+                Ok(_) => {
+                    for _ in 0..3 {
+                        match reader.next_packet() {
+                            Ok(Some(_)) => outcome.packets += 1,
+                            Ok(None) => break,
+                            Err(error) => {
+                                outcome.errors.push(error.to_string());
+                                break;
+                            }
+                        }
+                    }
+                }
+                Err(error) => outcome.errors.push(error.to_string()),
+            }
+        }
+    }
+    outcome
+}
+
+/// Opens and reads `bytes` and checks what must hold for any input.
+fn survive(bytes: Vec<u8>, what: &str) -> Result<Outcome, DemuxError> {
+    let len = bytes.len();
+    let before = ALIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = open_bytes(bytes).map(|demuxer| read_all(&demuxer));
+    let used = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(
+        used <= 4 * len + (64 << 10),
+        "{what}: {used} bytes in use for a file of {len}"
+    );
+    if let Ok(outcome) = &result {
+        let bound = 16 * len as u64 + (1 << 20);
+        assert!(
+            outcome.packets <= 2 * bound,
+            "{what}: {} packets",
+            outcome.packets
+        );
+    }
+    match &result {
+        Err(error) => assert_clear(&error.to_string(), what),
+        Ok(outcome) => outcome.errors.iter().for_each(|e| assert_clear(e, what)),
+    }
+    result
+}
+
+/// An error says where, or names what is not supported or the cap that was reached.
+fn assert_clear(error: &str, what: &str) {
+    assert!(
+        error.contains("at byte")
+            || error.starts_with("not supported: ")
+            || error.starts_with("limit exceeded: ")
+            || error.starts_with("unknown container: "),
+        "{what}: unclear error: {error}"
+    );
+}
+
+const FILES: [&str; 4] = [
+    "h264-aac.mp4",
+    "h264-fragmented.mp4",
+    "av1-10bit.mp4",
+    "h264-rotated.mp4",
+];
+
+#[test]
+fn every_prefix_ends_in_a_clear_error_or_a_clean_end() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    for name in FILES {
+        let whole = clip(name);
+        let mut opened = 0;
+        for cut in 0..200 {
+            let len = whole.len() * cut / 200;
+            let result = survive(whole[..len].to_vec(), &format!("{name} cut at {len}"));
+            if let Ok(outcome) = result {
+                opened += 1;
+                if name != "h264-fragmented.mp4" {
+                    assert!(
+                        !outcome.errors.is_empty(),
+                        "{name} cut at {len}: data is missing"
+                    );
+                }
+            }
+        }
+        // Files whose moov box stands in front open and play as far as they go.
+        assert_eq!(
+            opened > 50,
+            name != "h264-aac.mp4",
+            "{name}: {opened} opened"
+        );
+        let outcome = survive(whole, name).expect("the whole file");
+        assert_eq!(outcome.errors, Vec::<String>::new(), "{name}");
+    }
+}
+
+/// A small generator of numbers (xorshift64*), the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    }
+}
+
+/// The boxes of a file: offset and size of the header, by walking into those that hold boxes.
+fn boxes(bytes: &[u8]) -> Vec<(usize, [u8; 4])> {
+    fn walk(bytes: &[u8], start: usize, end: usize, found: &mut Vec<(usize, [u8; 4])>) {
+        let mut at = start;
+        while at + 8 <= end {
+            let size = u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes")) as usize;
+            let kind: [u8; 4] = bytes[at + 4..at + 8].try_into().expect("4 bytes");
+            found.push((at, kind));
+            let inner = match &kind {
+                b"moov" | b"trak" | b"edts" | b"mdia" | b"minf" | b"dinf" | b"stbl" | b"mvex"
+                | b"moof" | b"traf" | b"mfra" => Some(8),
+                b"stsd" | b"dref" => Some(16),
+                b"avc1" | b"av01" => Some(8 + 78),
+                b"mp4a" | b"Opus" => Some(8 + 28),
+                _ => None,
+            };
+            if let Some(skip) = inner {
+                walk(bytes, at + skip, at + size, found);
+            }
+            at += size.max(8);
+        }
+    }
+    let mut found = Vec::new();
+    walk(bytes, 0, bytes.len(), &mut found);
+    found
+}
+
+#[test]
+fn random_mutations_never_panic_hang_or_take_much_memory() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let mut random = Random(0x005e_ed0f_5ee1);
+    let mut refused = 0;
+    for (name, rounds) in [
+        ("h264-aac.mp4", 2000),
+        ("h264-fragmented.mp4", 1000),
+        ("av1-10bit.mp4", 1000),
+    ] {
+        let whole = clip(name);
+        // Mutations of coded pictures say nothing of the demuxer: nearly all go to the structure.
+        let structure: Vec<usize> = boxes(&whole)
+            .into_iter()
+            .filter(|(_, kind)| kind != b"mdat")
+            .map(|(at, _)| at)
+            .collect();
+        for round in 0..rounds {
+            let mut bytes = whole.clone();
+            for _ in 0..=random.below(8) {
+                let at = match random.below(16) {
+                    0 => random.below(bytes.len()),
+                    _ => structure[random.below(structure.len())] + random.below(48),
+                };
+                let value = match random.below(4) {
+                    0 => 0,
+                    1 => 0xff,
+                    2 => random.below(256) as u8,
+                    _ => whole.get(at).copied().unwrap_or(0) ^ 1 << random.below(8),
+                };
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            match random.below(32) {
+                0 => bytes.truncate(random.below(whole.len())),
+                1 => {
+                    let at = random.below(whole.len());
+                    bytes.drain(at..(at + random.below(64)).min(whole.len()));
+                }
+                _ => {}
+            }
+            let what = format!("{name}, mutation {round}");
+            refused += u32::from(survive(bytes, &what).is_err());
+        }
+    }
+    assert!(
+        refused > 400,
+        "mutations reach the structure: {refused} refused"
+    );
+}
+
+#[test]
+fn box_sizes_of_0_1_and_the_largest_are_survived_at_every_box() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    for name in FILES {
+        let whole = clip(name);
+        let all = boxes(&whole);
+        assert!(all.len() > 30, "{name}: {} boxes", all.len());
+        for (at, kind) in all {
+            let kind_text = String::from_utf8_lossy(&kind).into_owned();
+            for size in [0_u32, 1, 7, 8, u32::MAX] {
+                let mut bytes = whole.clone();
+                bytes[at..at + 4].copy_from_slice(&size.to_be_bytes());
+                let what = format!("{name}: {kind_text} at {at} of size {size}");
+                let _ = survive(bytes, &what);
+            }
+            for size in [0_u64, 1, 15, 16, u64::from(u32::MAX), 1 << 63, u64::MAX] {
+                // In place, over what follows the header; then inserted, which shifts what follows.
+                let mut large = 1_u32.to_be_bytes().to_vec();
+                large.extend(kind);
+                large.extend(size.to_be_bytes());
+                let mut bytes = whole.clone();
+                let end = (at + 16).min(bytes.len());
+                bytes.splice(at..end, large.iter().copied());
+                let what = format!("{name}: {kind_text} at {at} of 64-bit size {size}");
+                let _ = survive(bytes, &what);
+                let mut bytes = whole.clone();
+                bytes.splice(at..at + 8, large);
+                let _ = survive(bytes, &format!("{what}, inserted"));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_count_and_field_at_its_largest_is_survived() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    for name in FILES {
+        let whole = clip(name);
+        for (at, kind) in boxes(&whole) {
+            if &kind == b"mdat" {
+                continue;
+            }
+            for field in (8..64).step_by(4) {
+                for value in [0_u32, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
+                    let mut bytes = whole.clone();
+                    if let Some(place) = bytes.get_mut(at + field..at + field + 4) {
+                        place.copy_from_slice(&value.to_be_bytes());
+                        let kind = String::from_utf8_lossy(&kind).into_owned();
+                        let _ = survive(bytes, &format!("{name}: {kind}+{field} = {value:#x}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_on_disk_that_claims_too_much_takes_no_memory() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let path = std::env::temp_dir().join(format!("reelcore-hostile-{}.mp4", std::process::id()));
+    let whole = clip("av1-10bit.mp4");
+    let all = boxes(&whole);
+    let stsz = all
+        .iter()
+        .find(|(_, kind)| kind == b"stsz")
+        .map(|(at, _)| *at)
+        .expect("stsz");
+    // The second sample claims 4 GiB.
+    let mut bytes = whole;
+    bytes[stsz + 24..stsz + 28].copy_from_slice(&u32::MAX.to_be_bytes());
+    std::fs::write(&path, &bytes).expect("a temporary file");
+    let before = ALIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let source = FileSource::open(&path).expect("the file");
+    let outcome = read_all(&open(Arc::new(source)).expect("the tables are intact"));
+    let used = PEAK.load(Ordering::Relaxed) - before;
+    std::fs::remove_file(&path).expect("the temporary file");
+    assert!(
+        outcome
+            .errors
+            .iter()
+            .any(|e| e.contains("4294967295 bytes")),
+        "{outcome:?}"
+    );
+    assert!(used < 4 * bytes.len() + (64 << 10), "{used} bytes in use");
+}

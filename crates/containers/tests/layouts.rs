@@ -1,0 +1,365 @@
+//! Files that no encoder at hand writes, built box by box.
+
+mod support;
+
+use std::sync::Arc;
+
+use reelcore_containers::{BytesSource, Limits, open_with};
+use reelcore_media::demux::{DemuxError, Packet, TrackKind};
+use reelcore_media::{ChunkKind, ColorSpace, Rotation, Size};
+use support::*;
+
+/// Five frames of 40 ms in one chunk: a key frame, two B-frames between references, a second key frame.
+fn frames(edits: &[u32]) -> Vec<u8> {
+    let mut track = TrackBuilder::video(1000);
+    track.edits = edits.to_vec();
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[5, 40])]),
+        // Presented at 40, 160, 80, 120, 200.
+        full(b"ctts", 0, 0, &[&table(2, &[1, 40, 1, 120, 2, 0, 1, 40])]),
+        full(b"stss", 0, 0, &[&table(1, &[1, 5])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 5, 1])]),
+        full(b"stsz", 0, 0, &[&words(&[0, 5, 1, 2, 3, 4, 5])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+    ]
+    .concat();
+    progressive(b"abbcccddddeeeee", &[track.build()])
+}
+
+fn times(packets: &[Packet]) -> Vec<i64> {
+    packets.iter().map(|p| p.chunk.timestamp / 1000).collect()
+}
+
+fn presented(packets: &[Packet]) -> Vec<bool> {
+    packets.iter().map(|p| p.presented).collect()
+}
+
+#[test]
+fn without_an_edit_list_times_are_composition_times() {
+    let demuxer = open_bytes(frames(&[])).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    assert_eq!(times(&all), [40, 160, 80, 120, 200]);
+    assert_eq!(all[3].chunk.data.as_ref(), b"dddd");
+    assert_eq!(all[3].decode_time, 120_000);
+    assert_eq!(demuxer.tracks()[0].codec.as_deref(), Some("avc1.42c00a"));
+}
+
+#[test]
+fn an_edit_moves_times_and_ends_the_track() {
+    // 120 ms from media time 40.
+    let demuxer = open_bytes(frames(&[120, 40, 0x1_0000])).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    // The reference at 120 is past the end, but those before it need it.
+    assert_eq!(times(&all), [0, 120, 40, 80]);
+    assert_eq!(presented(&all), [true, false, true, true]);
+    assert_eq!(demuxer.tracks()[0].duration, Some(120_000));
+}
+
+#[test]
+fn an_empty_edit_first_delays_and_repeated_edits_play_again() {
+    let edits = [
+        100,
+        u32::MAX,
+        0x1_0000,
+        160,
+        40,
+        0x1_0000,
+        40,
+        200,
+        0x1_0000,
+        80,
+        40,
+        0x1_0000,
+    ];
+    let demuxer = open_bytes(frames(&edits)).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    // The first two edits follow one another in the media, the third goes back to the start.
+    assert_eq!(times(&all), [100, 220, 140, 180, 260, 300, 420, 340]);
+    assert_eq!(
+        presented(&all),
+        [true, true, true, true, true, true, false, true]
+    );
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+    for (time, want) in [
+        (0, 100),
+        (259, 100),
+        (260, 260),
+        (299, 260),
+        (300, 300),
+        (9999, 300),
+    ] {
+        assert_eq!(
+            reader.seek(time * 1000).expect("valid"),
+            Some(want * 1000),
+            "{time}"
+        );
+    }
+    reader.seek(260_000).expect("valid");
+    let mut rest = Vec::new();
+    while let Some(packet) = reader.next_sample().expect("valid") {
+        rest.push(packet);
+    }
+    assert_eq!(times(&rest), [260, 300, 420, 340]);
+}
+
+#[test]
+fn an_edit_that_begins_between_key_frames_starts_at_the_one_before() {
+    let mut track = TrackBuilder::video(10);
+    track.edits = vec![1000, 55, 0x1_0000];
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[100, 1])]),
+        full(b"stss", 0, 0, &[&table(1, &[1, 31, 51, 71])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 100, 1])]),
+        full(b"stsz", 0, 0, &[&words(&[1, 100])]),
+        full(b"co64", 0, 0, &[&words(&[1, 0, DATA])]),
+    ]
+    .concat();
+    let demuxer = open_bytes(progressive(&[7; 100], &[track.build()])).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    assert_eq!(
+        (all[0].chunk.timestamp, all[0].chunk.kind),
+        (-500_000, ChunkKind::Key)
+    );
+    assert_eq!(all.iter().filter(|p| p.presented).count(), 10);
+    assert_eq!(all.len(), 15, "from sample 50 to the end of the edit");
+}
+
+#[test]
+fn negative_composition_offsets_are_signed_in_both_versions() {
+    for version in [0, 1] {
+        let mut track = TrackBuilder::video(1000);
+        track.tables = [
+            full(b"stts", 0, 0, &[&table(2, &[3, 10])]),
+            full(
+                b"ctts",
+                version,
+                0,
+                &[&table(2, &[1, 0, 1, 10, 1, (-10_i32).cast_unsigned()])],
+            ),
+            full(b"stsc", 0, 0, &[&table(3, &[1, 3, 1])]),
+            full(b"stz2", 0, 0, &[&words(&[4, 3]), &[0x12, 0x30]]),
+            full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+        ]
+        .concat();
+        let demuxer = open_bytes(progressive(b"abbccc", &[track.build()])).expect("valid");
+        let all = packets(&demuxer, 0).expect("valid");
+        assert_eq!(times(&all), [0, 20, 10]);
+        assert_eq!(all[2].chunk.data.as_ref(), b"ccc");
+    }
+}
+
+#[test]
+fn display_properties_come_from_the_sample_entry_and_the_matrix() {
+    let boxes = [
+        bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]),
+        bx(b"pasp", &[&words(&[4, 3])]),
+        bx(b"colr", &[b"nclx\0\x09\0\x10\0\x09\x80"]),
+    ]
+    .concat();
+    let mut track = TrackBuilder::video(1000);
+    track.entry = visual_entry(b"avc1", 64, 48, &boxes);
+    let one = 0x1_0000_u32;
+    // A quarter turn to the left.
+    track.matrix = [0, one.wrapping_neg(), 0, one, 0, 0, 0, 0, 0x4000_0000];
+    let demuxer = open_bytes(progressive(&[], &[track.build()])).expect("valid");
+    assert_eq!(
+        demuxer.tracks()[0].kind,
+        TrackKind::Video {
+            coded_size: Size::new(64, 48),
+            display_aspect: Size::new(16, 9),
+            rotation: Rotation::R270,
+            flip: false,
+            color_space: ColorSpace::from_code_points(9, 16, 9, true),
+        }
+    );
+    assert!(packets(&demuxer, 0).expect("no samples").is_empty());
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+    assert_eq!(reader.seek(0).expect("no samples"), None);
+}
+
+#[test]
+fn encrypted_tracks_keep_their_kind_and_have_no_codec() {
+    let config = bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]);
+    let sinf = bx(b"sinf", &[&bx(b"frma", &[b"avc1"])]);
+    let mut track = TrackBuilder::video(1000);
+    track.entry = visual_entry(b"encv", 64, 48, &[config, sinf].concat());
+    let demuxer = open_bytes(progressive(&[], &[track.build()])).expect("valid");
+    let track = &demuxer.tracks()[0];
+    assert!(track.encrypted && track.codec.is_none() && track.description.is_none());
+    assert!(matches!(track.kind, TrackKind::Video { .. }));
+}
+
+#[test]
+fn a_change_of_the_sample_description_is_reported_where_it_happens() {
+    let mut track = TrackBuilder::video(1000);
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[2, 40])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 1, 1, 2, 1, 2])]),
+        full(b"stsz", 0, 0, &[&words(&[1, 2])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA, DATA + 1])]),
+    ]
+    .concat();
+    let demuxer = open_bytes(progressive(b"ab", &[track.build()])).expect("valid");
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+    assert!(reader.next_packet().expect("the first is fine").is_some());
+    let error = reader.next_packet().expect_err("another description");
+    assert!(
+        matches!(&error, DemuxError::Unsupported(m) if m.contains("at byte 25")),
+        "{error}"
+    );
+    assert_eq!(reader.next_packet().expect("the end after an error"), None);
+}
+
+#[test]
+fn uncompressed_sound_comes_in_packets_of_many_frames_with_exact_times() {
+    let mut track = TrackBuilder::video(44100);
+    track.handler = *b"soun";
+    track.entry = audio_entry(b"sowt", 2, 16, 44100, &[]);
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[2500, 1])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 1500, 1, 2, 1000, 1])]),
+        // QuickTime's size of 1 for a frame of four bytes.
+        full(b"stsz", 0, 0, &[&words(&[1, 2500])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA, DATA + 6010])]),
+    ]
+    .concat();
+    let data: Vec<u8> = (0..10_000_u32).map(|i| i as u8).collect();
+    // Ten bytes of something else between the two chunks.
+    let file = [&data[..6000], &[0xee; 10], &data[6000..]].concat();
+    let demuxer = open_bytes(progressive(&file, &[track.build()])).expect("valid");
+    assert_eq!(demuxer.tracks()[0].codec.as_deref(), Some("pcm-s16"));
+    let all = packets(&demuxer, 0).expect("valid");
+    let sizes: Vec<usize> = all.iter().map(|p| p.chunk.data.len()).collect();
+    assert_eq!(
+        sizes,
+        [4096, 1904, 4000],
+        "1,024 frames at most, never across a gap"
+    );
+    let joined: Vec<u8> = all.iter().flat_map(|p| p.chunk.data.to_vec()).collect();
+    assert_eq!(joined, data);
+    assert_eq!(all[1].chunk.timestamp, 23220);
+    assert_eq!(all[2].chunk.timestamp, 34014);
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+    // The frame itself, not the packet that sequential reading puts it in.
+    assert_eq!(
+        reader.seek(1_000_000 * 2000 / 44100 + 1).expect("valid"),
+        Some(45351)
+    );
+    let rest = reader.next_packet().expect("valid").expect("a packet");
+    assert_eq!(rest.data.len(), 2000);
+}
+
+#[test]
+fn sizes_of_64_bits_and_of_0_at_the_top_are_read() {
+    let mut file = frames(&[]);
+    // mdat with a 64-bit size: header of 16 bytes, data shifted by 8.
+    let mdat = 16;
+    let body = file[mdat + 8..mdat + 8 + 15].to_vec();
+    let large = [&b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x1f"[..], &body].concat();
+    file.splice(mdat..mdat + 23, large);
+    // moov goes to the end of the file.
+    let moov = mdat + 31;
+    assert_eq!(&file[moov + 4..moov + 8], b"moov");
+    file[moov..moov + 4].fill(0);
+    let stco = file.windows(4).position(|w| w == b"stco").expect("the box");
+    file[stco + 12..stco + 16].copy_from_slice(&(DATA + 8).to_be_bytes());
+    let demuxer = open_bytes(file).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    assert_eq!(all[4].chunk.data.as_ref(), b"eeeee");
+}
+
+#[test]
+fn samples_in_another_file_are_refused_when_they_are_asked_for() {
+    let mut file = frames(&[]);
+    let url = file.windows(4).position(|w| w == b"url ").expect("the box");
+    file[url + 7] = 0;
+    let demuxer = open_bytes(file).expect("the header is fine");
+    let error = Arc::clone(&demuxer).reader(0).err().expect("external data");
+    assert!(error.to_string().contains("another file"), "{error}");
+    assert!(demuxer.reader(1).is_err(), "there is no track 1");
+}
+
+#[test]
+fn caps_are_kept_and_named() {
+    let open = |file: Vec<u8>, limits: Limits| {
+        open_with(Arc::new(BytesSource::new(file)), &limits)
+            .err()
+            .map(|e| e.to_string())
+    };
+    let limits = Limits {
+        max_header_bytes: 100,
+        ..Limits::default()
+    };
+    let error = open(frames(&[]), limits).expect("the moov box is larger");
+    assert!(
+        error.contains("moov") && error.contains("the cap is 100"),
+        "{error}"
+    );
+    let track = TrackBuilder::video(1000).build();
+    let limits = Limits {
+        max_tracks: 2,
+        ..Limits::default()
+    };
+    let file = progressive(&[], &[track.clone(), track.clone(), track]);
+    assert_eq!(
+        open(file, limits).as_deref(),
+        Some("limit exceeded: more than 2 tracks")
+    );
+}
+
+#[test]
+fn a_file_that_names_its_bytes_over_and_over_hits_the_limit() {
+    let mut track = TrackBuilder::video(1000);
+    // 4,000 chunks of 4,000 samples, all at the same 4,000 bytes.
+    let chunks = vec![DATA; 4000];
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[16_000_000, 1])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 4000, 1])]),
+        full(b"stsz", 0, 0, &[&words(&[1, 16_000_000])]),
+        full(b"stco", 0, 0, &[&table(1, &chunks)]),
+    ]
+    .concat();
+    let demuxer = open_bytes(progressive(&[0; 4000], &[track.build()])).expect("valid");
+    let error = packets(&demuxer, 0).expect_err("too much");
+    assert!(matches!(error, DemuxError::Limit(_)), "{error}");
+}
+
+#[test]
+fn every_file_of_the_web_platform_tests_reads_to_its_end() {
+    // These files are not part of the repository: where the checkout is, they must all read.
+    let folder = std::env::var_os("WPT_DIR")
+        .map(std::path::PathBuf::from)
+        .unwrap_or_else(|| {
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt")
+        });
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder.join("webcodecs"))
+        .into_iter()
+        .flatten()
+    {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_some_and(|e| e == "mp4") {
+            let bytes = std::fs::read(&path).expect("a readable file");
+            let demuxer = open_bytes(bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            for (index, track) in demuxer.tracks().iter().enumerate() {
+                let all = packets(&demuxer, index);
+                let all = all.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                assert!(
+                    !all.is_empty() && track.codec.is_some(),
+                    "{}: {track:?}",
+                    path.display()
+                );
+                println!(
+                    "{}: {:?}, {} packets",
+                    path.display(),
+                    track.codec,
+                    all.len()
+                );
+            }
+            seen += 1;
+        }
+    }
+    println!("{seen} files of the web platform tests");
+    // The sample clips stand for them elsewhere (clips.rs).
+    assert!(seen >= 5 || !folder.join("webcodecs").exists());
+}
