@@ -7,9 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use reelcore_containers::{FileSource, open};
-use reelcore_media::demux::{DemuxError, Demuxer};
-use support::{clip, open_bytes};
+use reelcore_containers::{BytesSource, FileSource, open};
+use reelcore_media::demux::{DemuxError, Demuxer, Source};
+use support::clip;
 
 /// Counts the bytes that are allocated, and the most there were.
 struct Counting;
@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// What reading a file did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Outcome {
     packets: u64,
     errors: Vec<String>,
@@ -91,16 +91,40 @@ fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
     outcome
 }
 
-/// Opens and reads `bytes` and checks what must hold for any input.
+/// Memory that does not lend itself, so that it is read as a file is.
+struct Unshared(BytesSource);
+
+impl Source for Unshared {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read_at(offset, buffer)
+    }
+}
+
+/// Opens and reads `bytes`, as memory and as a file, and checks what must hold for any input.
 fn survive(bytes: Vec<u8>, what: &str) -> Result<Outcome, DemuxError> {
     let len = bytes.len();
-    let before = ALIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = open_bytes(bytes).map(|demuxer| read_all(&demuxer));
-    let used = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-    assert!(
-        used <= 4 * len + (64 << 10),
-        "{what}: {used} bytes in use for a file of {len}"
+    let measured = |read: &dyn Fn() -> Result<Outcome, DemuxError>| {
+        let before = ALIVE.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let result = read();
+        let used = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(
+            used <= 4 * len + (64 << 10),
+            "{what}: {used} bytes in use for a file of {len}"
+        );
+        result
+    };
+    let bytes = BytesSource::new(bytes);
+    let as_file = measured(&|| Ok(read_all(&open(Arc::new(Unshared(bytes.clone())))?)));
+    let result = measured(&|| Ok(read_all(&open(Arc::new(bytes.clone()))?)));
+    assert_eq!(
+        as_file.as_ref().map_err(ToString::to_string),
+        result.as_ref().map_err(ToString::to_string),
+        "{what}: a file reads as memory does"
     );
     if let Ok(outcome) = &result {
         let bound = 16 * len as u64 + (1 << 20);
