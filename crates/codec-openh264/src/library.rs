@@ -229,7 +229,7 @@ fn check(state: sys::DECODING_STATE) -> Result<(), MediaError> {
     const REASONS: [(sys::DECODING_STATE, &str); 8] = [
         (sys::dsFramePending, "an incomplete picture"),
         (sys::dsRefLost, "a reference picture that is missing"),
-        (sys::dsBitstreamError, "a corrupt bitstream"),
+        (sys::dsBitstreamError, "a corrupt or incomplete picture"),
         (sys::dsDepLayerLost, "a missing layer"),
         (sys::dsNoParamSets, "missing or broken parameter sets"),
         (sys::dsDataErrorConcealed, "data that had to be concealed"),

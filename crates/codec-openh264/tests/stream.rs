@@ -24,7 +24,12 @@ fn to_avc(stream: &Stream, length_size: usize) -> (Bytes, Vec<EncodedChunk>) {
                 8 => pps = nal.bytes.to_vec(),
                 _ => {
                     let length = (nal.bytes.len() as u32).to_be_bytes();
-                    assert!(nal.bytes.len() < 1 << (8 * length_size.min(3)));
+                    let fits = nal.bytes.len() < 1 << (8 * length_size.min(3));
+                    assert!(
+                        fits,
+                        "{} bytes in a length of {length_size}",
+                        nal.bytes.len()
+                    );
                     data.extend_from_slice(&length[4 - length_size..]);
                     data.extend_from_slice(nal.bytes);
                 }
@@ -53,7 +58,7 @@ fn to_avc(stream: &Stream, length_size: usize) -> (Bytes, Vec<EncodedChunk>) {
 #[test]
 fn avc_form_decodes_with_lengths_of_every_size() {
     // Length 1 needs slices of at most 255 bytes.
-    for (name, length_size) in [("gray", 1), ("b-pyramid", 2), ("b-pyramid", 4)] {
+    for (name, length_size) in [("small-slices", 1), ("b-pyramid", 2), ("b-pyramid", 4)] {
         let stream = Stream::read(name);
         let (description, chunks) = to_avc(&stream, length_size);
         let mut config = config();
@@ -201,12 +206,13 @@ fn wrong_chunks_are_errors_that_say_where() {
         *byte = 0xff;
     }
     assert_eq!(decode(&bad).kind, ErrorKind::InvalidData);
-    // Half of the slices.
+    // The first of two slices.
     let units: Vec<_> = nal_units(&chunks[1].data, Packaging::AnnexB)
         .map(|nal| nal.unwrap().offset)
         .collect();
-    let cut = &chunks[1].data[..units[1] - 4];
-    assert!(decode(cut).message.contains("incomplete"));
+    assert_eq!(units.len(), 2);
+    let error = decode(&chunks[1].data[..units[1] - 4]);
+    assert!(error.message.contains("incomplete"), "{error}");
     // A picture whose reference is missing.
     let mut decoder = start(&config());
     decoder.decode(&chunks[0], &mut |_| ()).unwrap();

@@ -23,11 +23,12 @@ STREAMS = {
     "main-cavlc": ("96x80", 20, "yuv420p", ["-profile:v", "main"],
                    "bframes=2:cabac=0:direct=spatial:keyint=9:ref=2"),
     "baseline": ("96x80", 20, "yuv420p", ["-profile:v", "baseline"], "keyint=10:slices=2"),
-    "cropped-sar": ("90x70", 8, "yuv420p",
+    "cropped-sar": ("90x70", 8, "yuvj420p",
                     ["-profile:v", "high", "-aspect", "16:9", "-color_range", "pc", "-colorspace", "bt709",
                      "-color_primaries", "bt709", "-color_trc", "iec61966-2-1"],
                     "bframes=0:keyint=8"),
-    "scaling-lists": ("96x80", 10, "yuv420p", ["-profile:v", "high"], "cqm=jvt:bframes=1:8x8dct=1"),
+    "scaling-lists": ("96x80", 10, "yuv420p", ["-profile:v", "high"], "cqm=jvt:bframes=0:8x8dct=1"),
+    "small-slices": ("64x48", 6, "yuv420p", ["-profile:v", "main"], "slice-max-size=240:bframes=0"),
     "gray": ("64x48", 6, "gray", ["-profile:v", "high"], "bframes=1"),
     "intra": ("64x48", 6, "yuv420p", ["-profile:v", "high"], "keyint=1"),
 }
@@ -35,6 +36,7 @@ STREAMS = {
 # Streams that OpenH264 does not decode by nature: the stream alone.
 REFUSED = {
     "refused-interlaced": ("64x48", 2, "yuv420p", ["-profile:v", "high"], "interlaced=1"),
+    "refused-temporal-cavlc": ("64x48", 4, "yuv420p", ["-profile:v", "main"], "cabac=0:bframes=1:b-adapt=0:direct=temporal"),
     "refused-high10": ("64x48", 2, "yuv420p10le", ["-profile:v", "high10"], ""),
     "refused-high422": ("64x48", 2, "yuv422p", ["-profile:v", "high422"], ""),
     "refused-high444": ("64x48", 2, "yuv444p", ["-profile:v", "high444"], ""),

@@ -50,6 +50,8 @@ pub struct SliceHeader {
     pub delta_poc_bottom: i32,
     /// delta_pic_order_cnt.
     pub delta_poc: [i32; 2],
+    /// direct_spatial_mv_pred_flag; true where there is none.
+    pub direct_spatial: bool,
     /// redundant_pic_cnt: 0 for the primary coded picture.
     pub redundant_pic_cnt: u32,
     /// Whether memory_management_control_operation 5 is among the marking: the picture restarts
@@ -117,6 +119,7 @@ impl SliceHeader {
             poc_lsb: 0,
             delta_poc_bottom: 0,
             delta_poc: [0; 2],
+            direct_spatial: true,
             redundant_pic_cnt: 0,
             mmco5: false,
         };
@@ -142,7 +145,7 @@ impl SliceHeader {
             header.redundant_pic_cnt = r.ue_max(127, "redundant_pic_cnt")?;
         }
         if kind == SliceKind::B {
-            r.flag("direct_spatial_mv_pred_flag")?;
+            header.direct_spatial = r.flag("direct_spatial_mv_pred_flag")?;
         }
         let lists = match kind {
             SliceKind::P | SliceKind::Sp => 1,
