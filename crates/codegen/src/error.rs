@@ -52,10 +52,16 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn unsupported(location: &Location, what: impl Into<String>) -> Self {
-        Self::Unsupported { location: location.clone(), what: what.into() }
+        Self::Unsupported {
+            location: location.clone(),
+            what: what.into(),
+        }
     }
 
     pub(crate) fn invalid(location: &Location, what: impl Into<String>) -> Self {
-        Self::Invalid { location: location.clone(), what: what.into() }
+        Self::Invalid {
+            location: location.clone(),
+            what: what.into(),
+        }
     }
 }

@@ -8,13 +8,21 @@ use crate::{Config, HEADER};
 fn length(group: &[Operation]) -> usize {
     group
         .iter()
-        .map(|operation| operation.arguments.iter().filter(|argument| !argument.optional).count())
+        .map(|operation| {
+            operation
+                .arguments
+                .iter()
+                .filter(|argument| !argument.optional)
+                .count()
+        })
         .min()
         .unwrap_or(0)
 }
 
 fn is_promise(group: &[Operation]) -> bool {
-    group.first().is_some_and(|operation| matches!(operation.result, Type::Promise(_)))
+    group
+        .first()
+        .is_some_and(|operation| matches!(operation.result, Type::Promise(_)))
 }
 
 fn is_static(group: &[Operation]) -> bool {
@@ -23,14 +31,25 @@ fn is_static(group: &[Operation]) -> bool {
 
 pub(crate) fn generate(config: &Config, idl: &Idl) -> String {
     let interfaces: Vec<&Interface> = idl.implemented().collect();
-    let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    let names: Vec<&str> = interfaces
+        .iter()
+        .map(|interface| interface.name.as_str())
+        .collect();
     let mut out = format!("// {HEADER}\n\n");
     // Writing to a String cannot fail.
     let _ = writeln!(out, "import {{ primordials }} from \"ext:core/mod.js\";");
     if !names.is_empty() {
-        let _ = writeln!(out, "import {{\n  {},\n}} from \"ext:core/ops\";", names.join(",\n  "));
+        let _ = writeln!(
+            out,
+            "import {{\n  {},\n}} from \"ext:core/ops\";",
+            names.join(",\n  ")
+        );
     }
-    let _ = writeln!(out, "import {{ configureInterface }} from \"{}\";\n", config.javascript_support);
+    let _ = writeln!(
+        out,
+        "import {{ configureInterface }} from \"{}\";\n",
+        config.javascript_support
+    );
     out.push_str("const { ObjectDefineProperty } = primordials;\n\n");
     for interface in &interfaces {
         configure(&mut out, interface);
@@ -41,7 +60,10 @@ pub(crate) fn generate(config: &Config, idl: &Idl) -> String {
         let _ = writeln!(out, "  {name},");
     }
     out.push_str("};\n\n/** The interfaces that exist in secure contexts only. */\nconst secure = {\n  __proto__: null,\n");
-    for interface in interfaces.iter().filter(|interface| interface.secure_context) {
+    for interface in interfaces
+        .iter()
+        .filter(|interface| interface.secure_context)
+    {
         let _ = writeln!(out, "  {}: true,", interface.name);
     }
     out.push_str(
@@ -55,7 +77,10 @@ pub(crate) fn generate(config: &Config, idl: &Idl) -> String {
 
 fn configure(out: &mut String, interface: &Interface) {
     let name = &interface.name;
-    let _ = writeln!(out, "configureInterface({name}, {{\n  __proto__: null,\n  name: \"{name}\",");
+    let _ = writeln!(
+        out,
+        "configureInterface({name}, {{\n  __proto__: null,\n  name: \"{name}\","
+    );
     let _ = writeln!(out, "  length: {},", length(&interface.constructors));
     let _ = writeln!(out, "  eventTarget: {},", interface.event_target());
     let groups = |is_static_wanted: bool| {
@@ -75,5 +100,9 @@ fn configure(out: &mut String, interface: &Interface) {
         .filter(|attribute| matches!(attribute.ty, Type::Promise(_)))
         .map(|attribute| format!("\"{}\"", attribute.name))
         .collect();
-    let _ = writeln!(out, "  promiseAttributes: [{}],\n}});\n", attributes.join(", "));
+    let _ = writeln!(
+        out,
+        "  promiseAttributes: [{}],\n}});\n",
+        attributes.join(", ")
+    );
 }

@@ -86,9 +86,15 @@ pub struct File {
 pub fn generate(config: &Config, sources: &[Source]) -> Result<Vec<File>, Error> {
     let idl = resolve::resolve(parse::parse(sources)?)?;
     let mut files = rust::generate(config, &idl)?;
-    files.push(File { path: config.javascript.clone(), contents: javascript::generate(config, &idl) });
+    files.push(File {
+        path: config.javascript.clone(),
+        contents: javascript::generate(config, &idl),
+    });
     if let Some(path) = &config.typescript {
-        files.push(File { path: path.clone(), contents: typescript::generate(&idl) });
+        files.push(File {
+            path: path.clone(),
+            contents: typescript::generate(&idl),
+        });
     }
     Ok(files)
 }
@@ -98,18 +104,28 @@ pub fn generate(config: &Config, sources: &[Source]) -> Result<Vec<File>, Error>
 /// # Errors
 /// What the system reports, with the path.
 pub fn read_sources(folder: &Path) -> Result<Vec<Source>, Error> {
-    let failed = |path: &Path, error: std::io::Error| Error::Io { path: path.to_owned(), error };
+    let failed = |path: &Path, error: std::io::Error| Error::Io {
+        path: path.to_owned(),
+        error,
+    };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
         let path = entry.map_err(|error| failed(folder, error))?.path();
-        if path.extension().is_some_and(|extension| extension == "webidl") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "webidl")
+        {
             paths.push(path);
         }
     }
     paths.sort();
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).map_err(|error| failed(path, error))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         Ok(Source { name, text })
     };
     paths.iter().map(read).collect()

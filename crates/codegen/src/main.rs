@@ -38,7 +38,10 @@ fn main() -> ExitCode {
 /// Returns how many files differ (and, without `check`, were written).
 fn run(root: &Path, check: bool) -> Result<usize, Error> {
     let mut changed = 0;
-    let sets = [(Config::webcodecs(), "webidl"), (Config::fixture(), "crates/webcodecs/tests/bindings")];
+    let sets = [
+        (Config::webcodecs(), "webidl"),
+        (Config::fixture(), "crates/webcodecs/tests/bindings"),
+    ];
     for (config, folder) in sets {
         let files = generate(&config, &read_sources(&root.join(folder))?)?;
         for File { path, contents } in &files {
@@ -51,7 +54,10 @@ fn run(root: &Path, check: bool) -> Result<usize, Error> {
                 eprintln!("{} is not up to date", path.display());
                 continue;
             }
-            let failed = |error| Error::Io { path: full.clone(), error };
+            let failed = |error| Error::Io {
+                path: full.clone(),
+                error,
+            };
             if let Some(parent) = full.parent() {
                 std::fs::create_dir_all(parent).map_err(failed)?;
             }
@@ -66,7 +72,10 @@ fn run(root: &Path, check: bool) -> Result<usize, Error> {
 /// Files that an earlier run wrote and this one would not.
 fn remove_stale(root: &Path, config: &Config, files: &[File], check: bool) -> Result<usize, Error> {
     let folder = root.join(&config.rust_dir);
-    let failed = |error| Error::Io { path: folder.clone(), error };
+    let failed = |error| Error::Io {
+        path: folder.clone(),
+        error,
+    };
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         // Nothing was generated yet, and `--check` has said so.
@@ -85,7 +94,10 @@ fn remove_stale(root: &Path, config: &Config, files: &[File], check: bool) -> Re
             eprintln!("{} is no longer generated", path.display());
         } else {
             let full = folder.join(&name);
-            std::fs::remove_file(&full).map_err(|error| Error::Io { path: full.clone(), error })?;
+            std::fs::remove_file(&full).map_err(|error| Error::Io {
+                path: full.clone(),
+                error,
+            })?;
             eprintln!("removed {}", path.display());
         }
     }

@@ -78,7 +78,10 @@ pub enum Type {
     Object,
     Boolean,
     Integer(IntegerKind, Range),
-    Float { double: bool, unrestricted: bool },
+    Float {
+        double: bool,
+        unrestricted: bool,
+    },
     DomString,
     UsvString,
     Buffer(Buffer),
@@ -248,12 +251,21 @@ pub struct Idl {
 impl Idl {
     /// The interfaces to generate.
     pub fn implemented(&self) -> impl Iterator<Item = &Interface> {
-        self.interfaces.values().filter(|interface| !interface.unimplemented && !interface.external)
+        self.interfaces
+            .values()
+            .filter(|interface| !interface.unimplemented && !interface.external)
     }
 
     /// The members of a dictionary and of those it inherits from, in the order of conversion.
-    pub fn all_members<'a>(&'a self, dictionary: &'a Dictionary) -> Vec<(&'a Dictionary, &'a Member)> {
-        let mut members = match dictionary.parent.as_ref().and_then(|parent| self.dictionaries.get(parent)) {
+    pub fn all_members<'a>(
+        &'a self,
+        dictionary: &'a Dictionary,
+    ) -> Vec<(&'a Dictionary, &'a Member)> {
+        let mut members = match dictionary
+            .parent
+            .as_ref()
+            .and_then(|parent| self.dictionaries.get(parent))
+        {
             Some(parent) => self.all_members(parent),
             None => Vec::new(),
         };

@@ -1,10 +1,11 @@
 //! Names of Web IDL as Rust spells them.
 
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
-    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "super", "trait", "true", "try",
-    "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe",
+    "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 /// `codedWidth` to `coded_width`, `toJSON` to `to_json`.
@@ -29,7 +30,11 @@ pub(crate) fn snake(name: &str) -> String {
 /// As [`snake`], escaped where it is a keyword.
 pub(crate) fn identifier(name: &str) -> String {
     let name = snake(name);
-    if KEYWORDS.contains(&name.as_str()) { format!("r#{name}") } else { name }
+    if KEYWORDS.contains(&name.as_str()) {
+        format!("r#{name}")
+    } else {
+        name
+    }
 }
 
 /// `VideoFrame` to `video_frame`: the file of an interface.
@@ -38,7 +43,10 @@ pub(crate) fn module(name: &str) -> String {
     let characters: Vec<char> = name.chars().collect();
     for (index, character) in characters.iter().enumerate() {
         let after_lower = index > 0 && !characters[index - 1].is_ascii_uppercase();
-        let before_lower = index > 0 && characters.get(index + 1).is_some_and(char::is_ascii_lowercase);
+        let before_lower = index > 0
+            && characters
+                .get(index + 1)
+                .is_some_and(char::is_ascii_lowercase);
         if character.is_ascii_uppercase() && (after_lower || before_lower) {
             out.push('_');
         }
@@ -52,7 +60,9 @@ pub(crate) fn variant(value: &str) -> String {
     let mut out = String::new();
     for word in value.split(|character: char| !character.is_ascii_alphanumeric()) {
         let mut characters = word.chars();
-        let Some(first) = characters.next() else { continue };
+        let Some(first) = characters.next() else {
+            continue;
+        };
         if first.is_ascii_digit() {
             out.push('_');
         }

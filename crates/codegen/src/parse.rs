@@ -7,14 +7,14 @@ use weedle::dictionary::DictionaryMember;
 use weedle::interface::{InterfaceMember, StringifierOrInheritOrStatic, StringifierOrStatic};
 use weedle::literal::{DefaultValue, FloatLit, IntegerLit};
 use weedle::types::{
-    AttributedType, FloatingPointType, IntegerType, NonAnyType, ReturnType, SingleType, Type as WeedleType,
-    UnionMemberType,
+    AttributedType, FloatingPointType, IntegerType, NonAnyType, ReturnType, SingleType,
+    Type as WeedleType, UnionMemberType,
 };
 use weedle::{Definition, Parse};
 
 use crate::model::{
-    Argument, Attribute, Buffer, Callback, Default, Dictionary, Enum, Idl, IntegerKind, Interface, Location, Member,
-    Operation, Range, Target, Type, Typedef,
+    Argument, Attribute, Buffer, Callback, Default, Dictionary, Enum, Idl, IntegerKind, Interface,
+    Location, Member, Operation, Range, Target, Type, Typedef,
 };
 use crate::{Error, Source, names};
 
@@ -25,7 +25,10 @@ pub(crate) struct Parsed {
 }
 
 pub(crate) fn parse(sources: &[Source]) -> Result<Parsed, Error> {
-    let mut parsed = Parsed { idl: Idl::default(), partial_dictionaries: Vec::new() };
+    let mut parsed = Parsed {
+        idl: Idl::default(),
+        partial_dictionaries: Vec::new(),
+    };
     for source in sources {
         Reader { source }.read(&mut parsed)?;
     }
@@ -56,11 +59,12 @@ fn attribute_name<'a>(attribute: &ExtendedAttribute<'a>) -> &'a str {
 
 impl<'a> Attributes<'_, 'a> {
     fn take(&mut self, name: &str) -> bool {
-        let position = self
-            .left
-            .iter()
-            .position(|attribute| matches!(attribute, ExtendedAttribute::NoArgs(found) if found.0.0 == name));
-        position.map(|position| self.left.remove(position)).is_some()
+        let position = self.left.iter().position(
+            |attribute| matches!(attribute, ExtendedAttribute::NoArgs(found) if found.0.0 == name),
+        );
+        position
+            .map(|position| self.left.remove(position))
+            .is_some()
     }
 
     fn take_identifier(&mut self, name: &str) -> Option<&'a str> {
@@ -78,13 +82,20 @@ impl<'a> Attributes<'_, 'a> {
 
     /// `[Exposed]`, which must include dedicated workers.
     fn take_exposed(&mut self) -> Result<bool, Error> {
-        let position = self.left.iter().position(|attribute| attribute_name(attribute) == "Exposed");
-        let Some(position) = position else { return Ok(false) };
+        let position = self
+            .left
+            .iter()
+            .position(|attribute| attribute_name(attribute) == "Exposed");
+        let Some(position) = position else {
+            return Ok(false);
+        };
         let fits = |name: &str| name == "DedicatedWorker" || name == "Worker";
         let attribute = self.left.remove(position);
         let exposed = match attribute {
             ExtendedAttribute::Wildcard(_) => true,
-            ExtendedAttribute::IdentList(list) => list.list.body.list.iter().any(|name| fits(name.0)),
+            ExtendedAttribute::IdentList(list) => {
+                list.list.body.list.iter().any(|name| fits(name.0))
+            }
             ExtendedAttribute::Ident(one) => {
                 matches!(&one.rhs, IdentifierOrString::Identifier(name) if fits(name.0))
             }
@@ -94,7 +105,10 @@ impl<'a> Attributes<'_, 'a> {
             Ok(true)
         } else {
             let location = self.reader.location(attribute_name(attribute));
-            Err(Error::unsupported(&location, "[Exposed] without DedicatedWorker"))
+            Err(Error::unsupported(
+                &location,
+                "[Exposed] without DedicatedWorker",
+            ))
         }
     }
 
@@ -116,9 +130,16 @@ impl Reader<'_> {
     /// The place of a piece of the source text.
     fn location(&self, piece: &str) -> Location {
         let start = self.source.text.as_ptr() as usize;
-        let offset = (piece.as_ptr() as usize).checked_sub(start).filter(|offset| *offset <= self.source.text.len());
-        let before = offset.and_then(|offset| self.source.text.get(..offset)).unwrap_or_default();
-        Location { file: self.source.name.clone(), line: before.matches('\n').count() + 1 }
+        let offset = (piece.as_ptr() as usize)
+            .checked_sub(start)
+            .filter(|offset| *offset <= self.source.text.len());
+        let before = offset
+            .and_then(|offset| self.source.text.get(..offset))
+            .unwrap_or_default();
+        Location {
+            file: self.source.name.clone(),
+            line: before.matches('\n').count() + 1,
+        }
     }
 
     fn attributes<'r, 'a>(
@@ -127,18 +148,30 @@ impl Reader<'_> {
         location: &Location,
     ) -> Attributes<'r, 'a> {
         let left = list.iter().flat_map(|list| list.body.list.iter()).collect();
-        Attributes { reader: self, left, location: location.clone() }
+        Attributes {
+            reader: self,
+            left,
+            location: location.clone(),
+        }
     }
 
-    fn no_attributes(&self, list: &Option<ExtendedAttributeList<'_>>, location: &Location) -> Result<(), Error> {
+    fn no_attributes(
+        &self,
+        list: &Option<ExtendedAttributeList<'_>>,
+        location: &Location,
+    ) -> Result<(), Error> {
         self.attributes(list, location).finish()
     }
 
     fn read(&self, parsed: &mut Parsed) -> Result<(), Error> {
         let text = self.source.text.as_str();
         self.refuse_split_attributes(text)?;
-        let (rest, definitions) = Vec::<Definition<'_>>::parse(text)
-            .map_err(|_| Error::Syntax(Location { file: self.source.name.clone(), line: 1 }))?;
+        let (rest, definitions) = Vec::<Definition<'_>>::parse(text).map_err(|_| {
+            Error::Syntax(Location {
+                file: self.source.name.clone(),
+                line: 1,
+            })
+        })?;
         let rest = skip_blank(rest);
         if !rest.is_empty() {
             return Err(Error::Syntax(self.location(rest)));
@@ -153,10 +186,16 @@ impl Reader<'_> {
     fn refuse_split_attributes(&self, text: &str) -> Result<(), Error> {
         for (index, _) in text.match_indices("required") {
             let before = text.get(..index).unwrap_or_default().trim_end();
-            let after = text.get(index + "required".len()..).unwrap_or_default().trim_start();
+            let after = text
+                .get(index + "required".len()..)
+                .unwrap_or_default()
+                .trim_start();
             if before.ends_with(']') && after.starts_with('[') {
                 let location = self.location(text.get(index..).unwrap_or_default());
-                return Err(Error::unsupported(&location, "extended attributes on both sides of 'required'"));
+                return Err(Error::unsupported(
+                    &location,
+                    "extended attributes on both sides of 'required'",
+                ));
             }
         }
         Ok(())
@@ -168,8 +207,16 @@ impl Reader<'_> {
                 let interface = self.interface(interface)?;
                 let location = interface.location.clone();
                 let name = interface.name.clone();
-                if parsed.idl.interfaces.insert(name.clone(), interface).is_some() {
-                    return Err(Error::invalid(&location, format!("'{name}' is defined twice")));
+                if parsed
+                    .idl
+                    .interfaces
+                    .insert(name.clone(), interface)
+                    .is_some()
+                {
+                    return Err(Error::invalid(
+                        &location,
+                        format!("'{name}' is defined twice"),
+                    ));
                 }
             }
             Definition::Dictionary(dictionary) => {
@@ -177,14 +224,24 @@ impl Reader<'_> {
                 self.no_attributes(&dictionary.attributes, &location)?;
                 let dictionary = Dictionary {
                     name: dictionary.identifier.0.to_owned(),
-                    parent: dictionary.inheritance.map(|parent| parent.identifier.0.to_owned()),
+                    parent: dictionary
+                        .inheritance
+                        .map(|parent| parent.identifier.0.to_owned()),
                     members: self.members(&dictionary.members.body)?,
                     location,
                 };
                 let location = dictionary.location.clone();
                 let name = dictionary.name.clone();
-                if parsed.idl.dictionaries.insert(name.clone(), dictionary).is_some() {
-                    return Err(Error::invalid(&location, format!("'{name}' is defined twice")));
+                if parsed
+                    .idl
+                    .dictionaries
+                    .insert(name.clone(), dictionary)
+                    .is_some()
+                {
+                    return Err(Error::invalid(
+                        &location,
+                        format!("'{name}' is defined twice"),
+                    ));
                 }
             }
             Definition::PartialDictionary(dictionary) => {
@@ -201,15 +258,32 @@ impl Reader<'_> {
                 let location = self.location(found.identifier.0);
                 self.no_attributes(&found.attributes, &location)?;
                 let name = found.identifier.0.to_owned();
-                let values: Vec<String> = found.values.body.list.iter().map(|value| value.0.to_owned()).collect();
-                let mut variants: Vec<String> = values.iter().map(|value| names::variant(value)).collect();
+                let values: Vec<String> = found
+                    .values
+                    .body
+                    .list
+                    .iter()
+                    .map(|value| value.0.to_owned())
+                    .collect();
+                let mut variants: Vec<String> =
+                    values.iter().map(|value| names::variant(value)).collect();
                 variants.sort();
                 if variants.windows(2).any(|pair| pair[0] == pair[1]) {
-                    return Err(Error::unsupported(&location, "enumeration values that differ only in punctuation"));
+                    return Err(Error::unsupported(
+                        &location,
+                        "enumeration values that differ only in punctuation",
+                    ));
                 }
-                let value = Enum { name: name.clone(), location: location.clone(), values };
+                let value = Enum {
+                    name: name.clone(),
+                    location: location.clone(),
+                    values,
+                };
                 if parsed.idl.enums.insert(name.clone(), value).is_some() {
-                    return Err(Error::invalid(&location, format!("'{name}' is defined twice")));
+                    return Err(Error::invalid(
+                        &location,
+                        format!("'{name}' is defined twice"),
+                    ));
                 }
             }
             Definition::Callback(callback) => {
@@ -223,7 +297,10 @@ impl Reader<'_> {
                     arguments: self.arguments(&callback.arguments.body.list)?,
                 };
                 if parsed.idl.callbacks.insert(name.clone(), value).is_some() {
-                    return Err(Error::invalid(&location, format!("'{name}' is defined twice")));
+                    return Err(Error::invalid(
+                        &location,
+                        format!("'{name}' is defined twice"),
+                    ));
                 }
             }
             Definition::Typedef(typedef) => {
@@ -231,23 +308,36 @@ impl Reader<'_> {
                 self.no_attributes(&typedef.attributes, &location)?;
                 let name = typedef.identifier.0.to_owned();
                 let target = self.typedef(&typedef.type_, &location)?;
-                let value = Typedef { name: name.clone(), location: location.clone(), target };
+                let value = Typedef {
+                    name: name.clone(),
+                    location: location.clone(),
+                    target,
+                };
                 if parsed.idl.typedefs.insert(name.clone(), value).is_some() {
-                    return Err(Error::invalid(&location, format!("'{name}' is defined twice")));
+                    return Err(Error::invalid(
+                        &location,
+                        format!("'{name}' is defined twice"),
+                    ));
                 }
             }
             Definition::CallbackInterface(found) => {
                 return Err(self.refuse(found.identifier, "a callback interface"));
             }
-            Definition::InterfaceMixin(found) => return Err(self.refuse(found.identifier, "an interface mixin")),
-            Definition::Namespace(found) => return Err(self.refuse(found.identifier, "a namespace")),
+            Definition::InterfaceMixin(found) => {
+                return Err(self.refuse(found.identifier, "an interface mixin"));
+            }
+            Definition::Namespace(found) => {
+                return Err(self.refuse(found.identifier, "a namespace"));
+            }
             Definition::PartialInterface(found) => {
                 return Err(self.refuse(found.identifier, "a partial interface"));
             }
             Definition::PartialInterfaceMixin(found) => {
                 return Err(self.refuse(found.identifier, "a partial interface mixin"));
             }
-            Definition::PartialNamespace(found) => return Err(self.refuse(found.identifier, "a partial namespace")),
+            Definition::PartialNamespace(found) => {
+                return Err(self.refuse(found.identifier, "a partial namespace"));
+            }
             Definition::IncludesStatement(found) => {
                 return Err(self.refuse(found.lhs_identifier, "an includes statement"));
             }
@@ -272,12 +362,17 @@ impl Reader<'_> {
         let serializable = attributes.take("Serializable");
         let transferable = attributes.take("Transferable");
         if !attributes.take_exposed()? {
-            return Err(Error::unsupported(&location, "an interface without [Exposed]"));
+            return Err(Error::unsupported(
+                &location,
+                "an interface without [Exposed]",
+            ));
         }
         attributes.finish()?;
         let mut interface = Interface {
             name: found.identifier.0.to_owned(),
-            parent: found.inheritance.map(|parent| parent.identifier.0.to_owned()),
+            parent: found
+                .inheritance
+                .map(|parent| parent.identifier.0.to_owned()),
             secure_context,
             serializable,
             transferable,
@@ -290,7 +385,10 @@ impl Reader<'_> {
             location,
         };
         if external && !found.members.body.is_empty() {
-            return Err(Error::unsupported(&interface.location, "a member of a [ReelcoreExternal] interface"));
+            return Err(Error::unsupported(
+                &interface.location,
+                "a member of a [ReelcoreExternal] interface",
+            ));
         }
         for member in &found.members.body {
             match self.interface_member(member, &mut interface) {
@@ -302,13 +400,25 @@ impl Reader<'_> {
         Ok(interface)
     }
 
-    fn interface_member(&self, member: &InterfaceMember<'_>, interface: &mut Interface) -> Result<(), Error> {
+    fn interface_member(
+        &self,
+        member: &InterfaceMember<'_>,
+        interface: &mut Interface,
+    ) -> Result<(), Error> {
         let here = interface.location.clone();
         match member {
             InterfaceMember::Constructor(found) => {
-                let location = found.args.body.list.first().map_or(here, |argument| self.argument_location(argument));
+                let location = found
+                    .args
+                    .body
+                    .list
+                    .first()
+                    .map_or(here, |argument| self.argument_location(argument));
                 let mut attributes = self.attributes(&found.attributes, &location);
-                let rust_name = attributes.take_identifier("ReelcoreRustName").unwrap_or("constructor").to_owned();
+                let rust_name = attributes
+                    .take_identifier("ReelcoreRustName")
+                    .unwrap_or("constructor")
+                    .to_owned();
                 attributes.finish()?;
                 interface.constructors.push(Operation {
                     name: "constructor".into(),
@@ -348,7 +458,10 @@ impl Reader<'_> {
                 };
                 let location = self.location(identifier.0);
                 if found.special.is_some() {
-                    return Err(Error::unsupported(&location, "a special operation (getter, setter, deleter)"));
+                    return Err(Error::unsupported(
+                        &location,
+                        "a special operation (getter, setter, deleter)",
+                    ));
                 }
                 let is_static = match found.modifier {
                     None => false,
@@ -359,7 +472,9 @@ impl Reader<'_> {
                 };
                 let mut attributes = self.attributes(&found.attributes, &location);
                 let is_default = attributes.take("Default");
-                let rust_name = attributes.take_identifier("ReelcoreRustName").map(str::to_owned);
+                let rust_name = attributes
+                    .take_identifier("ReelcoreRustName")
+                    .map(str::to_owned);
                 attributes.finish()?;
                 let name = identifier.0.to_owned();
                 let operation = Operation {
@@ -382,15 +497,26 @@ impl Reader<'_> {
                 }
             }
             InterfaceMember::Const(found) => {
-                return Err(Error::unsupported(&self.location(found.identifier.0), "a constant"));
+                return Err(Error::unsupported(
+                    &self.location(found.identifier.0),
+                    "a constant",
+                ));
             }
-            InterfaceMember::Iterable(_) => return Err(Error::unsupported(&here, "an iterable declaration")),
+            InterfaceMember::Iterable(_) => {
+                return Err(Error::unsupported(&here, "an iterable declaration"));
+            }
             InterfaceMember::AsyncIterable(_) => {
                 return Err(Error::unsupported(&here, "an async iterable declaration"));
             }
-            InterfaceMember::Maplike(_) => return Err(Error::unsupported(&here, "a maplike declaration")),
-            InterfaceMember::Setlike(_) => return Err(Error::unsupported(&here, "a setlike declaration")),
-            InterfaceMember::Stringifier(_) => return Err(Error::unsupported(&here, "a stringifier")),
+            InterfaceMember::Maplike(_) => {
+                return Err(Error::unsupported(&here, "a maplike declaration"));
+            }
+            InterfaceMember::Setlike(_) => {
+                return Err(Error::unsupported(&here, "a setlike declaration"));
+            }
+            InterfaceMember::Stringifier(_) => {
+                return Err(Error::unsupported(&here, "a stringifier"));
+            }
         }
         Ok(())
     }
@@ -427,13 +553,19 @@ impl Reader<'_> {
             };
             let optional = argument.optional.is_some();
             if !optional && out.last().is_some_and(|last| last.optional) {
-                return Err(Error::invalid(&location, "a required argument follows an optional one"));
+                return Err(Error::invalid(
+                    &location,
+                    "a required argument follows an optional one",
+                ));
             }
             out.push(Argument {
                 name: argument.identifier.0.to_owned(),
                 optional,
                 ty: self.attributed_type(&argument.type_, &argument.attributes, &location)?,
-                default: argument.default.as_ref().map(|default| self.default(default)),
+                default: argument
+                    .default
+                    .as_ref()
+                    .map(|default| self.default(default)),
                 location,
             });
         }
@@ -461,7 +593,11 @@ impl Reader<'_> {
                         None => ("", value.0),
                     };
                     let digits = digits.trim_start_matches('0');
-                    if digits.is_empty() { "0".into() } else { format!("{sign}0o{digits}") }
+                    if digits.is_empty() {
+                        "0".into()
+                    } else {
+                        format!("{sign}0o{digits}")
+                    }
                 }
             }),
             DefaultValue::Null(_) => Default::Null,
@@ -473,7 +609,10 @@ impl Reader<'_> {
         if let WeedleType::Union(union) = &found.type_ {
             self.no_attributes(&found.attributes, location)?;
             if union.q_mark.is_some() {
-                return Err(Error::unsupported(location, "a nullable union in a typedef"));
+                return Err(Error::unsupported(
+                    location,
+                    "a nullable union in a typedef",
+                ));
             }
             let mut members = Vec::new();
             for member in &union.type_.body.list {
@@ -483,7 +622,10 @@ impl Reader<'_> {
                         members.push(self.apply(ty, &member.attributes, location)?);
                     }
                     UnionMemberType::Union(_) => {
-                        return Err(Error::unsupported(location, "a union in a union: flatten it"));
+                        return Err(Error::unsupported(
+                            location,
+                            "a union in a union: flatten it",
+                        ));
                     }
                 }
             }
@@ -492,7 +634,11 @@ impl Reader<'_> {
             }
             return Ok(Target::Union(members));
         }
-        Ok(Target::Alias(self.applied_type(&found.type_, &found.attributes, location)?))
+        Ok(Target::Alias(self.applied_type(
+            &found.type_,
+            &found.attributes,
+            location,
+        )?))
     }
 
     fn return_type(&self, found: &ReturnType<'_>, location: &Location) -> Result<Type, Error> {
@@ -537,7 +683,12 @@ impl Reader<'_> {
         attributes.finish()?;
         let range = match (enforce, clamp) {
             (false, false) => return Ok(ty),
-            (true, true) => return Err(Error::invalid(&location, "[EnforceRange] and [Clamp] on one type")),
+            (true, true) => {
+                return Err(Error::invalid(
+                    &location,
+                    "[EnforceRange] and [Clamp] on one type",
+                ));
+            }
             (true, false) => Range::Enforce,
             (false, true) => Range::Clamp,
         };
@@ -545,9 +696,15 @@ impl Reader<'_> {
             Type::Integer(kind, _) => Ok(Type::Integer(kind, range)),
             Type::Nullable(inner) => match *inner {
                 Type::Integer(kind, _) => Ok(Type::Nullable(Box::new(Type::Integer(kind, range)))),
-                _ => Err(Error::invalid(&location, "[EnforceRange] and [Clamp] are for integer types")),
+                _ => Err(Error::invalid(
+                    &location,
+                    "[EnforceRange] and [Clamp] are for integer types",
+                )),
             },
-            _ => Err(Error::invalid(&location, "[EnforceRange] and [Clamp] are for integer types")),
+            _ => Err(Error::invalid(
+                &location,
+                "[EnforceRange] and [Clamp] are for integer types",
+            )),
         }
     }
 
@@ -555,7 +712,10 @@ impl Reader<'_> {
         match found {
             WeedleType::Single(SingleType::Any(_)) => Ok(Type::Any),
             WeedleType::Single(SingleType::NonAny(found)) => self.non_any_type(found, location),
-            WeedleType::Union(_) => Err(Error::unsupported(location, "a union without a name: give it a typedef")),
+            WeedleType::Union(_) => Err(Error::unsupported(
+                location,
+                "a union without a name: give it a typedef",
+            )),
         }
     }
 
@@ -569,8 +729,14 @@ impl Reader<'_> {
             NonAnyType::Integer(found) => (integer(&found.type_), found.q_mark.is_some()),
             NonAnyType::FloatingPoint(found) => (float(&found.type_), found.q_mark.is_some()),
             NonAnyType::Boolean(found) => (Type::Boolean, found.q_mark.is_some()),
-            NonAnyType::Byte(found) => (Type::Integer(IntegerKind::Byte, Range::Modulo), found.q_mark.is_some()),
-            NonAnyType::Octet(found) => (Type::Integer(IntegerKind::Octet, Range::Modulo), found.q_mark.is_some()),
+            NonAnyType::Byte(found) => (
+                Type::Integer(IntegerKind::Byte, Range::Modulo),
+                found.q_mark.is_some(),
+            ),
+            NonAnyType::Octet(found) => (
+                Type::Integer(IntegerKind::Octet, Range::Modulo),
+                found.q_mark.is_some(),
+            ),
             NonAnyType::DOMString(found) => (Type::DomString, found.q_mark.is_some()),
             NonAnyType::USVString(found) => (Type::UsvString, found.q_mark.is_some()),
             NonAnyType::Object(found) => (Type::Object, found.q_mark.is_some()),
@@ -578,16 +744,24 @@ impl Reader<'_> {
                 let inner = self.ty(&found.type_.generics.body, location)?;
                 (Type::Sequence(Box::new(inner)), found.q_mark.is_some())
             }
-            NonAnyType::ArrayBuffer(found) => (Type::Buffer(Buffer::ArrayBuffer), found.q_mark.is_some()),
-            NonAnyType::ArrayBufferView(found) => (Type::Buffer(Buffer::ArrayBufferView), found.q_mark.is_some()),
-            NonAnyType::BufferSource(found) => (Type::Buffer(Buffer::BufferSource), found.q_mark.is_some()),
+            NonAnyType::ArrayBuffer(found) => {
+                (Type::Buffer(Buffer::ArrayBuffer), found.q_mark.is_some())
+            }
+            NonAnyType::ArrayBufferView(found) => (
+                Type::Buffer(Buffer::ArrayBufferView),
+                found.q_mark.is_some(),
+            ),
+            NonAnyType::BufferSource(found) => {
+                (Type::Buffer(Buffer::BufferSource), found.q_mark.is_some())
+            }
             NonAnyType::Identifier(found) => {
                 let ty = match found.type_.0 {
                     "SharedArrayBuffer" => Type::Buffer(Buffer::SharedArrayBuffer),
                     "AllowSharedBufferSource" => Type::Buffer(Buffer::AllowSharedBufferSource),
                     "EventHandler" => Type::EventHandler,
                     // The parser takes these types for names.
-                    "bigint" | "undefined" | "Float16Array" | "BigInt64Array" | "BigUint64Array" => {
+                    "bigint" | "undefined" | "Float16Array" | "BigInt64Array"
+                    | "BigUint64Array" => {
                         return refuse(found.type_.0);
                     }
                     name => Type::Named(name.to_owned()),
@@ -635,8 +809,14 @@ fn integer(found: &IntegerType) -> Type {
 
 fn float(found: &FloatingPointType) -> Type {
     match found {
-        FloatingPointType::Float(found) => Type::Float { double: false, unrestricted: found.unrestricted.is_some() },
-        FloatingPointType::Double(found) => Type::Float { double: true, unrestricted: found.unrestricted.is_some() },
+        FloatingPointType::Float(found) => Type::Float {
+            double: false,
+            unrestricted: found.unrestricted.is_some(),
+        },
+        FloatingPointType::Double(found) => Type::Float {
+            double: true,
+            unrestricted: found.unrestricted.is_some(),
+        },
     }
 }
 
@@ -645,9 +825,15 @@ fn skip_blank(text: &str) -> &str {
     let mut rest = text.trim_start();
     loop {
         let next = if let Some(comment) = rest.strip_prefix("//") {
-            comment.find('\n').and_then(|end| comment.get(end..)).unwrap_or_default()
+            comment
+                .find('\n')
+                .and_then(|end| comment.get(end..))
+                .unwrap_or_default()
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.find("*/").and_then(|end| comment.get(end + 2..)).unwrap_or_default()
+            comment
+                .find("*/")
+                .and_then(|end| comment.get(end + 2..))
+                .unwrap_or_default()
         } else {
             return rest;
         };

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::HEADER;
 use crate::model::{Argument, Buffer, Idl, Interface, Operation, Type};
 use crate::rust::Reachable;
-use crate::HEADER;
 
 fn ty(found: &Type) -> String {
     match found {
@@ -36,7 +36,12 @@ fn ty(found: &Type) -> String {
 
 fn arguments(found: &[Argument]) -> String {
     let argument = |argument: &Argument| {
-        format!("{}{}: {}", argument.name, if argument.optional { "?" } else { "" }, ty(&argument.ty))
+        format!(
+            "{}{}: {}",
+            argument.name,
+            if argument.optional { "?" } else { "" },
+            ty(&argument.ty)
+        )
     };
     found.iter().map(argument).collect::<Vec<_>>().join(", ")
 }
@@ -44,21 +49,53 @@ fn arguments(found: &[Argument]) -> String {
 pub(crate) fn generate(idl: &Idl) -> String {
     let reachable = Reachable::of(idl);
     let mut out = format!("// {HEADER}\n\n");
-    out.push_str("type AllowSharedBufferSource = ArrayBuffer | SharedArrayBuffer | ArrayBufferView;\n\n");
+    out.push_str(
+        "type AllowSharedBufferSource = ArrayBuffer | SharedArrayBuffer | ArrayBufferView;\n\n",
+    );
     // Writing to a String cannot fail.
-    for found in idl.enums.values().filter(|found| reachable.contains(&found.name)) {
-        let values: Vec<String> = found.values.iter().map(|value| format!("{value:?}")).collect();
+    for found in idl
+        .enums
+        .values()
+        .filter(|found| reachable.contains(&found.name))
+    {
+        let values: Vec<String> = found
+            .values
+            .iter()
+            .map(|value| format!("{value:?}"))
+            .collect();
         let _ = writeln!(out, "type {} = {};\n", found.name, values.join(" | "));
     }
-    for found in idl.typedefs.values().filter(|found| reachable.contains(&found.name)) {
+    for found in idl
+        .typedefs
+        .values()
+        .filter(|found| reachable.contains(&found.name))
+    {
         let members: Vec<String> = idl.union(&found.name).iter().map(ty).collect();
         let _ = writeln!(out, "type {} = {};\n", found.name, members.join(" | "));
     }
-    for found in idl.callbacks.values().filter(|found| reachable.contains(&found.name)) {
-        let _ = writeln!(out, "type {} = ({}) => {};\n", found.name, arguments(&found.arguments), ty(&found.result));
+    for found in idl
+        .callbacks
+        .values()
+        .filter(|found| reachable.contains(&found.name))
+    {
+        let _ = writeln!(
+            out,
+            "type {} = ({}) => {};\n",
+            found.name,
+            arguments(&found.arguments),
+            ty(&found.result)
+        );
     }
-    for found in idl.dictionaries.values().filter(|found| reachable.contains(&found.name)) {
-        let parent = found.parent.as_ref().map(|parent| format!(" extends {parent}")).unwrap_or_default();
+    for found in idl
+        .dictionaries
+        .values()
+        .filter(|found| reachable.contains(&found.name))
+    {
+        let parent = found
+            .parent
+            .as_ref()
+            .map(|parent| format!(" extends {parent}"))
+            .unwrap_or_default();
         let _ = writeln!(out, "interface {}{parent} {{", found.name);
         for member in &found.members {
             let optional = if member.required { "" } else { "?" };
@@ -77,7 +114,11 @@ pub(crate) fn generate(idl: &Idl) -> String {
 
 fn declare(out: &mut String, interface: &Interface) {
     let name = &interface.name;
-    let parent = interface.parent.as_ref().map(|parent| format!(" extends {parent}")).unwrap_or_default();
+    let parent = interface
+        .parent
+        .as_ref()
+        .map(|parent| format!(" extends {parent}"))
+        .unwrap_or_default();
     let _ = writeln!(out, "declare class {name}{parent} {{");
     if interface.constructors.is_empty() {
         out.push_str("  private constructor();\n");
@@ -87,11 +128,21 @@ fn declare(out: &mut String, interface: &Interface) {
     }
     for attribute in &interface.attributes {
         let readonly = if attribute.readonly { "readonly " } else { "" };
-        let _ = writeln!(out, "  {readonly}{}: {};", attribute.name, ty(&attribute.ty));
+        let _ = writeln!(
+            out,
+            "  {readonly}{}: {};",
+            attribute.name,
+            ty(&attribute.ty)
+        );
     }
     let operation = |operation: &Operation| {
         let is_static = if operation.is_static { "static " } else { "" };
-        format!("  {is_static}{}({}): {};\n", operation.name, arguments(&operation.arguments), ty(&operation.result))
+        format!(
+            "  {is_static}{}({}): {};\n",
+            operation.name,
+            arguments(&operation.arguments),
+            ty(&operation.result)
+        )
     };
     for found in interface.operations.iter().flatten() {
         out.push_str(&operation(found));

@@ -8,11 +8,15 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, callback: &Callback) -> Result<
     let name = &callback.name;
     lines.line(format!("/// The callback function `{name}`."));
     lines.line("#[derive(Clone, Copy, Debug)]");
-    lines.line(format!("pub struct {name}<'s>(pub v8::Local<'s, v8::Function>);"));
+    lines.line(format!(
+        "pub struct {name}<'s>(pub v8::Local<'s, v8::Function>);"
+    ));
     lines.line("");
     lines.line(format!("impl<'s> FromJs<'s> for {name}<'s> {{"));
     lines.line("fn from_js(_: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {");
-    lines.line(format!("callback::function(value, context, {name:?}).map(Self)"));
+    lines.line(format!(
+        "callback::function(value, context, {name:?}).map(Self)"
+    ));
     lines.line("}");
     lines.line("}");
     lines.line("");
@@ -38,7 +42,10 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, callback: &Callback) -> Result<
     for argument in &callback.arguments {
         let ty = types::rust(idl, &argument.ty);
         parameters.push_str(&format!(", {}: &{ty}", names::identifier(&argument.name)));
-        converted.push(format!("ToJs::to_js({}, scope)?", names::identifier(&argument.name)));
+        converted.push(format!(
+            "ToJs::to_js({}, scope)?",
+            names::identifier(&argument.name)
+        ));
     }
     let array = converted.join(", ");
     let result = types::rust(idl, &callback.result);
@@ -51,7 +58,10 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, callback: &Callback) -> Result<
     } else {
         lines.line(format!("let context = &Context::callback({name:?});"));
         lines.line("let context = &context.value();");
-        lines.line(format!("Ok({})", types::from_js(idl, &callback.result, "value", "context")));
+        lines.line(format!(
+            "Ok({})",
+            types::from_js(idl, &callback.result, "value", "context")
+        ));
     }
     lines.line("}");
     lines.line("");

@@ -7,7 +7,11 @@ use crate::names;
 
 fn field_type(idl: &Idl, member: &Member) -> String {
     let ty = types::rust(idl, &member.ty);
-    if member.required || member.default.is_some() { ty } else { format!("Option<{ty}>") }
+    if member.required || member.default.is_some() {
+        ty
+    } else {
+        format!("Option<{ty}>")
+    }
 }
 
 pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Result<(), Error> {
@@ -26,14 +30,24 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
     lines.line(format!("#[derive({})]", derives.join(", ")));
     lines.line(format!("pub struct {name}{generics} {{"));
     for (_, member) in &members {
-        let absent = if member.required || member.default.is_some() { "" } else { "; `None` where absent" };
+        let absent = if member.required || member.default.is_some() {
+            ""
+        } else {
+            "; `None` where absent"
+        };
         lines.line(format!("/// `{}`{absent}.", member.name));
-        lines.line(format!("pub {}: {},", names::identifier(&member.name), field_type(idl, member)));
+        lines.line(format!(
+            "pub {}: {},",
+            names::identifier(&member.name),
+            field_type(idl, member)
+        ));
     }
     lines.line("}");
     lines.line("");
     if members.iter().all(|(_, member)| has_default(idl, member)) {
-        lines.line(format!("impl{generics} std::default::Default for {name}{generics} {{"));
+        lines.line(format!(
+            "impl{generics} std::default::Default for {name}{generics} {{"
+        ));
         lines.line("fn default() -> Self {");
         lines.line("Self {");
         for (_, member) in &members {
@@ -51,16 +65,28 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
     lines.line(format!("impl<'s> FromJs<'s> for {name}{generics} {{"));
     lines.line("/// <https://webidl.spec.whatwg.org/#js-dictionary>");
     lines.line("fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {");
-    lines.line(format!("let object = convert::dictionary(value, context, {name:?})?;"));
+    lines.line(format!(
+        "let object = convert::dictionary(value, context, {name:?})?;"
+    ));
     // Least-derived dictionary first, the members of each in lexicographical order.
     for (owner, member) in &members {
         let field = local(&member.name);
         lines.line(format!("let {field} = {{"));
-        lines.line(format!("let context = &context.member({:?}, {:?});", owner.name, member.name));
-        lines.line(format!("match convert::member(scope, object, {:?})? {{", member.name));
+        lines.line(format!(
+            "let context = &context.member({:?}, {:?});",
+            owner.name, member.name
+        ));
+        lines.line(format!(
+            "match convert::member(scope, object, {:?})? {{",
+            member.name
+        ));
         let converted = types::from_js(idl, &member.ty, "value", "context");
         let optional = !member.required && member.default.is_none();
-        let some = if optional { format!("Some({converted})") } else { converted };
+        let some = if optional {
+            format!("Some({converted})")
+        } else {
+            converted
+        };
         lines.line(format!("Some(value) => {some},"));
         let none = match (&member.default, &member.ty) {
             _ if member.required => "return Err(convert::missing_member(context))".into(),
@@ -80,10 +106,16 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
         lines.line("}");
         lines.line("};");
     }
-    let fields: Vec<String> =
-        members.iter().map(|(_, member)| {
-            format!("{}: {}", names::identifier(&member.name), local(&member.name))
-        }).collect();
+    let fields: Vec<String> = members
+        .iter()
+        .map(|(_, member)| {
+            format!(
+                "{}: {}",
+                names::identifier(&member.name),
+                local(&member.name)
+            )
+        })
+        .collect();
     lines.line(format!("Ok(Self {{ {} }})", fields.join(", ")));
     lines.line("}");
     lines.line("}");
@@ -96,11 +128,17 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
         let field = names::identifier(&member.name);
         if member.required || member.default.is_some() {
             lines.line(format!("let value = ToJs::to_js(&self.{field}, scope)?;"));
-            lines.line(format!("set_member(scope, object, {:?}, value)?;", member.name));
+            lines.line(format!(
+                "set_member(scope, object, {:?}, value)?;",
+                member.name
+            ));
         } else {
             lines.line(format!("if let Some(value) = &self.{field} {{"));
             lines.line("let value = ToJs::to_js(value, scope)?;");
-            lines.line(format!("set_member(scope, object, {:?}, value)?;", member.name));
+            lines.line(format!(
+                "set_member(scope, object, {:?}, value)?;",
+                member.name
+            ));
             lines.line("}");
         }
     }
@@ -123,7 +161,9 @@ fn has_default(idl: &Idl, member: &Member) -> bool {
     match (&member.default, &member.ty) {
         (Some(Default::EmptyDictionary), Type::Dictionary(name)) => {
             idl.dictionaries.get(name).is_some_and(|dictionary| {
-                idl.all_members(dictionary).iter().all(|(_, member)| has_default(idl, member))
+                idl.all_members(dictionary)
+                    .iter()
+                    .all(|(_, member)| has_default(idl, member))
             })
         }
         _ => true,

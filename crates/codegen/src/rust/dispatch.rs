@@ -41,7 +41,10 @@ pub(crate) fn emit(
     let mut ended = false;
     for (kind, condition, index) in &arms {
         let keyword = if first { "if" } else { "} else if" };
-        let always = matches!(kind, Kind::String | Kind::AnyNumber | Kind::AnyBoolean | Kind::Any);
+        let always = matches!(
+            kind,
+            Kind::String | Kind::AnyNumber | Kind::AnyBoolean | Kind::Any
+        );
         match (always, first) {
             (true, true) => lines.line("{"),
             (true, false) => lines.line("} else {"),
@@ -99,7 +102,10 @@ fn collect(
             }
         }
         Type::Interface(name) => {
-            push(Kind::Interface, &format!("Handle::<{name}>::from_value(scope, value).is_some()"));
+            push(
+                Kind::Interface,
+                &format!("Handle::<{name}>::from_value(scope, value).is_some()"),
+            );
         }
         Type::Buffer(buffer) => {
             let name = names::module(buffer.name()).to_ascii_uppercase();
@@ -122,8 +128,15 @@ fn collect(
         }
         Type::DomString | Type::UsvString | Type::Enum(_) => push(Kind::String, ""),
         Type::Any => push(Kind::Any, ""),
-        Type::Undefined | Type::Promise(_) | Type::External(_) | Type::EventHandler | Type::Named(_) => {
-            return Err(Error::unsupported(location, "this type in a union or an overload"));
+        Type::Undefined
+        | Type::Promise(_)
+        | Type::External(_)
+        | Type::EventHandler
+        | Type::Named(_) => {
+            return Err(Error::unsupported(
+                location,
+                "this type in a union or an overload",
+            ));
         }
     }
     Ok(())

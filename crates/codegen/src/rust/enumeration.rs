@@ -17,8 +17,15 @@ pub(crate) fn emit(lines: &mut Lines, found: &Enum) {
     lines.line("");
     lines.line(format!("impl {name} {{"));
     lines.line("/// Every value, in the order of the declaration.");
-    let all: Vec<String> = found.values.iter().map(|value| format!("Self::{}", names::variant(value))).collect();
-    lines.line(format!("pub const ALL: &'static [Self] = &[{}];", all.join(", ")));
+    let all: Vec<String> = found
+        .values
+        .iter()
+        .map(|value| format!("Self::{}", names::variant(value)))
+        .collect();
+    lines.line(format!(
+        "pub const ALL: &'static [Self] = &[{}];",
+        all.join(", ")
+    ));
     lines.line("");
     lines.line("/// The value as scripts see it.");
     lines.line("pub const fn as_str(self) -> &'static str {");
@@ -42,7 +49,9 @@ pub(crate) fn emit(lines: &mut Lines, found: &Enum) {
     lines.line("");
     lines.line(format!("impl<'s> FromJs<'s> for {name} {{"));
     lines.line("fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {");
-    lines.line(format!("convert::enumeration(scope, value, context, {name:?}, Self::parse)"));
+    lines.line(format!(
+        "convert::enumeration(scope, value, context, {name:?}, Self::parse)"
+    ));
     lines.line("}");
     lines.line("}");
     lines.line("");

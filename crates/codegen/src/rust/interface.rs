@@ -15,9 +15,18 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, interface: &Interface) -> Resul
     emit_trait(lines, idl, interface);
     lines.line(format!("impl Interface for {name} {{"));
     lines.line(format!("const NAME: &'static str = {name:?};"));
-    lines.line(format!("const EVENT_TARGET: bool = {};", interface.event_target()));
-    lines.line(format!("const SERIALIZABLE: bool = {};", interface.serializable));
-    lines.line(format!("const TRANSFERABLE: bool = {};", interface.transferable));
+    lines.line(format!(
+        "const EVENT_TARGET: bool = {};",
+        interface.event_target()
+    ));
+    lines.line(format!(
+        "const SERIALIZABLE: bool = {};",
+        interface.serializable
+    ));
+    lines.line(format!(
+        "const TRANSFERABLE: bool = {};",
+        interface.transferable
+    ));
     lines.line("}");
     lines.line("");
     lines.line("#[op2]");
@@ -69,7 +78,10 @@ fn emit_trait(lines: &mut Lines, idl: &Idl, interface: &Interface) {
     for constructor in &interface.constructors {
         lines.line(format!("/// `new {name}({})`", argument_names(constructor)));
         let parameters = parameters(idl, interface, &constructor.arguments);
-        lines.line(format!("fn {}<'s>({parameters}) -> Result<Self, Exception>;", constructor.rust_name));
+        lines.line(format!(
+            "fn {}<'s>({parameters}) -> Result<Self, Exception>;",
+            constructor.rust_name
+        ));
         lines.line("");
     }
     for attribute in &interface.attributes {
@@ -82,26 +94,44 @@ fn emit_trait(lines: &mut Lines, idl: &Idl, interface: &Interface) {
         if is_plain(&attribute.ty) {
             lines.line(format!("fn {function}(&self) -> {ty};"));
         } else {
-            lines.line(format!("fn {function}<'s>(&self, {SCOPE}) -> Result<{ty}, Exception>;"));
+            lines.line(format!(
+                "fn {function}<'s>(&self, {SCOPE}) -> Result<{ty}, Exception>;"
+            ));
         }
         lines.line("");
         if !attribute.readonly {
             let function = format!("set_{}", names::snake(&attribute.name));
             lines.line(format!("/// Writes the attribute `{}`.", attribute.name));
-            lines.line(format!("fn {function}<'s>(&self, {SCOPE}, value: {ty}) -> Result<(), Exception>;"));
+            lines.line(format!(
+                "fn {function}<'s>(&self, {SCOPE}, value: {ty}) -> Result<(), Exception>;"
+            ));
             lines.line("");
         }
     }
-    for operation in interface.operations.iter().flatten().filter(|operation| !operation.is_default) {
+    for operation in interface
+        .operations
+        .iter()
+        .flatten()
+        .filter(|operation| !operation.is_default)
+    {
         let receiver = if operation.is_static { "" } else { "&self, " };
         let parameters = parameters(idl, interface, &operation.arguments);
         let result = types::rust(idl, &operation.result);
-        lines.line(format!("/// `{}({})`", operation.name, argument_names(operation)));
+        lines.line(format!(
+            "/// `{}({})`",
+            operation.name,
+            argument_names(operation)
+        ));
         let function = &operation.rust_name;
         // A static operation has no `this` object.
-        let parameters =
-            if operation.is_static { parameters.replace(", this: v8::Local<'s, v8::Object>", "") } else { parameters };
-        lines.line(format!("fn {function}<'s>({receiver}{parameters}) -> Result<{result}, Exception>;"));
+        let parameters = if operation.is_static {
+            parameters.replace(", this: v8::Local<'s, v8::Object>", "")
+        } else {
+            parameters
+        };
+        lines.line(format!(
+            "fn {function}<'s>({receiver}{parameters}) -> Result<{result}, Exception>;"
+        ));
         lines.line("");
     }
     lines.line("}");
@@ -109,11 +139,20 @@ fn emit_trait(lines: &mut Lines, idl: &Idl, interface: &Interface) {
 }
 
 fn argument_names(operation: &Operation) -> String {
-    operation.arguments.iter().map(|argument| argument.name.as_str()).collect::<Vec<_>>().join(", ")
+    operation
+        .arguments
+        .iter()
+        .map(|argument| argument.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn required(operation: &Operation) -> usize {
-    operation.arguments.iter().filter(|argument| !argument.optional).count()
+    operation
+        .arguments
+        .iter()
+        .filter(|argument| !argument.optional)
+        .count()
 }
 
 fn least_required(group: &[Operation]) -> usize {
@@ -125,22 +164,40 @@ fn emit_constructor(lines: &mut Lines, idl: &Idl, interface: &Interface) -> Resu
     lines.line("#[constructor]");
     lines.line("#[reentrant]");
     if interface.constructors.is_empty() {
-        lines.line(format!("fn constructor<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
+        lines.line(format!(
+            "fn constructor<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+        ));
         lines.line("webidl::run(scope, |_| Err(webidl::illegal_constructor()))");
         lines.line("}");
         return Ok(());
     }
-    lines.line(format!("#[required({})]", least_required(&interface.constructors)));
+    lines.line(format!(
+        "#[required({})]",
+        least_required(&interface.constructors)
+    ));
     lines.line("#[validate(webidl::require_new)]");
-    lines.line(format!("fn constructor<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
+    lines.line(format!(
+        "fn constructor<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+    ));
     lines.line(format!("let call = &Context::constructor({name:?});"));
-    lines.line(format!("webidl::construct::<{name}>(scope, args, |scope| {{"));
+    lines.line(format!(
+        "webidl::construct::<{name}>(scope, args, |scope| {{"
+    ));
     if interface.this {
         lines.line("let this = webidl::this(scope, args);");
     }
-    emit_call(lines, idl, interface, &interface.constructors, &|operation, arguments| {
-        vec![format!("<{name} as {name}Methods>::{}({arguments})", operation.rust_name)]
-    })?;
+    emit_call(
+        lines,
+        idl,
+        interface,
+        &interface.constructors,
+        &|operation, arguments| {
+            vec![format!(
+                "<{name} as {name}Methods>::{}({arguments})",
+                operation.rust_name
+            )]
+        },
+    )?;
     lines.line("})");
     lines.line("}");
     Ok(())
@@ -158,7 +215,9 @@ fn emit_call(
     if least > 0 {
         lines.line("let count = argument_count(args);");
         lines.line(format!("if count < {least} {{"));
-        lines.line(format!("return Err(call.too_few_arguments({least}, count));"));
+        lines.line(format!(
+            "return Err(call.too_few_arguments({least}, count));"
+        ));
         lines.line("}");
     }
     if let [operation] = group {
@@ -166,12 +225,17 @@ fn emit_call(
         return Ok(());
     }
     // https://webidl.spec.whatwg.org/#dfn-overload-resolution-algorithm
-    let most = group.iter().map(|operation| operation.arguments.len()).max().unwrap_or(0);
+    let most = group
+        .iter()
+        .map(|operation| operation.arguments.len())
+        .max()
+        .unwrap_or(0);
     // Step 3 to 5: the entries with as many types as there are arguments.
     let mut by_count: BTreeMap<usize, Vec<&Operation>> = BTreeMap::new();
     for count in least..=most {
-        let entries =
-            group.iter().filter(|operation| required(operation) <= count && count <= operation.arguments.len());
+        let entries = group
+            .iter()
+            .filter(|operation| required(operation) <= count && count <= operation.arguments.len());
         by_count.insert(count, entries.collect());
     }
     lines.line(format!("match argument_count(args).min({most}) {{"));
@@ -179,7 +243,10 @@ fn emit_call(
         if let [first, _, ..] = entries.as_slice()
             && *count == 0
         {
-            return Err(Error::invalid(&first.location, "two overloads without arguments"));
+            return Err(Error::invalid(
+                &first.location,
+                "two overloads without arguments",
+            ));
         }
         lines.line(format!("{count} => {{"));
         match entries.as_slice() {
@@ -204,7 +271,9 @@ fn emit_call(
         }
         lines.line("}");
     }
-    lines.line(format!("count => Err(call.too_few_arguments({least}, count)),"));
+    lines.line(format!(
+        "count => Err(call.too_few_arguments({least}, count)),"
+    ));
     lines.line("}");
     Ok(())
 }
@@ -229,11 +298,15 @@ fn overload(
         match (&argument.default, argument.optional) {
             (Some(Default::EmptyDictionary), _) | (None, false) => out.push(converted),
             (None, true) => {
-                out.push(format!("if value.is_undefined() {{ None }} else {{ Some({converted}) }}"));
+                out.push(format!(
+                    "if value.is_undefined() {{ None }} else {{ Some({converted}) }}"
+                ));
             }
             (Some(value), _) => {
                 let default = types::default(idl, &argument.ty, value);
-                out.push(format!("if value.is_undefined() {{ {default} }} else {{ {converted} }}"));
+                out.push(format!(
+                    "if value.is_undefined() {{ {default} }} else {{ {converted} }}"
+                ));
             }
         }
         out.push("};".into());
@@ -254,11 +327,18 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
         lines.line(format!("#[rename({:?})]", attribute.name));
         lines.line("#[required(0)]");
         lines.line("#[static_method]");
-        lines.line(format!("fn promise_{snake}<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
-        lines.line(format!("let call = &Context::getter({name:?}, {:?});", attribute.name));
+        lines.line(format!(
+            "fn promise_{snake}<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+        ));
+        lines.line(format!(
+            "let call = &Context::getter({name:?}, {:?});",
+            attribute.name
+        ));
         lines.line("webidl::run_promise(scope, |scope| {");
         emit_this(lines, name);
-        lines.line(format!("let result = <{name} as {name}Methods>::{function}(&object, scope)?;"));
+        lines.line(format!(
+            "let result = <{name} as {name}Methods>::{function}(&object, scope)?;"
+        ));
         lines.line("ToJs::to_js(&result, scope)");
         lines.line("})");
         lines.line("}");
@@ -270,14 +350,20 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
     lines.line(format!("#[rename({:?})]", attribute.name));
     if attribute.ty == Type::EventHandler {
         let event = attribute.name.trim_start_matches("on");
-        lines.line(format!("fn member_{snake}<'s>(&self, {SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
+        lines.line(format!(
+            "fn member_{snake}<'s>(&self, {SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+        ));
         lines.line("webidl::run(scope, |scope| {");
         lines.line("let this = webidl::this(scope, args);");
-        lines.line(format!("Host::get(scope).event_handler(scope, this, {event:?})"));
+        lines.line(format!(
+            "Host::get(scope).event_handler(scope, this, {event:?})"
+        ));
         lines.line("})");
         lines.line("}");
     } else {
-        lines.line(format!("fn member_{snake}<'s>(&self, {SCOPE}) -> {VALUE} {{"));
+        lines.line(format!(
+            "fn member_{snake}<'s>(&self, {SCOPE}) -> {VALUE} {{"
+        ));
         lines.line("webidl::run(scope, |scope| {");
         let method = format!("<{name} as {name}Methods>::{function}");
         if is_plain(&attribute.ty) {
@@ -296,8 +382,13 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
     lines.line("#[reentrant]");
     lines.line(format!("#[rename({:?})]", attribute.name));
     lines.line("#[setter]");
-    lines.line(format!("fn member_set_{snake}<'s>(&self, {SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
-    lines.line(format!("let call = &Context::setter({name:?}, {:?});", attribute.name));
+    lines.line(format!(
+        "fn member_set_{snake}<'s>(&self, {SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+    ));
+    lines.line(format!(
+        "let call = &Context::setter({name:?}, {:?});",
+        attribute.name
+    ));
     lines.line("webidl::run(scope, |scope| {");
     lines.line("if argument_count(args) < 1 {");
     lines.line("return Err(call.too_few_arguments(1, 0));");
@@ -306,19 +397,28 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
     if attribute.ty == Type::EventHandler {
         let event = attribute.name.trim_start_matches("on");
         lines.line("let this = webidl::this(scope, args);");
-        lines.line(format!("Host::get(scope).set_event_handler(scope, this, {event:?}, value)"));
+        lines.line(format!(
+            "Host::get(scope).set_event_handler(scope, this, {event:?}, value)"
+        ));
     } else {
         lines.line("let context = &call.value();");
         if let Type::Enum(enumeration) = &attribute.ty {
             // https://webidl.spec.whatwg.org/#dfn-attribute-setter step 4.6.2: an unknown value is ignored.
             lines.line("let text = convert::string(scope, value)?;");
-            lines.line(format!("let Some(value) = {enumeration}::parse(&text) else {{"));
+            lines.line(format!(
+                "let Some(value) = {enumeration}::parse(&text) else {{"
+            ));
             lines.line("return Ok(v8::undefined(scope).into());");
             lines.line("};");
         } else {
-            lines.line(format!("let value = {};", types::from_js(idl, &attribute.ty, "value", "context")));
+            lines.line(format!(
+                "let value = {};",
+                types::from_js(idl, &attribute.ty, "value", "context")
+            ));
         }
-        lines.line(format!("<{name} as {name}Methods>::set_{snake}(self, scope, value)?;"));
+        lines.line(format!(
+            "<{name} as {name}Methods>::set_{snake}(self, scope, value)?;"
+        ));
         lines.line("Ok(v8::undefined(scope).into())");
     }
     lines.line("})");
@@ -328,13 +428,22 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
 /// Checks `this` by hand.
 fn emit_this(lines: &mut Lines, name: &str) {
     lines.line("let this = webidl::this(scope, args);");
-    lines.line(format!("let Some(object) = Handle::<{name}>::from_value(scope, this.into()) else {{"));
+    lines.line(format!(
+        "let Some(object) = Handle::<{name}>::from_value(scope, this.into()) else {{"
+    ));
     lines.line("return Err(webidl::illegal_invocation(call));");
     lines.line("};");
 }
 
-fn emit_operation(lines: &mut Lines, idl: &Idl, interface: &Interface, group: &[Operation]) -> Result<(), Error> {
-    let Some(first) = group.first() else { return Ok(()) };
+fn emit_operation(
+    lines: &mut Lines,
+    idl: &Idl,
+    interface: &Interface,
+    group: &[Operation],
+) -> Result<(), Error> {
+    let Some(first) = group.first() else {
+        return Ok(());
+    };
     let name = &interface.name;
     let snake = names::snake(&first.name);
     let promise = matches!(first.result, Type::Promise(_));
@@ -345,16 +454,31 @@ fn emit_operation(lines: &mut Lines, idl: &Idl, interface: &Interface, group: &[
     lines.line("#[reentrant]");
     lines.line(format!("#[rename({:?})]", first.name));
     // `#[required]` throws, too; `configureInterface` sets the length.
-    lines.line(format!("#[required({})]", if promise { 0 } else { least_required(group) }));
+    lines.line(format!(
+        "#[required({})]",
+        if promise { 0 } else { least_required(group) }
+    ));
     if as_static {
         lines.line("#[static_method]");
     }
     let receiver = if as_static { "" } else { "&self, " };
     let prefix = if as_static { "static" } else { "member" };
-    lines.line(format!("fn {prefix}_{snake}<'s>({receiver}{SCOPE}, {ARGUMENTS}) -> {VALUE} {{"));
-    let context = if first.is_static { "static_operation" } else { "operation" };
-    lines.line(format!("let call = &Context::{context}({name:?}, {:?});", first.name));
-    lines.line(format!("webidl::{}(scope, |scope| {{", if promise { "run_promise" } else { "run" }));
+    lines.line(format!(
+        "fn {prefix}_{snake}<'s>({receiver}{SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
+    ));
+    let context = if first.is_static {
+        "static_operation"
+    } else {
+        "operation"
+    };
+    lines.line(format!(
+        "let call = &Context::{context}({name:?}, {:?});",
+        first.name
+    ));
+    lines.line(format!(
+        "webidl::{}(scope, |scope| {{",
+        if promise { "run_promise" } else { "run" }
+    ));
     let object = if first.is_static {
         None
     } else if promise {
@@ -370,9 +494,14 @@ fn emit_operation(lines: &mut Lines, idl: &Idl, interface: &Interface, group: &[
         emit_to_json(lines, interface)?;
     } else {
         emit_call(lines, idl, interface, group, &|operation, arguments| {
-            let receiver = object.map(|object| format!("{object}, ")).unwrap_or_default();
+            let receiver = object
+                .map(|object| format!("{object}, "))
+                .unwrap_or_default();
             vec![
-                format!("let result = <{name} as {name}Methods>::{}({receiver}{arguments})?;", operation.rust_name),
+                format!(
+                    "let result = <{name} as {name}Methods>::{}({receiver}{arguments})?;",
+                    operation.rust_name
+                ),
                 "ToJs::to_js(&result, scope)".into(),
             ]
         })?;
@@ -390,12 +519,26 @@ fn emit_to_json(lines: &mut Lines, interface: &Interface) -> Result<(), Error> {
         match &attribute.ty {
             ty if is_plain(ty) => {}
             // No JSON types: left out.
-            Type::Any | Type::Promise(_) | Type::EventHandler | Type::Buffer(_) | Type::Callback(_) => continue,
-            _ => return Err(Error::unsupported(&attribute.location, "this type of attribute with [Default] toJSON()")),
+            Type::Any
+            | Type::Promise(_)
+            | Type::EventHandler
+            | Type::Buffer(_)
+            | Type::Callback(_) => continue,
+            _ => {
+                return Err(Error::unsupported(
+                    &attribute.location,
+                    "this type of attribute with [Default] toJSON()",
+                ));
+            }
         }
         let function = names::identifier(&attribute.name);
-        lines.line(format!("let value = ToJs::to_js(&<{name} as {name}Methods>::{function}(self), scope)?;"));
-        lines.line(format!("set_member(scope, object, {:?}, value)?;", attribute.name));
+        lines.line(format!(
+            "let value = ToJs::to_js(&<{name} as {name}Methods>::{function}(self), scope)?;"
+        ));
+        lines.line(format!(
+            "set_member(scope, object, {:?}, value)?;",
+            attribute.name
+        ));
     }
     lines.line("Ok(object.into())");
     Ok(())

@@ -67,7 +67,12 @@ impl Reachable {
             for attribute in &interface.attributes {
                 reachable.add(idl, &attribute.ty);
             }
-            for operation in interface.operations.iter().flatten().chain(&interface.constructors) {
+            for operation in interface
+                .operations
+                .iter()
+                .flatten()
+                .chain(&interface.constructors)
+            {
                 reachable.add(idl, &operation.result);
                 for argument in &operation.arguments {
                     reachable.add(idl, &argument.ty);
@@ -79,7 +84,9 @@ impl Reachable {
 
     fn add(&mut self, idl: &Idl, ty: &Type) {
         match ty {
-            Type::Sequence(inner) | Type::Promise(inner) | Type::Nullable(inner) => self.add(idl, inner),
+            Type::Sequence(inner) | Type::Promise(inner) | Type::Nullable(inner) => {
+                self.add(idl, inner)
+            }
             Type::Enum(name) => {
                 self.names.insert(name.clone());
             }
@@ -117,27 +124,46 @@ pub(crate) fn generate(config: &Config, idl: &Idl) -> Result<Vec<File>, Error> {
     let mut modules = Vec::new();
     let mut push = |name: &str, lines: Lines, modules: &mut Vec<String>| {
         let contents = format!("// {HEADER}\n\nuse super::*;\n\n{}", lines.finish());
-        files.push(File { path: config.rust_dir.join(format!("{name}.rs")), contents });
+        files.push(File {
+            path: config.rust_dir.join(format!("{name}.rs")),
+            contents,
+        });
         modules.push(name.to_owned());
     };
 
     let mut callbacks = Lines::default();
-    for callback in idl.callbacks.values().filter(|callback| reachable.contains(&callback.name)) {
+    for callback in idl
+        .callbacks
+        .values()
+        .filter(|callback| reachable.contains(&callback.name))
+    {
         callback::emit(&mut callbacks, idl, callback)?;
     }
     push("callbacks", callbacks, &mut modules);
     let mut dictionaries = Lines::default();
-    for dictionary in idl.dictionaries.values().filter(|dictionary| reachable.contains(&dictionary.name)) {
+    for dictionary in idl
+        .dictionaries
+        .values()
+        .filter(|dictionary| reachable.contains(&dictionary.name))
+    {
         dictionary::emit(&mut dictionaries, idl, dictionary)?;
     }
     push("dictionaries", dictionaries, &mut modules);
     let mut enums = Lines::default();
-    for found in idl.enums.values().filter(|found| reachable.contains(&found.name)) {
+    for found in idl
+        .enums
+        .values()
+        .filter(|found| reachable.contains(&found.name))
+    {
         enumeration::emit(&mut enums, found);
     }
     push("enums", enums, &mut modules);
     let mut unions = Lines::default();
-    for typedef in idl.typedefs.values().filter(|typedef| reachable.contains(&typedef.name)) {
+    for typedef in idl
+        .typedefs
+        .values()
+        .filter(|typedef| reachable.contains(&typedef.name))
+    {
         union::emit(&mut unions, idl, typedef)?;
     }
     push("unions", unions, &mut modules);
@@ -147,7 +173,10 @@ pub(crate) fn generate(config: &Config, idl: &Idl) -> Result<Vec<File>, Error> {
         push(&names::module(&interface.name), lines, &mut modules);
     }
     modules.sort();
-    files.push(File { path: config.rust_dir.join("mod.rs"), contents: root(config, idl, &modules) });
+    files.push(File {
+        path: config.rust_dir.join("mod.rs"),
+        contents: root(config, idl, &modules),
+    });
     Ok(files)
 }
 
@@ -174,18 +203,31 @@ fn root(config: &Config, idl: &Idl, modules: &[String]) -> String {
     lines.line("use deno_core::{op2, v8};");
     lines.line(format!("use {}::{{", config.support));
     lines.line("self as webidl, BufferSource, BufferType, Context, Exception, FromJs, Handle, Host, Interface, Promise,");
-    lines.line("Range, ToJs, TracedCallback, argument, argument_count, callback, convert, set_member,");
+    lines.line(
+        "Range, ToJs, TracedCallback, argument, argument_count, callback, convert, set_member,",
+    );
     lines.line("};");
-    let interfaces: Vec<&str> = idl.implemented().map(|interface| interface.name.as_str()).collect();
+    let interfaces: Vec<&str> = idl
+        .implemented()
+        .map(|interface| interface.name.as_str())
+        .collect();
     if !interfaces.is_empty() {
-        lines.line(format!("use {}::{{{}}};", config.interfaces, interfaces.join(", ")));
+        lines.line(format!(
+            "use {}::{{{}}};",
+            config.interfaces,
+            interfaces.join(", ")
+        ));
     }
     lines.line("");
     lines.line("/// The classes, for the `objects` of an extension.");
     lines.line("pub fn objects() -> Vec<deno_core::_ops::OpMethodDecl> {");
     lines.line(format!(
         "vec![{}]",
-        interfaces.iter().map(|name| format!("{name}::DECL")).collect::<Vec<_>>().join(", ")
+        interfaces
+            .iter()
+            .map(|name| format!("{name}::DECL"))
+            .collect::<Vec<_>>()
+            .join(", ")
     ));
     lines.line("}");
     lines.finish()

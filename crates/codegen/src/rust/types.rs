@@ -24,11 +24,18 @@ pub(crate) fn has_lifetime(idl: &Idl, ty: &Type) -> bool {
 
 /// Whether the Rust type can be cloned.
 pub(crate) fn is_clone(idl: &Idl, ty: &Type) -> bool {
-    !holds(idl, ty, &mut BTreeSet::new(), &|ty| matches!(ty, Type::Promise(_) | Type::Interface(_)))
+    !holds(idl, ty, &mut BTreeSet::new(), &|ty| {
+        matches!(ty, Type::Promise(_) | Type::Interface(_))
+    })
 }
 
 /// Whether `wanted` holds of `ty` or of a part of it.
-fn holds(idl: &Idl, ty: &Type, seen: &mut BTreeSet<String>, wanted: &dyn Fn(&Type) -> bool) -> bool {
+fn holds(
+    idl: &Idl,
+    ty: &Type,
+    seen: &mut BTreeSet<String>,
+    wanted: &dyn Fn(&Type) -> bool,
+) -> bool {
     if wanted(ty) {
         return true;
     }
@@ -37,11 +44,17 @@ fn holds(idl: &Idl, ty: &Type, seen: &mut BTreeSet<String>, wanted: &dyn Fn(&Typ
         Type::Dictionary(name) => {
             seen.insert(name.clone())
                 && idl.dictionaries.get(name).is_some_and(|dictionary| {
-                    idl.all_members(dictionary).iter().any(|(_, member)| holds(idl, &member.ty, seen, wanted))
+                    idl.all_members(dictionary)
+                        .iter()
+                        .any(|(_, member)| holds(idl, &member.ty, seen, wanted))
                 })
         }
         Type::Union(name) => {
-            seen.insert(name.clone()) && idl.union(name).iter().any(|member| holds(idl, member, seen, wanted))
+            seen.insert(name.clone())
+                && idl
+                    .union(name)
+                    .iter()
+                    .any(|member| holds(idl, member, seen, wanted))
         }
         _ => false,
     }
@@ -71,7 +84,9 @@ pub(crate) fn rust(idl: &Idl, ty: &Type) -> String {
         Type::Interface(name) => format!("Handle<'s, {name}>"),
         Type::Enum(name) => name.clone(),
         Type::Callback(name) => format!("{name}<'s>"),
-        Type::Dictionary(name) | Type::Union(name) | Type::Named(name) => format!("{name}{}", generics(idl, ty)),
+        Type::Dictionary(name) | Type::Union(name) | Type::Named(name) => {
+            format!("{name}{}", generics(idl, ty))
+        }
     }
 }
 
@@ -88,9 +103,15 @@ pub(crate) fn from_js(idl: &Idl, ty: &Type, value: &str, context: &str) -> Strin
                 Range::Enforce => "Enforce",
                 Range::Clamp => "Clamp",
             };
-            format!("webidl::integer::<{}>(scope, {value}, Range::{range}, {context})?", kind.rust())
+            format!(
+                "webidl::integer::<{}>(scope, {value}, Range::{range}, {context})?",
+                kind.rust()
+            )
         }
-        Type::Float { double, unrestricted } => {
+        Type::Float {
+            double,
+            unrestricted,
+        } => {
             let name = if *double { "double" } else { "float" };
             if *unrestricted {
                 format!("convert::unrestricted_{name}(scope, {value})?")
@@ -99,14 +120,18 @@ pub(crate) fn from_js(idl: &Idl, ty: &Type, value: &str, context: &str) -> Strin
             }
         }
         Type::DomString | Type::UsvString => format!("convert::string(scope, {value})?"),
-        Type::Buffer(crate::model::Buffer::ArrayBuffer) => format!("webidl::array_buffer({value}, {context})?"),
+        Type::Buffer(crate::model::Buffer::ArrayBuffer) => {
+            format!("webidl::array_buffer({value}, {context})?")
+        }
         Type::Buffer(buffer) => format!(
             "BufferSource::from_js({value}, BufferType::{}, {context})?",
             names::module(buffer.name()).to_ascii_uppercase()
         ),
         Type::Sequence(inner) => {
             let inner = from_js(idl, inner, "value", "context");
-            format!("convert::sequence(scope, {value}, {context}, |scope, value, context| Ok({inner}))?")
+            format!(
+                "convert::sequence(scope, {value}, {context}, |scope, value, context| Ok({inner}))?"
+            )
         }
         Type::Nullable(inner) => {
             let inner = from_js(idl, inner, "value", context);

@@ -28,16 +28,26 @@ fn variant(ty: &Type) -> String {
 }
 
 pub(crate) fn emit(lines: &mut Lines, idl: &Idl, typedef: &Typedef) -> Result<(), Error> {
-    let Target::Union(members) = &typedef.target else { return Ok(()) };
+    let Target::Union(members) = &typedef.target else {
+        return Ok(());
+    };
     let name = &typedef.name;
     let ty = Type::Union(name.clone());
     let generics = types::generics(idl, &ty);
     lines.line(format!("/// The union `{name}`."));
-    lines.line(if types::is_clone(idl, &ty) { "#[derive(Clone, Debug)]" } else { "#[derive(Debug)]" });
+    lines.line(if types::is_clone(idl, &ty) {
+        "#[derive(Clone, Debug)]"
+    } else {
+        "#[derive(Debug)]"
+    });
     lines.line(format!("pub enum {name}{generics} {{"));
     for member in members {
         lines.line(format!("/// A {}.", variant(member)));
-        lines.line(format!("{}({}),", variant(member), types::rust(idl, member)));
+        lines.line(format!(
+            "{}({}),",
+            variant(member),
+            types::rust(idl, member)
+        ));
     }
     lines.line("}");
     lines.line("");
@@ -48,7 +58,10 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, typedef: &Typedef) -> Result<()
         .iter()
         .map(|member| {
             let converted = types::from_js(idl, member, "value", "context");
-            (member, vec![format!("Ok(Self::{}({converted}))", variant(member))])
+            (
+                member,
+                vec![format!("Ok(Self::{}({converted}))", variant(member))],
+            )
         })
         .collect();
     let otherwise = format!("Err(context.type_error(\"is not of type '{name}'.\"))");
@@ -60,7 +73,10 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, typedef: &Typedef) -> Result<()
     lines.line("fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {");
     lines.line("match self {");
     for member in members {
-        lines.line(format!("Self::{}(value) => ToJs::to_js(value, scope),", variant(member)));
+        lines.line(format!(
+            "Self::{}(value) => ToJs::to_js(value, scope),",
+            variant(member)
+        ));
     }
     lines.line("}");
     lines.line("}");
