@@ -24,3 +24,8 @@ pub use deno_core;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/embedding.md")]
 pub struct EmbeddingGuide;
+
+/// The project's front page: its embedding example compiles and runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
