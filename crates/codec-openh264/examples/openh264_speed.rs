@@ -1,6 +1,6 @@
 //! Frames per second of an Annex B file: OpenH264 alone, and through this crate.
 //!
-//! `cargo run --release -p reelcore-codec-openh264 --features bench --example speed FILE.264`
+//! `cargo run --release -p reelcore-codec-openh264 --features bench --example openh264_speed FILE.264`
 
 use std::time::Instant;
 

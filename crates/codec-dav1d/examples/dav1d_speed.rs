@@ -1,6 +1,6 @@
 //! Frames per second of an IVF file: dav1d alone, and through this crate.
 //!
-//! `cargo run --release -p reelcore-codec-dav1d --features bench --example speed FILE.ivf [THREADS]`
+//! `cargo run --release -p reelcore-codec-dav1d --features bench --example dav1d_speed FILE.ivf [THREADS]`
 
 use std::time::Instant;
 
