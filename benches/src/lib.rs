@@ -1,1 +1,7 @@
-//! Reelcore benchmarks.
+//! What the benchmarks are made of.
+
+#![forbid(unsafe_code)]
+
+pub mod bare;
+pub mod clips;
+pub mod stats;

@@ -57,7 +57,12 @@ fn put_state(state: &mut OpState, run_state: Rc<RunState>, mapper: Mapper) {
 
 /// The media extensions: what this project exists for. Each needs the globals of the runtime's own extension.
 fn media() -> Vec<Extension> {
-    Vec::new()
+    // Scripts of this runtime may read every file that the process may read.
+    let files: Arc<dyn webcodecs::FileAccess> = Arc::new(webcodecs::AllFiles);
+    vec![webcodecs::init_with(webcodecs::Options {
+        files: Some(files),
+        ..Default::default()
+    })]
 }
 
 /// Every extension of a runtime; `extra` are the embedder's.

@@ -1,1 +1,112 @@
-//! Reelcore: reelcore-webcodecs.
+//! The WebCodecs API as a deno_core extension.
+//!
+//! ```no_run
+//! # fn bootstrap() -> Vec<deno_core::Extension> { Vec::new() }
+//! let mut extensions = bootstrap(); // deno_webidl, deno_web, and what defines their globals
+//! extensions.push(webcodecs::init());
+//! ```
+//!
+//! The interfaces are defined on the global object, as a dedicated worker has them; what is not in the
+//! specification is in the namespace object `Reelcore`. Decoding runs on the threads of
+//! [`reelcore_engine::Engine::global`].
+
+mod audio_data;
+mod demuxer;
+mod encoded_audio_chunk;
+mod encoded_video_chunk;
+mod event_loop;
+#[allow(missing_docs, reason = "op2 defines constants of its own")]
+#[rustfmt::skip]
+pub mod generated;
+pub mod interfaces;
+mod serialization;
+mod video_color_space;
+mod video_decoder;
+mod video_frame;
+pub mod webidl;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use deno_core::Extension;
+use reelcore_media::Registry;
+
+pub use demuxer::{AllFiles, FileAccess};
+use demuxer::{
+    Files, op_reelcore_counters, op_reelcore_demuxer_info, op_reelcore_demuxer_open_bytes,
+    op_reelcore_demuxer_open_file, op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks,
+    op_reelcore_reader_fill, op_reelcore_reader_seek, op_reelcore_reader_take,
+};
+use serialization::{
+    op_webcodecs_adopt, op_webcodecs_detach, op_webcodecs_receive, op_webcodecs_share,
+};
+
+/// The codecs that a runtime offers.
+pub(crate) struct Codecs(pub(crate) Registry);
+
+/// What an embedder decides.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The codecs; `None` for those that are compiled in ([`default_codecs`]).
+    pub codecs: Option<Registry>,
+    /// What `Reelcore.Demuxer` may open by path; `None`: nothing.
+    pub files: Option<Arc<dyn FileAccess>>,
+}
+
+/// The codecs that are compiled in (cargo features `dav1d` and `openh264`), in the order of preference.
+pub fn default_codecs() -> Registry {
+    let registry = Registry::new();
+    #[cfg(feature = "dav1d")]
+    let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
+    #[cfg(feature = "openh264")]
+    let registry = registry.with_video_decoder(reelcore_codec_openh264::OpenH264);
+    registry
+}
+
+deno_core::extension!(
+    webcodecs,
+    deps = [deno_webidl, deno_web],
+    ops = [
+        webidl::op_webidl_set_host,
+        op_reelcore_counters,
+        op_reelcore_demuxer_info,
+        op_reelcore_demuxer_open_bytes,
+        op_reelcore_demuxer_open_file,
+        op_reelcore_demuxer_reader,
+        op_reelcore_demuxer_tracks,
+        op_reelcore_reader_fill,
+        op_reelcore_reader_seek,
+        op_reelcore_reader_take,
+        op_webcodecs_adopt,
+        op_webcodecs_detach,
+        op_webcodecs_receive,
+        op_webcodecs_share,
+    ],
+    esm_entry_point = "ext:webcodecs/webcodecs.js",
+    esm = [
+        dir "../../js",
+        "webcodecs.js",
+        "webidl.js",
+        "serialization.js",
+        "reelcore.js",
+        "generated/interfaces.js",
+    ],
+    options = { options: Options },
+    state = |state, options| {
+        state.put(Codecs(options.options.codecs.unwrap_or_else(default_codecs)));
+        state.put(Files(options.options.files));
+        state.put(serialization::Shared::default());
+    },
+);
+
+/// The extension with default [`Options`], for `RuntimeOptions::extensions`, after deno_webidl's and deno_web's.
+pub fn init() -> Extension {
+    init_with(Options::default())
+}
+
+/// The extension, as [`init`].
+pub fn init_with(options: Options) -> Extension {
+    let mut extension = webcodecs::init(options);
+    extension.objects = Cow::Owned(generated::objects());
+    extension
+}

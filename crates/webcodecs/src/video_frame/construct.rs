@@ -1,0 +1,164 @@
+//! The constructors of VideoFrame.
+
+use deno_core::v8;
+use reelcore_media::format::PixelFormat;
+use reelcore_media::layout::{CombinedBufferLayout, PlaneLayout as MediaLayout};
+use reelcore_media::{ColorSpace, CpuImage, Plane, Rect, Size, VideoFrame as MediaFrame};
+
+use super::VideoFrame;
+use super::geometry::{self, FrameGeometry, FrameGeometryInit, RectInit};
+use crate::generated::{
+    AlphaOption, DOMRectInit, PlaneLayout, VideoColorSpaceInit, VideoFrameBufferInit,
+    VideoFrameInit,
+};
+use crate::webidl::{BufferSource, Exception, Transfer};
+
+pub(super) fn rect_init(rect: &DOMRectInit) -> RectInit {
+    RectInit {
+        x: rect.x,
+        y: rect.y,
+        width: rect.width,
+        height: rect.height,
+    }
+}
+
+pub(super) fn layouts(layout: &[PlaneLayout]) -> Vec<MediaLayout> {
+    layout
+        .iter()
+        .map(|plane| MediaLayout {
+            offset: plane.offset,
+            stride: plane.stride,
+        })
+        .collect()
+}
+
+/// Pick Color Space: <https://w3c.github.io/webcodecs/#videoframe-pick-color-space>
+fn pick_color_space(given: Option<&VideoColorSpaceInit>, format: PixelFormat) -> ColorSpace {
+    match given {
+        // 1. If overrideColorSpace is provided, return a VideoColorSpace constructed with it.
+        Some(init) => init.into(),
+        // 2. Otherwise, if [[format]] is an RGB format, return the sRGB Color Space.
+        None if format.is_rgb() => ColorSpace::SRGB,
+        // 3. Otherwise, return the REC709 Color Space.
+        None => ColorSpace::REC709,
+    }
+}
+
+/// `new VideoFrame(image, init)` over another VideoFrame:
+/// <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe>
+pub(super) fn from_frame(
+    image: &VideoFrame,
+    init: &VideoFrameInit,
+) -> Result<VideoFrame, Exception> {
+    // 1. Check the usability of the image argument. If this throws or returns bad, throw an
+    //    InvalidStateError.
+    let Some(mut open) = image.open() else {
+        return Err(Exception::invalid_state(
+            "The VideoFrame to construct from is closed.",
+        ));
+    };
+    let frame = &mut open.frame;
+    // Initialize Frame From Other Frame:
+    // https://w3c.github.io/webcodecs/#videoframe-initialize-frame-from-other-frame
+    // 1., 2. format is the other frame's, or its equivalent opaque format.
+    if init.alpha == AlphaOption::Discard {
+        frame.format = frame.format.map(PixelFormat::without_alpha);
+    }
+    // 3., 4. Validate VideoFrameInit, or throw a TypeError. 8. Initialize Visible Rect, Orientation,
+    //    and Display Size.
+    let geometry_init = FrameGeometryInit {
+        visible_rect: init.visible_rect.as_ref().map(rect_init),
+        display_width: init.display_width,
+        display_height: init.display_height,
+        rotation: init.rotation,
+        flip: init.flip,
+    };
+    let base = FrameGeometry {
+        visible_rect: frame.visible_rect,
+        display_size: frame.display_size,
+        rotation: frame.rotation,
+        flip: frame.flip,
+    };
+    let geometry = geometry::over(base, frame.coded_size, frame.format, &geometry_init)
+        .map_err(Exception::type_error)?;
+    apply(frame, geometry);
+    // 5. to 7. The resource, the coded size and the colour space are the other frame's.
+    // 9. duration and 10. timestamp: init's, or else the other frame's.
+    frame.duration = init.duration.or(frame.duration);
+    frame.timestamp = init.timestamp.unwrap_or(frame.timestamp);
+    Ok(VideoFrame::over(open))
+}
+
+fn apply(frame: &mut MediaFrame, geometry: FrameGeometry) {
+    frame.visible_rect = geometry.visible_rect;
+    frame.display_size = geometry.display_size;
+    frame.rotation = geometry.rotation;
+    frame.flip = geometry.flip;
+}
+
+/// `new VideoFrame(data, init)`:
+/// <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe-data-init>
+pub(super) fn from_buffer<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    data: &BufferSource<'s>,
+    init: &VideoFrameBufferInit<'s>,
+) -> Result<MediaFrame, Exception> {
+    let format = PixelFormat::from_name(init.format.as_str()).ok_or_else(|| {
+        Exception::type_error(format!("unknown pixel format {}", init.format.as_str()))
+    })?;
+    let coded = Size::new(init.coded_width, init.coded_height);
+    // 1. If init is not a valid VideoFrameBufferInit, throw a TypeError.
+    if coded.width == 0 || coded.height == 0 {
+        return Err(Exception::type_error(
+            "codedWidth and codedHeight must not be 0",
+        ));
+    }
+    let display = geometry::check_display_size(init.display_width, init.display_height)
+        .map_err(Exception::type_error)?;
+    // 2. to 6. Parse Visible Rect, over the coded size.
+    let given = init.visible_rect.as_ref().map(rect_init);
+    let visible = geometry::parse_visible_rect(Rect::of_size(coded), given, coded, Some(format))
+        .map_err(Exception::type_error)?;
+    // 7. to 10. Compute Layout and Allocation Size. Of the coded size, as browsers do: `data` holds the whole
+    //    picture. https://github.com/w3c/webcodecs/issues/702
+    let layout = init.layout.as_ref().map(|layout| layouts(layout));
+    let combined = CombinedBufferLayout::compute(Rect::of_size(coded), format, layout.as_deref())
+        .map_err(|error| Exception::type_error(error.to_string()))?;
+    // 11. If data.byteLength is less than allocationSize, throw a TypeError.
+    let needed = combined.allocation_size as usize;
+    let found = data.byte_length();
+    if found < needed {
+        return Err(Exception::type_error(format!(
+            "{} of {}x{} needs {needed} bytes, data has {found}",
+            format.as_str(),
+            coded.width,
+            coded.height
+        )));
+    }
+    // 12. to 16. The checks of the transfer list; then reference data if it is in the list, else copy it; then
+    //    detach every buffer of the list.
+    let bytes = Transfer::new(&init.transfer)?.finish(scope, data)?;
+    let planes = combined
+        .computed_layouts
+        .iter()
+        .map(|plane| Plane {
+            // Within `bytes`: the buffer is at least of allocationSize.
+            data: bytes.slice((plane.destination_offset as usize).min(bytes.len())..),
+            stride: plane.destination_stride as usize,
+        })
+        .collect();
+    let image = CpuImage::new(format, coded, planes)
+        .map_err(|error| Exception::type_error(error.message))?;
+    // 17. to 21. The slots.
+    let mut frame = MediaFrame::from_cpu(
+        image,
+        init.timestamp,
+        init.duration,
+        pick_color_space(init.color_space.as_ref(), format),
+    );
+    apply(
+        &mut frame,
+        geometry::of_buffer(visible, display, init.rotation, init.flip),
+    );
+    Ok(frame)
+}

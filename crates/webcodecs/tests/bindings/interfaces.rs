@@ -1,0 +1,3 @@
+//! Where the generated code finds the structs.
+
+pub use crate::echo::{Echo, NoConstructor, Shape};

@@ -1,0 +1,193 @@
+// Reelcore's own namespace: what servers need beside WebCodecs. Not part of any specification.
+
+import { core, primordials } from "ext:core/mod.js";
+import {
+  op_reelcore_counters,
+  op_reelcore_demuxer_info,
+  op_reelcore_demuxer_open_bytes,
+  op_reelcore_demuxer_open_file,
+  op_reelcore_demuxer_reader,
+  op_reelcore_demuxer_tracks,
+  op_reelcore_reader_fill,
+  op_reelcore_reader_seek,
+  op_reelcore_reader_take,
+} from "ext:core/ops";
+
+const {
+  ArrayBufferIsView,
+  ArrayBufferPrototypeGetByteLength,
+  ArrayBufferPrototypeSlice,
+  ArrayPrototypeIncludes,
+  ArrayPrototypeMap,
+  ObjectFreeze,
+  ObjectFromEntries,
+  ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+  SymbolToStringTag,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetByteOffset,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  DataViewPrototypeGetBuffer,
+  DataViewPrototypeGetByteLength,
+  DataViewPrototypeGetByteOffset,
+  NumberIsFinite,
+  TypeError,
+  Uint8Array,
+} = primordials;
+
+const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
+const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+
+/** A file URL's path on this machine. */
+function filePath(url) {
+  if (url.protocol !== "file:") throw new TypeError(`Demuxer: ${url.href} is not a file: URL`);
+  return decodeURIComponent(url.pathname);
+}
+
+function isArrayBuffer(value) {
+  try {
+    ArrayBufferPrototypeGetByteLength(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The bytes of a buffer or view as a buffer of our own; without a copy if it is transferred. */
+function ownBytes(source, transfer) {
+  let buffer = source;
+  let offset = 0;
+  let length;
+  if (ArrayBufferIsView(source)) {
+    if (TypedArrayPrototypeGetSymbolToStringTag(source) === undefined) {
+      buffer = DataViewPrototypeGetBuffer(source);
+      offset = DataViewPrototypeGetByteOffset(source);
+      length = DataViewPrototypeGetByteLength(source);
+    } else {
+      buffer = TypedArrayPrototypeGetBuffer(source);
+      offset = TypedArrayPrototypeGetByteOffset(source);
+      length = TypedArrayPrototypeGetByteLength(source);
+    }
+  } else {
+    length = ArrayBufferPrototypeGetByteLength(source);
+  }
+  if (ArrayPrototypeIncludes(transfer, buffer)) return new Uint8Array(buffer, offset, length);
+  // The script may change its buffer while packets are read from it: they need a copy.
+  if (!isArrayBuffer(buffer)) {
+    const copy = new Uint8Array(length);
+    copy.set(new Uint8Array(buffer, offset, length));
+    return copy;
+  }
+  return new Uint8Array(ArrayBufferPrototypeSlice(buffer, offset, offset + length));
+}
+
+function open(source, transfer) {
+  if (typeof source === "string") return op_reelcore_demuxer_open_file(source);
+  if (ObjectPrototypeIsPrototypeOf(URLPrototype, source)) {
+    return op_reelcore_demuxer_open_file(filePath(source));
+  }
+  if (ObjectPrototypeIsPrototypeOf(BlobPrototype, source)) {
+    return PromisePrototypeThen(
+      source.arrayBuffer(),
+      (buffer) => op_reelcore_demuxer_open_bytes(new Uint8Array(buffer)),
+    );
+  }
+  if (ArrayBufferIsView(source) || isArrayBuffer(source)) {
+    return op_reelcore_demuxer_open_bytes(ownBytes(source, transfer));
+  }
+  throw new TypeError("Demuxer: the source must be a path, a file: URL, a Blob or a BufferSource");
+}
+
+function checkTime(time, name) {
+  if (typeof time !== "number" || !NumberIsFinite(time)) {
+    throw new TypeError(`Demuxer: ${name} must be a finite number of microseconds`);
+  }
+  return time;
+}
+
+/**
+ * Reads tracks and packets out of a container.
+ *
+ * `source` is a path, a file: URL, a Blob or a BufferSource. A file is read as needed, never as a whole.
+ */
+class Demuxer {
+  #handle;
+  #tracks;
+  #position = 0;
+
+  constructor(source, options = { __proto__: null }) {
+    const opened = open(source, options?.transfer ?? []);
+    this.#handle = opened;
+    this.#tracks = PromisePrototypeThen(opened, (handle) =>
+      ObjectFreeze(ArrayPrototypeMap(op_reelcore_demuxer_tracks(handle), (track) => ObjectFreeze(track))));
+    // Whoever awaits `tracks`, `info` or a method gets the error; nobody needs to await all of them.
+    PromisePrototypeThen(this.#tracks, undefined, () => {});
+  }
+
+  /** The tracks, in the container's order. Each has a `decoderConfig` if its codec has a codec string. */
+  get tracks() {
+    return this.#tracks;
+  }
+
+  /** The container's name and its duration in microseconds (null if unknown). */
+  get info() {
+    return PromisePrototypeThen(this.#handle, (handle) => {
+      const { 0: container, 1: duration } = op_reelcore_demuxer_info(handle);
+      return { container, duration };
+    });
+  }
+
+  /**
+   * Moves to `time` (microseconds): `chunks()` without a `start` then begins at the last key
+   * packet at or before it. Gives the time of that packet in `track` (by default the first video track,
+   * else the first track), or null if it has none.
+   */
+  async seek(time, track) {
+    checkTime(time, "time");
+    const tracks = await this.#tracks;
+    track ??= tracks.find((track) => track.type === "video") ?? tracks[0];
+    this.#position = time;
+    if (track === undefined) return null;
+    const reader = op_reelcore_demuxer_reader(await this.#handle, this.#index(tracks, track));
+    return await op_reelcore_reader_seek(reader, time);
+  }
+
+  /**
+   * The packets of a track in decode order, as EncodedVideoChunk or EncodedAudioChunk.
+   * `start` (microseconds) begins at the last key packet at or before it.
+   */
+  async *chunks(track, options = { __proto__: null }) {
+    const start = checkTime(options?.start ?? this.#position, "start");
+    const handle = await this.#handle;
+    const index = this.#index(await this.#tracks, track);
+    const reader = op_reelcore_demuxer_reader(handle, index);
+    if (start !== 0) await op_reelcore_reader_seek(reader, start);
+    let batch = op_reelcore_reader_fill(reader);
+    while ((await batch) > 0) {
+      for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
+        yield chunk;
+      }
+      batch = op_reelcore_reader_fill(reader);
+    }
+  }
+
+  #index(tracks, track) {
+    const index = typeof track === "number" ? track : track?.index;
+    if (tracks[index] === undefined) {
+      throw new TypeError("Demuxer: the track is not one of this demuxer's tracks");
+    }
+    return index;
+  }
+
+  get [SymbolToStringTag]() {
+    return "Demuxer";
+  }
+}
+
+/** Readings of the process-wide counters, by name. */
+function counters() {
+  return ObjectFromEntries(op_reelcore_counters());
+}
+
+export const Reelcore = ObjectFreeze({ __proto__: null, Demuxer, counters });
