@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 fn cache_folder() -> Result<PathBuf> {
     let folder = match std::env::var_os("REELCORE_CACHE") {
         Some(folder) => PathBuf::from(folder),
-        None => Path::new(&std::env::var_os("HOME").context("HOME is not set")?).join(".cache/reelcore"),
+        None => {
+            Path::new(&std::env::var_os("HOME").context("HOME is not set")?).join(".cache/reelcore")
+        }
     };
     let folder = folder.join("bench-clips");
     std::fs::create_dir_all(&folder)?;
@@ -46,7 +48,22 @@ const SOURCE: &str = "testsrc2=size=1920x1080:rate=30,noise=alls=6:allf=t";
 pub fn av1_1080p() -> Result<PathBuf> {
     make(
         "av1-1080p.mp4",
-        &["-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p", "-c:v", "libsvtav1", "-preset", "10", "-crf", "35"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            SOURCE,
+            "-t",
+            "5",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libsvtav1",
+            "-preset",
+            "10",
+            "-crf",
+            "35",
+        ],
     )
 }
 
@@ -57,7 +74,10 @@ pub fn av1_1080p() -> Result<PathBuf> {
 pub fn h264_1080p() -> Result<PathBuf> {
     make(
         "h264-1080p.mp4",
-        &["-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "medium", "-b:v", "6M"],
+        &[
+            "-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p", "-c:v", "libx264",
+            "-preset", "medium", "-b:v", "6M",
+        ],
     )
 }
 
@@ -68,8 +88,24 @@ pub fn h264_1080p() -> Result<PathBuf> {
 pub fn tiny() -> Result<PathBuf> {
     make(
         "av1-16x16.mp4",
-        &["-f", "lavfi", "-i", "color=gray:size=16x16:rate=1000", "-t", "20", "-pix_fmt", "yuv420p", "-c:v", "libaom-av1",
-          "-usage", "realtime", "-cpu-used", "8", "-g", "1000"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "color=gray:size=16x16:rate=1000",
+            "-t",
+            "20",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libaom-av1",
+            "-usage",
+            "realtime",
+            "-cpu-used",
+            "8",
+            "-g",
+            "1000",
+        ],
     )
 }
 
@@ -80,7 +116,27 @@ pub fn tiny() -> Result<PathBuf> {
 pub fn many_packets() -> Result<PathBuf> {
     make(
         "many-packets.mp4",
-        &["-f", "lavfi", "-i", "color=gray:size=64x64:rate=60", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
-          "-t", "1800", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-b:a", "32k"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "color=gray:size=64x64:rate=60",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=frequency=440:sample_rate=48000",
+            "-t",
+            "1800",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-c:a",
+            "aac",
+            "-b:a",
+            "32k",
+        ],
     )
 }

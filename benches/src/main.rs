@@ -27,7 +27,9 @@ fn main() -> Result<()> {
             "--json" => as_json = true,
             // `cargo bench` passes it to every target.
             "--bench" => {}
-            other if other.starts_with('-') => bail!("unknown option {other}; use: [FILTER] [--json]"),
+            other if other.starts_with('-') => {
+                bail!("unknown option {other}; use: [FILTER] [--json]")
+            }
             other => filter = other.to_owned(),
         }
     }
@@ -60,7 +62,10 @@ fn main() -> Result<()> {
                 Some(false) => "MISSED",
                 None => "",
             };
-            println!("{:width$}  {:<58} {:<28} {mark}", row.name, row.value, row.goal);
+            println!(
+                "{:width$}  {:<58} {:<28} {mark}",
+                row.name, row.value, row.goal
+            );
         }
     }
     Ok(())
@@ -72,13 +77,21 @@ fn reelcore_binary() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let here = std::env::current_exe()?;
-    let folder = here.ancestors().find(|folder| folder.join("reelcore").is_file());
-    folder.map(|folder| folder.join("reelcore")).context("no reelcore binary beside this one; run ./x bench")
+    let folder = here
+        .ancestors()
+        .find(|folder| folder.join("reelcore").is_file());
+    folder
+        .map(|folder| folder.join("reelcore"))
+        .context("no reelcore binary beside this one; run ./x bench")
 }
 
 fn script(reelcore: &Path, name: &str, args: &[&str]) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("js").join(name);
-    let output = Command::new(reelcore).arg("run").arg(path).args(args).output()?;
+    let output = Command::new(reelcore)
+        .arg("run")
+        .arg(path)
+        .args(args)
+        .output()?;
     if !output.status.success() {
         bail!("{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -97,7 +110,10 @@ fn demux() -> Result<Vec<Row>> {
     let rate = stats::median(&mut rates);
     Ok(vec![Row {
         name: "MP4 demux",
-        value: format!("{:.2} million packets a second ({packets} packets)", rate / 1e6),
+        value: format!(
+            "{:.2} million packets a second ({packets} packets)",
+            rate / 1e6
+        ),
         goal: "",
         met: None,
         data: json!({ "packets": packets, "packets_per_second": rate }),
@@ -109,7 +125,11 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, clip, codec) in [
         ("AV1 1080p decode", clips::av1_1080p()?, bare::Codec::Av1),
-        ("H.264 1080p decode", clips::h264_1080p()?, bare::Codec::H264),
+        (
+            "H.264 1080p decode",
+            clips::h264_1080p()?,
+            bare::Codec::H264,
+        ),
     ] {
         let (mut bare_rates, mut js_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let mut peak = 0;
@@ -120,7 +140,10 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
             peak = memory.max(peak);
             let run = &result["runs"][0];
             if run["frames"].as_u64() != Some(frames as u64) {
-                bail!("{name}: {} frames through JavaScript, {frames} from the library", run["frames"]);
+                bail!(
+                    "{name}: {} frames through JavaScript, {frames} from the library",
+                    run["frames"]
+                );
             }
             let js_rate = frames as f64 / run["seconds"].as_f64().context("seconds")?;
             bare_rates.push(bare_rate);
@@ -131,7 +154,11 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
         let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
         rows.push(Row {
             name,
-            value: format!("{js:.0} frames/s, bare library {bare:.0}: {:.1} %, peak {} MiB", ratio * 100.0, peak >> 20),
+            value: format!(
+                "{js:.0} frames/s, bare library {bare:.0}: {:.1} %, peak {} MiB",
+                ratio * 100.0,
+                peak >> 20
+            ),
             goal: "97 % of the bare library",
             met: Some(ratio >= 0.97),
             data: json!({ "js_fps": js, "bare_fps": bare, "ratio": ratio, "peak_bytes": peak }),
@@ -142,7 +169,11 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
 
 /// One decode in a process of its own, and the most memory it held, in bytes.
 fn measured(reelcore: &Path, clip: &Path) -> Result<(Value, u64)> {
-    let result = script(reelcore, "decode.js", &[clip.to_str().context("the clip's path is not UTF-8")?])?;
+    let result = script(
+        reelcore,
+        "decode.js",
+        &[clip.to_str().context("the clip's path is not UTF-8")?],
+    )?;
     let peak = result["peakBytes"].as_u64().unwrap_or(0);
     Ok((result, peak))
 }
@@ -154,7 +185,11 @@ fn overhead(reelcore: &Path) -> Result<Vec<Row>> {
     let mut best = None;
     for _ in 0..5 {
         let (frames, took) = bare::decode(&clip, bare::Codec::Av1)?;
-        let result = script(reelcore, "decode.js", &[clip.to_str().context("path")?, "3"])?;
+        let result = script(
+            reelcore,
+            "decode.js",
+            &[clip.to_str().context("path")?, "3"],
+        )?;
         let runs = result["runs"].as_array().context("runs")?;
         // The last pass: by then V8 has compiled what is hot.
         let run = runs.last().context("runs")?;
@@ -168,7 +203,11 @@ fn overhead(reelcore: &Path) -> Result<Vec<Row>> {
     let per = |time: Duration| time.as_secs_f64() / frames as f64 * 1e6;
     Ok(vec![Row {
         name: "Machinery per frame",
-        value: format!("{cost:.2} us (16x16 AV1: {:.2} us, bare library {:.2} us)", per(js), per(bare)),
+        value: format!(
+            "{cost:.2} us (16x16 AV1: {:.2} us, bare library {:.2} us)",
+            per(js),
+            per(bare)
+        ),
         goal: "under 5 us",
         met: Some(cost < 5.0),
         data: json!({ "microseconds": cost, "js_microseconds": per(js), "bare_microseconds": per(bare) }),
@@ -178,13 +217,20 @@ fn overhead(reelcore: &Path) -> Result<Vec<Row>> {
 fn copy(reelcore: &Path) -> Result<Vec<Row>> {
     let result = script(reelcore, "copy.js", &["300"])?;
     let bytes = result["bytes"].as_u64().context("bytes")?;
-    let mut times: Vec<f64> =
-        result["milliseconds"].as_array().context("times")?.iter().filter_map(Value::as_f64).collect();
+    let mut times: Vec<f64> = result["milliseconds"]
+        .as_array()
+        .context("times")?
+        .iter()
+        .filter_map(Value::as_f64)
+        .collect();
     let time = stats::median(&mut times);
     let memcpy = bare::memcpy(bytes as usize).as_secs_f64() * 1e3;
     Ok(vec![Row {
         name: "copyTo I420 to RGBA, 1080p",
-        value: format!("{time:.3} ms, {:.1} GB/s written; memcpy of the result {memcpy:.3} ms", bytes as f64 / time / 1e6),
+        value: format!(
+            "{time:.3} ms, {:.1} GB/s written; memcpy of the result {memcpy:.3} ms",
+            bytes as f64 / time / 1e6
+        ),
         goal: "under 0.7 ms",
         met: Some(time < 0.7),
         data: json!({ "milliseconds": time, "memcpy_milliseconds": memcpy, "bytes": bytes }),
@@ -196,7 +242,12 @@ fn startup(reelcore: &Path) -> Result<Vec<Row>> {
     let mut times = Vec::new();
     for _ in 0..15 {
         let began = Instant::now();
-        if !Command::new(reelcore).arg("run").arg(&script).status()?.success() {
+        if !Command::new(reelcore)
+            .arg("run")
+            .arg(&script)
+            .status()?
+            .success()
+        {
             bail!("empty.js failed");
         }
         times.push(began.elapsed().as_secs_f64() * 1e3);
