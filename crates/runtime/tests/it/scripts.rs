@@ -47,3 +47,49 @@ fn deno_files_and_process_behave() {
 fn modules_load_and_their_errors_are_clear() {
     run("modules.js", 5);
 }
+
+#[test]
+fn videos_decode_in_order_with_exact_times_and_no_copy() {
+    run("decode.js", 17);
+}
+
+#[test]
+fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
+    run("frames.js", 9);
+}
+
+#[test]
+fn containers_open_from_every_source_and_seek() {
+    run("demuxer.js", 7);
+}
+
+/// The front page's job, for each codec: a picture of the right size that is more than one colour.
+#[test]
+fn the_contact_sheet_of_each_sample_clip_is_a_picture() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (clip, codec, height) in [("h264-aac.mp4", "avc1.", 556), ("av1.mp4", "av01.", 556)] {
+        let sheet = folder.path().join("sheet.png");
+        let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+            .arg("run")
+            .arg(examples.join("contact-sheet.js"))
+            .arg(examples.join("media").join(clip))
+            .arg(&sheet)
+            .output()
+            .expect("the binary starts");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{clip}: {stdout}\n{stderr}");
+        assert!(stdout.starts_with(codec), "{stdout}");
+        assert!(stdout.contains("frames per second"), "{stdout}");
+        // No terminal, no progress bar.
+        assert_eq!(stderr, "");
+        let png = std::fs::read(&sheet).expect("the sheet is there");
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+        assert_eq!(&png[16..20], &976u32.to_be_bytes(), "{clip}: width");
+        assert_eq!(&png[20..24], &u32::to_be_bytes(height), "{clip}: height");
+        // One colour would compress to a few kilobytes.
+        assert!(png.len() > 20_000, "{clip}: {} bytes", png.len());
+        std::fs::remove_file(&sheet).expect("it is removed");
+    }
+}

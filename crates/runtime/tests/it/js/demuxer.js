@@ -1,0 +1,87 @@
+// Reelcore.Demuxer: sources, tracks, iteration, seeking, errors.
+import { assert, equal, finish, rejects, test, throws } from "./harness.js";
+
+const url = new URL("../../../../../examples/media/h264-aac.mp4", import.meta.url);
+const file = await Deno.readFile(url);
+
+async function times(demuxer, track, options) {
+  const list = [];
+  for await (const chunk of demuxer.chunks(track, options)) list.push(chunk.timestamp);
+  return list;
+}
+
+await test("a path, a URL, a Blob, a buffer and a view give the same packets", async () => {
+  const blob = new Blob([file.subarray(0, 1000), file.subarray(1000)]);
+  const shared = new Uint8Array(new SharedArrayBuffer(file.length));
+  shared.set(file);
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const wanted = await times(new Reelcore.Demuxer(url), 0);
+  assert(wanted.length > 100);
+  for (const source of [url.pathname, blob, file.slice().buffer, file, view, shared]) {
+    equal(await times(new Reelcore.Demuxer(source), 0), wanted);
+  }
+});
+
+await test("tracks come with a config that a decoder takes as it is", async () => {
+  const demuxer = new Reelcore.Demuxer(file);
+  const [video, audio] = await demuxer.tracks;
+  equal([video.type, audio.type], ["video", "audio"]);
+  equal((await VideoDecoder.isConfigSupported(video.decoderConfig)).supported, true);
+  equal([audio.decoderConfig.codec, audio.decoderConfig.sampleRate], ["mp4a.40.2", 48000]);
+  equal((await demuxer.info).container, "mp4");
+  for await (const chunk of demuxer.chunks(audio)) {
+    assert(chunk instanceof EncodedAudioChunk);
+    break;
+  }
+});
+
+await test("start and seek begin at the last key packet at or before a time", async () => {
+  const demuxer = new Reelcore.Demuxer(file);
+  const [video] = await demuxer.tracks;
+  const keys = [];
+  for await (const chunk of demuxer.chunks(video)) if (chunk.type === "key") keys.push(chunk.timestamp);
+  assert(keys.length > 1, "the clip has several key frames");
+  for (const time of [0, keys[1] - 1, keys[1], keys[1] + 1, 1e9]) {
+    const wanted = keys.filter((key) => key <= time).at(-1);
+    equal((await times(demuxer, video, { start: time }))[0], wanted);
+    equal(await demuxer.seek(time), wanted);
+    equal((await times(demuxer, video))[0], wanted);
+  }
+});
+
+await test("two iterations do not disturb each other, and one can be left", async () => {
+  const demuxer = new Reelcore.Demuxer(file);
+  const [a, b] = [demuxer.chunks(0), demuxer.chunks(0)];
+  const first = (await a.next()).value.timestamp;
+  await a.next();
+  equal((await b.next()).value.timestamp, first);
+  await a.return();
+  equal((await a.next()).done, true);
+});
+
+await test("a transferred buffer is taken", async () => {
+  const own = file.slice();
+  const demuxer = new Reelcore.Demuxer(own, { transfer: [own.buffer] });
+  await demuxer.tracks;
+  equal(own.byteLength, 0);
+});
+
+await test("what cannot be opened says why", async () => {
+  await rejects(new Reelcore.Demuxer("/no/such/file.mp4").tracks, "NotFoundError");
+  const noise = new Reelcore.Demuxer(new Uint8Array(1000).fill(7));
+  await rejects(noise.tracks, "NotSupportedError");
+  await rejects(new Reelcore.Demuxer(file.subarray(0, file.length >> 1)).tracks, "EncodingError");
+  throws(() => new Reelcore.Demuxer(5), "TypeError");
+  throws(() => new Reelcore.Demuxer(new URL("https://example.com/a.mp4")), "TypeError");
+  const demuxer = new Reelcore.Demuxer(file);
+  await rejects(demuxer.chunks(9).next(), "TypeError");
+  await rejects(demuxer.chunks(0, { start: NaN }).next(), "TypeError");
+});
+
+await test("Reelcore is one namespace and no global of WebCodecs", () => {
+  equal(Object.keys(Reelcore).sort(), ["Demuxer", "counters"]);
+  equal(Object.getOwnPropertyDescriptor(globalThis, "Reelcore").enumerable, false);
+  equal(typeof globalThis.Demuxer, "undefined");
+});
+
+finish();
