@@ -60,7 +60,7 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, callback: &Callback) -> Result<
         lines.line("let context = &context.value();");
         lines.line(format!(
             "Ok({})",
-            types::from_js(idl, &callback.result, "value", "context")
+            types::from_js(&callback.result, "value", "context")
         ));
     }
     lines.line("}");

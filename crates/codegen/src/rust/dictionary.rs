@@ -52,7 +52,7 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
         lines.line("Self {");
         for (_, member) in &members {
             let value = match &member.default {
-                Some(value) => types::default(idl, &member.ty, value),
+                Some(value) => types::default(&member.ty, value),
                 None => "None".into(),
             };
             lines.line(format!("{}: {value},", names::identifier(&member.name)));
@@ -80,7 +80,7 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
             "match convert::member(scope, object, {:?})? {{",
             member.name
         ));
-        let converted = types::from_js(idl, &member.ty, "value", "context");
+        let converted = types::from_js(&member.ty, "value", "context");
         let optional = !member.required && member.default.is_none();
         let some = if optional {
             format!("Some({converted})")
@@ -94,11 +94,11 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, dictionary: &Dictionary) -> Res
             (Some(Default::EmptyDictionary), ty) => {
                 lines.line("None => {");
                 lines.line("let value = v8::undefined(scope).into();");
-                lines.line(types::from_js(idl, ty, "value", "context"));
+                lines.line(types::from_js(ty, "value", "context"));
                 lines.line("}");
                 String::new()
             }
-            (Some(value), ty) => types::default(idl, ty, value),
+            (Some(value), ty) => types::default(ty, value),
         };
         if !none.is_empty() {
             lines.line(format!("None => {none},"));

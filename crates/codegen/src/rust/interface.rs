@@ -294,7 +294,7 @@ fn overload(
         out.push(format!("let argument_{index} = {{"));
         out.push(format!("let context = &call.argument({index});"));
         out.push(format!("let value = argument(scope, args, {index});"));
-        let converted = types::from_js(idl, &argument.ty, "value", "context");
+        let converted = types::from_js(&argument.ty, "value", "context");
         match (&argument.default, argument.optional) {
             (Some(Default::EmptyDictionary), _) | (None, false) => out.push(converted),
             (None, true) => {
@@ -303,7 +303,7 @@ fn overload(
                 ));
             }
             (Some(value), _) => {
-                let default = types::default(idl, &argument.ty, value);
+                let default = types::default(&argument.ty, value);
                 out.push(format!(
                     "if value.is_undefined() {{ {default} }} else {{ {converted} }}"
                 ));
@@ -413,7 +413,7 @@ fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute
         } else {
             lines.line(format!(
                 "let value = {};",
-                types::from_js(idl, &attribute.ty, "value", "context")
+                types::from_js(&attribute.ty, "value", "context")
             ));
         }
         lines.line(format!(

@@ -91,7 +91,7 @@ pub(crate) fn rust(idl: &Idl, ty: &Type) -> String {
 }
 
 /// An expression for a value of the type, made from the V8 value that `value` names; `context` is a reference.
-pub(crate) fn from_js(idl: &Idl, ty: &Type, value: &str, context: &str) -> String {
+pub(crate) fn from_js(ty: &Type, value: &str, context: &str) -> String {
     match ty {
         Type::Undefined => "()".into(),
         Type::Any | Type::External(_) | Type::EventHandler => value.into(),
@@ -128,13 +128,13 @@ pub(crate) fn from_js(idl: &Idl, ty: &Type, value: &str, context: &str) -> Strin
             names::module(buffer.name()).to_ascii_uppercase()
         ),
         Type::Sequence(inner) => {
-            let inner = from_js(idl, inner, "value", "context");
+            let inner = from_js(inner, "value", "context");
             format!(
                 "convert::sequence(scope, {value}, {context}, |scope, value, context| Ok({inner}))?"
             )
         }
         Type::Nullable(inner) => {
-            let inner = from_js(idl, inner, "value", context);
+            let inner = from_js(inner, "value", context);
             format!("convert::nullable(scope, {value}, |scope, value| Ok({inner}))?")
         }
         Type::Interface(name) => format!("Handle::<{name}>::from_js(scope, {value}, {context})?"),
@@ -147,10 +147,10 @@ pub(crate) fn from_js(idl: &Idl, ty: &Type, value: &str, context: &str) -> Strin
 }
 
 /// A default value as Rust, for every type but dictionaries.
-pub(crate) fn default(idl: &Idl, ty: &Type, default: &Default) -> String {
+pub(crate) fn default(ty: &Type, default: &Default) -> String {
     match (ty, default) {
         (Type::Nullable(_), Default::Null) => "None".into(),
-        (Type::Nullable(inner), value) => format!("Some({})", self::default(idl, inner, value)),
+        (Type::Nullable(inner), value) => format!("Some({})", self::default(inner, value)),
         (_, Default::Boolean(value)) => value.to_string(),
         (Type::Float { .. }, Default::Integer(value)) => format!("{value}.0"),
         (_, Default::Integer(value)) => value.clone(),

@@ -57,7 +57,7 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, typedef: &Typedef) -> Result<()
     let candidates: Vec<(&Type, Vec<String>)> = members
         .iter()
         .map(|member| {
-            let converted = types::from_js(idl, member, "value", "context");
+            let converted = types::from_js(member, "value", "context");
             (
                 member,
                 vec![format!("Ok(Self::{}({converted}))", variant(member))],
