@@ -33,7 +33,7 @@ pub(crate) fn emit(lines: &mut Lines, idl: &Idl, interface: &Interface) -> Resul
     lines.line(format!("impl {name} {{"));
     emit_constructor(lines, idl, interface)?;
     for attribute in &interface.attributes {
-        emit_attribute(lines, idl, interface, attribute);
+        emit_attribute(lines, interface, attribute);
     }
     for group in &interface.operations {
         emit_operation(lines, idl, interface, group)?;
@@ -221,7 +221,7 @@ fn emit_call(
         lines.line("}");
     }
     if let [operation] = group {
-        lines.lines(overload(idl, interface, operation, finish));
+        lines.lines(overload(interface, operation, finish));
         return Ok(());
     }
     // https://webidl.spec.whatwg.org/#dfn-overload-resolution-algorithm
@@ -253,7 +253,7 @@ fn emit_call(
             [] => lines.line(format!(
                 "Err(call.error(\"Overload resolution failed: no variant takes {count} arguments.\"))"
             )),
-            [only] => lines.lines(overload(idl, interface, only, finish)),
+            [only] => lines.lines(overload(interface, only, finish)),
             [first, ..] => {
                 // Steps 7 and 8 for a distinguishing argument index of 0, the only one that is supported: `dispatch`
                 // refuses types that cannot be told apart.
@@ -262,7 +262,7 @@ fn emit_call(
                     .iter()
                     .filter_map(|operation| {
                         let ty = &operation.arguments.first()?.ty;
-                        Some((ty, overload(idl, interface, operation, finish)))
+                        Some((ty, overload(interface, operation, finish)))
                     })
                     .collect();
                 let otherwise = "Err(call.error(\"Overload resolution failed.\"))";
@@ -279,7 +279,6 @@ fn emit_call(
 }
 
 fn overload(
-    idl: &Idl,
     interface: &Interface,
     operation: &Operation,
     finish: &dyn Fn(&Operation, &str) -> Vec<String>,
@@ -316,7 +315,7 @@ fn overload(
     out
 }
 
-fn emit_attribute(lines: &mut Lines, idl: &Idl, interface: &Interface, attribute: &Attribute) {
+fn emit_attribute(lines: &mut Lines, interface: &Interface, attribute: &Attribute) {
     let name = &interface.name;
     let function = names::identifier(&attribute.name);
     let snake = names::snake(&attribute.name);
