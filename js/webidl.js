@@ -88,6 +88,10 @@ function setLength(function_, length) {
 export function configureInterface(interface_, shape) {
   const { prototype } = interface_;
   setLength(interface_, shape.length);
+  for (let i = 0; i < shape.operations.length; i++) {
+    const { 0: name, 1: length } = shape.operations[i];
+    setLength(prototype[name], length);
+  }
   for (let i = 0; i < shape.promiseOperations.length; i++) {
     const { 0: name, 1: length } = shape.promiseOperations[i];
     const value = interface_[name];
@@ -101,8 +105,8 @@ export function configureInterface(interface_, shape) {
       configurable: true,
     });
   }
-  for (let i = 0; i < shape.staticPromiseOperations.length; i++) {
-    const { 0: name, 1: length } = shape.staticPromiseOperations[i];
+  for (let i = 0; i < shape.staticOperations.length; i++) {
+    const { 0: name, 1: length } = shape.staticOperations[i];
     setLength(interface_[name], length);
   }
   for (let i = 0; i < shape.promiseAttributes.length; i++) {

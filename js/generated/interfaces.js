@@ -18,8 +18,9 @@ configureInterface(AudioData, {
   name: "AudioData",
   length: 1,
   eventTarget: false,
+  operations: [["allocationSize", 1], ["copyTo", 2], ["clone", 0], ["close", 0]],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 
@@ -28,8 +29,9 @@ configureInterface(EncodedAudioChunk, {
   name: "EncodedAudioChunk",
   length: 1,
   eventTarget: false,
+  operations: [["copyTo", 1]],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 
@@ -38,8 +40,9 @@ configureInterface(EncodedVideoChunk, {
   name: "EncodedVideoChunk",
   length: 1,
   eventTarget: false,
+  operations: [["copyTo", 1]],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 
@@ -48,8 +51,9 @@ configureInterface(VideoColorSpace, {
   name: "VideoColorSpace",
   length: 0,
   eventTarget: false,
+  operations: [["toJSON", 0]],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 
@@ -58,8 +62,9 @@ configureInterface(VideoDecoder, {
   name: "VideoDecoder",
   length: 1,
   eventTarget: true,
+  operations: [["configure", 1], ["decode", 1], ["reset", 0], ["close", 0]],
   promiseOperations: [["flush", 0]],
-  staticPromiseOperations: [["isConfigSupported", 1]],
+  staticOperations: [["isConfigSupported", 1]],
   promiseAttributes: [],
 });
 
@@ -68,8 +73,9 @@ configureInterface(VideoFrame, {
   name: "VideoFrame",
   length: 1,
   eventTarget: false,
+  operations: [["metadata", 0], ["allocationSize", 0], ["clone", 0], ["close", 0]],
   promiseOperations: [["copyTo", 1]],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 

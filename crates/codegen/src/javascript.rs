@@ -83,17 +83,24 @@ fn configure(out: &mut String, interface: &Interface) {
     );
     let _ = writeln!(out, "  length: {},", length(&interface.constructors));
     let _ = writeln!(out, "  eventTarget: {},", interface.event_target());
-    let groups = |is_static_wanted: bool| {
+    let groups = |promise: bool, wanted_static: bool| {
         interface
             .operations
             .iter()
-            .filter(move |group| is_promise(group) && is_static(group) == is_static_wanted)
+            .filter(move |group| is_promise(group) == promise && is_static(group) == wanted_static)
             .filter_map(|group| Some(format!("[\"{}\", {}]", group.first()?.name, length(group))))
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let _ = writeln!(out, "  promiseOperations: [{}],", groups(false));
-    let _ = writeln!(out, "  staticPromiseOperations: [{}],", groups(true));
+    let _ = writeln!(out, "  operations: [{}],", groups(false, false));
+    let _ = writeln!(out, "  promiseOperations: [{}],", groups(true, false));
+    let both = [groups(false, true), groups(true, true)];
+    let both: Vec<&str> = both
+        .iter()
+        .map(String::as_str)
+        .filter(|list| !list.is_empty())
+        .collect();
+    let _ = writeln!(out, "  staticOperations: [{}],", both.join(", "));
     let attributes: Vec<String> = interface
         .attributes
         .iter()

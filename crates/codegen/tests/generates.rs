@@ -288,8 +288,9 @@ fn javascript_knows_lengths_promises_targets_and_secure_contexts() {
         &[
             "length: 1",
             "eventTarget: true",
+            "operations: [[\"h\", 1]]",
             "promiseOperations: [[\"f\", 1]]",
-            "staticPromiseOperations: [[\"g\", 0]]",
+            "staticOperations: [[\"g\", 0]]",
             "promiseAttributes: [\"ready\"]",
             "export {",
             "const secure",

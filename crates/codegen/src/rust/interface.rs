@@ -8,6 +8,9 @@ use crate::{Error, names};
 
 const SCOPE: &str = "scope: &mut v8::PinScope<'s, '_>";
 const ARGUMENTS: &str = "#[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>";
+/// Arguments are counted here and not by `#[op2]`, whose check comes before that of `this`, always throws, and calls
+/// every operation 'call'. `configureInterface` sets the length.
+const REQUIRED: &str = "#[required(0)]";
 const VALUE: &str = "v8::Local<'s, v8::Value>";
 
 pub(crate) fn emit(lines: &mut Lines, idl: &Idl, interface: &Interface) -> Result<(), Error> {
@@ -171,10 +174,7 @@ fn emit_constructor(lines: &mut Lines, idl: &Idl, interface: &Interface) -> Resu
         lines.line("}");
         return Ok(());
     }
-    lines.line(format!(
-        "#[required({})]",
-        least_required(&interface.constructors)
-    ));
+    lines.line(REQUIRED);
     lines.line("#[validate(webidl::require_new)]");
     lines.line(format!(
         "fn constructor<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
@@ -324,7 +324,7 @@ fn emit_attribute(lines: &mut Lines, interface: &Interface, attribute: &Attribut
         lines.line("");
         lines.line("#[reentrant]");
         lines.line(format!("#[rename({:?})]", attribute.name));
-        lines.line("#[required(0)]");
+        lines.line(REQUIRED);
         lines.line("#[static_method]");
         lines.line(format!(
             "fn promise_{snake}<'s>({SCOPE}, {ARGUMENTS}) -> {VALUE} {{"
@@ -452,11 +452,7 @@ fn emit_operation(
     lines.line("");
     lines.line("#[reentrant]");
     lines.line(format!("#[rename({:?})]", first.name));
-    // `#[required]` throws, too; `configureInterface` sets the length.
-    lines.line(format!(
-        "#[required({})]",
-        if promise { 0 } else { least_required(group) }
-    ));
+    lines.line(REQUIRED);
     if as_static {
         lines.line("#[static_method]");
     }

@@ -50,7 +50,7 @@ impl Interface for AudioData {
 impl AudioData {
     #[constructor]
     #[reentrant]
-    #[required(1)]
+    #[required(0)]
     #[validate(webidl::require_new)]
     fn constructor<'s>(scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::constructor("AudioData");
@@ -130,7 +130,7 @@ impl AudioData {
 
     #[reentrant]
     #[rename("allocationSize")]
-    #[required(1)]
+    #[required(0)]
     fn member_allocation_size<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("AudioData", "allocationSize");
         webidl::run(scope, |scope| {
@@ -150,7 +150,7 @@ impl AudioData {
 
     #[reentrant]
     #[rename("copyTo")]
-    #[required(2)]
+    #[required(0)]
     fn member_copy_to<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("AudioData", "copyTo");
         webidl::run(scope, |scope| {

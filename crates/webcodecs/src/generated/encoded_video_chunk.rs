@@ -35,7 +35,7 @@ impl Interface for EncodedVideoChunk {
 impl EncodedVideoChunk {
     #[constructor]
     #[reentrant]
-    #[required(1)]
+    #[required(0)]
     #[validate(webidl::require_new)]
     fn constructor<'s>(scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::constructor("EncodedVideoChunk");
@@ -95,7 +95,7 @@ impl EncodedVideoChunk {
 
     #[reentrant]
     #[rename("copyTo")]
-    #[required(1)]
+    #[required(0)]
     fn member_copy_to<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("EncodedVideoChunk", "copyTo");
         webidl::run(scope, |scope| {

@@ -44,7 +44,7 @@ impl Interface for VideoDecoder {
 impl VideoDecoder {
     #[constructor]
     #[reentrant]
-    #[required(1)]
+    #[required(0)]
     #[validate(webidl::require_new)]
     fn constructor<'s>(scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::constructor("VideoDecoder");
@@ -110,7 +110,7 @@ impl VideoDecoder {
 
     #[reentrant]
     #[rename("configure")]
-    #[required(1)]
+    #[required(0)]
     fn member_configure<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("VideoDecoder", "configure");
         webidl::run(scope, |scope| {
@@ -131,7 +131,7 @@ impl VideoDecoder {
 
     #[reentrant]
     #[rename("decode")]
-    #[required(1)]
+    #[required(0)]
     fn member_decode<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("VideoDecoder", "decode");
         webidl::run(scope, |scope| {

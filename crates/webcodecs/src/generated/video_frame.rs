@@ -74,7 +74,7 @@ impl Interface for VideoFrame {
 impl VideoFrame {
     #[constructor]
     #[reentrant]
-    #[required(1)]
+    #[required(0)]
     #[validate(webidl::require_new)]
     fn constructor<'s>(scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::constructor("VideoFrame");

@@ -10,6 +10,8 @@ const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
 event.saveGlobalThisReference(globalThis);
 event.setEventTargetData(globalThis);
+const { brand } = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+globalThis[brand] = brand;
 ObjectSetPrototypeOf(globalThis, event.EventTarget.prototype);
 core.setReportExceptionCallback(event.reportException);
 

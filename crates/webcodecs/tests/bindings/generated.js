@@ -15,8 +15,9 @@ configureInterface(Echo, {
   name: "Echo",
   length: 0,
   eventTarget: true,
+  operations: [["echoBoolean", 1], ["echoByte", 1], ["echoOctet", 1], ["echoShort", 1], ["echoUnsignedShort", 1], ["echoLong", 1], ["echoUnsignedLong", 1], ["echoLongLong", 1], ["echoUnsignedLongLong", 1], ["echoEnforced", 1], ["echoEnforcedLongLong", 1], ["echoClamped", 1], ["echoDouble", 1], ["echoUnrestrictedDouble", 1], ["echoFloat", 1], ["echoUnrestrictedFloat", 1], ["echoString", 1], ["echoUsvString", 1], ["echoAny", 1], ["echoObject", 1], ["echoFruit", 1], ["echoEcho", 1], ["echoNullable", 1], ["echoSequence", 1], ["echoDictionary", 1], ["echoOptionalDictionary", 0], ["echoOptional", 0], ["describeBuffer", 1], ["describeSharedBuffer", 1], ["describeView", 1], ["describeArrayBuffer", 1], ["describeUnion", 1], ["describeNamed", 1], ["makeBuffer", 2], ["transfer", 2], ["callSum", 3], ["keep", 1], ["notifyLater", 0], ["ping", 0], ["pick", 1], ["throwTypeError", 1], ["throwRangeError", 1], ["throwDomException", 1], ["throwValue", 1]],
   promiseOperations: [["later", 1], ["laterFails", 1]],
-  staticPromiseOperations: [["laterStatic", 1]],
+  staticOperations: [["add", 2], ["laterStatic", 1]],
   promiseAttributes: ["ready"],
 });
 
@@ -25,8 +26,9 @@ configureInterface(NoConstructor, {
   name: "NoConstructor",
   length: 0,
   eventTarget: false,
+  operations: [],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [],
   promiseAttributes: [],
 });
 
@@ -35,8 +37,9 @@ configureInterface(Shape, {
   name: "Shape",
   length: 0,
   eventTarget: false,
+  operations: [["toJSON", 0]],
   promiseOperations: [],
-  staticPromiseOperations: [],
+  staticOperations: [["create", 0]],
   promiseAttributes: [],
 });
 

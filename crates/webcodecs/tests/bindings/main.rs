@@ -7,10 +7,15 @@ mod generated;
 mod interfaces;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
 
 use deno_core::{
-    Extension, JsRuntime, JsRuntimeForSnapshot, PollEventLoopOptions, RuntimeOptions, op2, v8,
+    Extension, JsRuntime, JsRuntimeForSnapshot, OpState, PollEventLoopOptions, RuntimeOptions,
+    V8TaskSpawner, op2, v8,
 };
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 
@@ -24,9 +29,9 @@ deno_core::extension!(
 
 /// A full garbage collection, from the event loop: nothing on the stack keeps objects alive.
 #[op2]
-async fn op_fixture_gc(state: std::rc::Rc<std::cell::RefCell<deno_core::OpState>>) {
+async fn op_fixture_gc(state: Rc<RefCell<OpState>>) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let spawner = state.borrow().borrow::<deno_core::V8TaskSpawner>().clone();
+    let spawner = state.borrow().borrow::<V8TaskSpawner>().clone();
     spawner.spawn(move |scope| {
         scope.low_memory_notification();
         let _ = sender.send(());
@@ -91,11 +96,32 @@ fn run(script: &str) {
     run_in(runtime(None), script);
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs a test on the thread that V8 was started on: V8 allows no others than that and its children.
+fn on_v8_thread(test: impl FnOnce() + Send + 'static) {
+    static JOBS: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
+    let jobs = JOBS.get_or_init(|| {
+        let (sender, receiver) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            JsRuntime::init_platform(None);
+            receiver.into_iter().for_each(|job| job());
+        });
+        Mutex::new(sender)
+    });
+    let (sender, receiver) = mpsc::channel();
+    let job = move || drop(sender.send(catch_unwind(AssertUnwindSafe(test))));
+    jobs.lock().expect("the queue").send(Box::new(job)).expect("the thread of V8");
+    if let Err(panic) = receiver.recv().expect("a result") {
+        resume_unwind(panic);
+    }
+}
+
 macro_rules! scripts {
     ($($name:ident $file:literal;)*) => {$(
         #[test]
         fn $name() {
-            run(include_str!(concat!("js/", $file)));
+            on_v8_thread(|| run(include_str!(concat!("js/", $file))));
         }
     )*};
 }
@@ -119,60 +145,68 @@ scripts! {
 
 #[test]
 fn garbage_is_collected_with_its_callbacks() {
-    let before = echo::alive();
-    run(include_str!("js/garbage.js"));
-    assert_eq!(echo::alive(), before, "an object survived its runtime");
+    on_v8_thread(|| {
+        let before = echo::alive();
+        run(include_str!("js/garbage.js"));
+        assert_eq!(echo::alive(), before, "an object survived its runtime");
+    });
 }
 
 #[test]
 fn bindings_work_from_a_startup_snapshot() {
-    let snapshot = JsRuntimeForSnapshot::new(RuntimeOptions {
-        extensions: extensions(),
-        ..RuntimeOptions::default()
+    on_v8_thread(|| {
+        let snapshot = JsRuntimeForSnapshot::new(RuntimeOptions {
+            extensions: extensions(),
+            ..RuntimeOptions::default()
+        });
+        let snapshot: &'static [u8] = Box::leak(snapshot.snapshot());
+        for script in [
+            include_str!("js/interfaces.js"),
+            include_str!("js/exceptions.js"),
+            include_str!("js/promises.js"),
+            include_str!("js/events.js"),
+            include_str!("js/constructors.js"),
+            include_str!("js/chunks.js"),
+        ] {
+            run_in(runtime(Some(snapshot)), script);
+        }
     });
-    let snapshot: &'static [u8] = Box::leak(snapshot.snapshot());
-    for script in [
-        include_str!("js/interfaces.js"),
-        include_str!("js/exceptions.js"),
-        include_str!("js/promises.js"),
-        include_str!("js/events.js"),
-        include_str!("js/constructors.js"),
-        include_str!("js/chunks.js"),
-    ] {
-        run_in(runtime(Some(snapshot)), script);
-    }
 }
 
 #[test]
 fn several_runtimes_on_one_thread_do_not_mix() {
-    for _ in 0..2 {
-        run(include_str!("js/exceptions.js"));
-        run(include_str!("js/events.js"));
-    }
+    on_v8_thread(|| {
+        for _ in 0..2 {
+            run(include_str!("js/exceptions.js"));
+            run(include_str!("js/events.js"));
+        }
+    });
 }
 
 #[test]
 fn external_memory_is_given_back() {
-    let mut runtime = runtime(None);
-    deno_core::scope!(scope, &mut runtime);
-    let before = scope.adjust_amount_of_external_allocated_memory(0);
-    let memory = webcodecs::webidl::ExternalMemory::new(scope, 1 << 20);
-    assert_eq!(
-        scope.adjust_amount_of_external_allocated_memory(0),
-        before + (1 << 20)
-    );
-    memory.release(scope);
-    memory.release(scope);
-    assert_eq!(scope.adjust_amount_of_external_allocated_memory(0), before);
-    drop(memory);
-    drop(webcodecs::webidl::ExternalMemory::new(scope, 1 << 20));
-    // What was dropped is accounted for with the next change.
-    let memory = webcodecs::webidl::ExternalMemory::new(scope, 5);
-    assert_eq!(
-        scope.adjust_amount_of_external_allocated_memory(0),
-        before + 5
-    );
-    memory.release(scope);
-    assert_eq!(memory.bytes(), 0);
-    let _ = v8::undefined(scope);
+    on_v8_thread(|| {
+        let mut runtime = runtime(None);
+        deno_core::scope!(scope, runtime);
+        let before = scope.adjust_amount_of_external_allocated_memory(0);
+        let memory = webcodecs::webidl::ExternalMemory::new(scope, 1 << 20);
+        assert_eq!(
+            scope.adjust_amount_of_external_allocated_memory(0),
+            before + (1 << 20)
+        );
+        memory.release(scope);
+        memory.release(scope);
+        assert_eq!(scope.adjust_amount_of_external_allocated_memory(0), before);
+        drop(memory);
+        drop(webcodecs::webidl::ExternalMemory::new(scope, 1 << 20));
+        // What was dropped is accounted for with the next change.
+        let memory = webcodecs::webidl::ExternalMemory::new(scope, 5);
+        assert_eq!(
+            scope.adjust_amount_of_external_allocated_memory(0),
+            before + 5
+        );
+        memory.release(scope);
+        assert_eq!(memory.bytes(), 0);
+        let _ = v8::undefined(scope);
+    });
 }

@@ -362,7 +362,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoBoolean")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_boolean<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoBoolean");
         webidl::run(scope, |scope| {
@@ -383,7 +383,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoByte")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_byte<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoByte");
         webidl::run(scope, |scope| {
@@ -404,7 +404,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoOctet")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_octet<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoOctet");
         webidl::run(scope, |scope| {
@@ -425,7 +425,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoShort")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_short<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoShort");
         webidl::run(scope, |scope| {
@@ -446,7 +446,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUnsignedShort")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_unsigned_short<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUnsignedShort");
         webidl::run(scope, |scope| {
@@ -467,7 +467,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoLong")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_long<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoLong");
         webidl::run(scope, |scope| {
@@ -488,7 +488,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUnsignedLong")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_unsigned_long<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUnsignedLong");
         webidl::run(scope, |scope| {
@@ -509,7 +509,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoLongLong")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_long_long<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoLongLong");
         webidl::run(scope, |scope| {
@@ -530,7 +530,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUnsignedLongLong")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_unsigned_long_long<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUnsignedLongLong");
         webidl::run(scope, |scope| {
@@ -551,7 +551,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoEnforced")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_enforced<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoEnforced");
         webidl::run(scope, |scope| {
@@ -572,7 +572,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoEnforcedLongLong")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_enforced_long_long<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoEnforcedLongLong");
         webidl::run(scope, |scope| {
@@ -593,7 +593,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoClamped")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_clamped<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoClamped");
         webidl::run(scope, |scope| {
@@ -614,7 +614,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoDouble")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_double<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoDouble");
         webidl::run(scope, |scope| {
@@ -635,7 +635,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUnrestrictedDouble")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_unrestricted_double<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUnrestrictedDouble");
         webidl::run(scope, |scope| {
@@ -656,7 +656,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoFloat")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_float<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoFloat");
         webidl::run(scope, |scope| {
@@ -677,7 +677,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUnrestrictedFloat")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_unrestricted_float<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUnrestrictedFloat");
         webidl::run(scope, |scope| {
@@ -698,7 +698,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoString")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_string<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoString");
         webidl::run(scope, |scope| {
@@ -719,7 +719,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoUsvString")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_usv_string<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoUsvString");
         webidl::run(scope, |scope| {
@@ -740,7 +740,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoAny")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_any<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoAny");
         webidl::run(scope, |scope| {
@@ -761,7 +761,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoObject")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_object<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoObject");
         webidl::run(scope, |scope| {
@@ -782,7 +782,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoFruit")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_fruit<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoFruit");
         webidl::run(scope, |scope| {
@@ -803,7 +803,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoEcho")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_echo<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoEcho");
         webidl::run(scope, |scope| {
@@ -824,7 +824,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoNullable")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_nullable<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoNullable");
         webidl::run(scope, |scope| {
@@ -845,7 +845,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoSequence")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_sequence<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoSequence");
         webidl::run(scope, |scope| {
@@ -866,7 +866,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("echoDictionary")]
-    #[required(1)]
+    #[required(0)]
     fn member_echo_dictionary<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "echoDictionary");
         webidl::run(scope, |scope| {
@@ -931,7 +931,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeBuffer")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_buffer<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeBuffer");
         webidl::run(scope, |scope| {
@@ -952,7 +952,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeSharedBuffer")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_shared_buffer<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeSharedBuffer");
         webidl::run(scope, |scope| {
@@ -973,7 +973,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeView")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_view<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeView");
         webidl::run(scope, |scope| {
@@ -994,7 +994,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeArrayBuffer")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_array_buffer<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeArrayBuffer");
         webidl::run(scope, |scope| {
@@ -1015,7 +1015,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeUnion")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_union<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeUnion");
         webidl::run(scope, |scope| {
@@ -1036,7 +1036,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("describeNamed")]
-    #[required(1)]
+    #[required(0)]
     fn member_describe_named<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "describeNamed");
         webidl::run(scope, |scope| {
@@ -1057,7 +1057,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("makeBuffer")]
-    #[required(2)]
+    #[required(0)]
     fn member_make_buffer<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "makeBuffer");
         webidl::run(scope, |scope| {
@@ -1083,7 +1083,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("transfer")]
-    #[required(2)]
+    #[required(0)]
     fn member_transfer<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "transfer");
         webidl::run(scope, |scope| {
@@ -1109,7 +1109,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("callSum")]
-    #[required(3)]
+    #[required(0)]
     fn member_call_sum<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "callSum");
         webidl::run(scope, |scope| {
@@ -1140,7 +1140,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("keep")]
-    #[required(1)]
+    #[required(0)]
     fn member_keep<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "keep");
         webidl::run(scope, |scope| {
@@ -1185,7 +1185,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("pick")]
-    #[required(1)]
+    #[required(0)]
     fn member_pick<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "pick");
         webidl::run(scope, |scope| {
@@ -1339,7 +1339,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("add")]
-    #[required(2)]
+    #[required(0)]
     #[static_method]
     fn static_add<'s>(scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::static_operation("Echo", "add");
@@ -1365,7 +1365,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("throwTypeError")]
-    #[required(1)]
+    #[required(0)]
     fn member_throw_type_error<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "throwTypeError");
         webidl::run(scope, |scope| {
@@ -1386,7 +1386,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("throwRangeError")]
-    #[required(1)]
+    #[required(0)]
     fn member_throw_range_error<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "throwRangeError");
         webidl::run(scope, |scope| {
@@ -1407,7 +1407,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("throwDomException")]
-    #[required(1)]
+    #[required(0)]
     fn member_throw_dom_exception<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "throwDomException");
         webidl::run(scope, |scope| {
@@ -1428,7 +1428,7 @@ impl Echo {
 
     #[reentrant]
     #[rename("throwValue")]
-    #[required(1)]
+    #[required(0)]
     fn member_throw_value<'s>(&self, scope: &mut v8::PinScope<'s, '_>, #[varargs] args: Option<&v8::FunctionCallbackArguments<'s>>) -> v8::Local<'s, v8::Value> {
         let call = &Context::operation("Echo", "throwValue");
         webidl::run(scope, |scope| {

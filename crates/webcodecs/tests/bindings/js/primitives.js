@@ -69,13 +69,13 @@ assertEquals(e.echoOptional(null, null, null), "Some(0) null None");
 assertEquals(e.echoOptional(5, "x", "no-pear", "ignored"), "Some(5) x Some(NoPear)");
 
 // Argument counts, and the order of conversions.
-assertThrows(() => e.echoDouble(), TypeError, "1 argument required, but only 0 present");
+assertThrows(() => e.echoDouble(), TypeError, "Failed to execute 'echoDouble' on 'Echo': 1 argument required, but only 0 present");
 assertThrows(() => e.callSum(() => 1, 2), TypeError, "3 arguments required, but only 2 present");
 const order = [];
 const note = (name, value) => ({ valueOf() { order.push(name); return value; } });
 assertEquals(Echo.add(note("a", 1), note("b", 2)), 3);
 assertEquals(order, ["a", "b"]);
-assertThrows(() => Echo.add(1), TypeError, "Echo.add");
+assertThrows(() => Echo.add(1), TypeError, "Failed to execute 'Echo.add': 2 arguments required, but only 1 present");
 
 // Attributes.
 assertEquals(e.label, "none");
