@@ -326,16 +326,31 @@ impl<'a, 's> Transfer<'a, 's> {
         scope: &mut v8::PinScope<'s, '_>,
         source: &BufferSource<'s>,
     ) -> Result<Bytes, Exception> {
+        self.finish_with(scope, source, |bytes| bytes, Bytes::copy_from_slice)
+    }
+
+    /// As [`Transfer::finish`], for what needs only a part of the bytes: `take` gets the bytes themselves if their buffer
+    /// is in the list, else `copy` gets a look at them, and copies what it needs, as the script keeps its buffer and may
+    /// write to it. Neither may run scripts.
+    ///
+    /// # Errors
+    /// As [`Transfer::finish`].
+    pub fn finish_with<R>(
+        self,
+        scope: &mut v8::PinScope<'s, '_>,
+        source: &BufferSource<'s>,
+        take: impl FnOnce(Bytes) -> R,
+        copy: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Exception> {
         if !self.buffers.iter().all(|buffer| buffer.is_detachable()) {
             return Err(Exception::type_error(
                 "An ArrayBuffer in the transfer list cannot be detached.",
             ));
         }
-        let bytes = if self.contains(scope, source) {
-            source.owned_bytes()
+        let taken = if self.contains(scope, source) {
+            take(source.owned_bytes())
         } else {
-            // The script keeps its buffer and may write to it.
-            Bytes::from(source.to_vec())
+            source.with_bytes(copy)
         };
         for buffer in self.buffers {
             // `None`: a detach key that we do not have. No buffer of a script has one, except for WebAssembly's, which
@@ -344,6 +359,6 @@ impl<'a, 's> Transfer<'a, 's> {
                 return Err(Exception::Pending);
             }
         }
-        Ok(bytes)
+        Ok(taken)
     }
 }

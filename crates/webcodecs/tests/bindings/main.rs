@@ -65,14 +65,21 @@ fn runtime(startup_snapshot: Option<&'static [u8]>) -> JsRuntime {
     })
 }
 
+/// The event loop of the thread of V8, which looks for it whenever a JsRuntime is made.
+fn tokio_runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a tokio runtime")
+    })
+}
+
 /// Runs a script's body as an async function, to the end of the event loop.
 fn run_in(mut runtime: JsRuntime, script: &str) {
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a tokio runtime");
     let source = format!("(async () => {{\n{script}\n}})()");
-    let result = tokio.block_on(async {
+    let result = tokio_runtime().block_on(async {
         let promise = runtime
             .execute_script("test.js", source)
             .map_err(|error| error.to_string())?;
@@ -104,6 +111,7 @@ fn on_v8_thread(test: impl FnOnce() + Send + 'static) {
     let jobs = JOBS.get_or_init(|| {
         let (sender, receiver) = mpsc::channel::<Job>();
         thread::spawn(move || {
+            let _entered = tokio_runtime().enter();
             JsRuntime::init_platform(None);
             receiver.into_iter().for_each(|job| job());
         });
@@ -111,7 +119,10 @@ fn on_v8_thread(test: impl FnOnce() + Send + 'static) {
     });
     let (sender, receiver) = mpsc::channel();
     let job = move || drop(sender.send(catch_unwind(AssertUnwindSafe(test))));
-    jobs.lock().expect("the queue").send(Box::new(job)).expect("the thread of V8");
+    jobs.lock()
+        .expect("the queue")
+        .send(Box::new(job))
+        .expect("the thread of V8");
     if let Err(panic) = receiver.recv().expect("a result") {
         resume_unwind(panic);
     }
