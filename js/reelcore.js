@@ -23,6 +23,7 @@ const {
   ObjectFromEntries,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
+  SafeArrayIterator,
   SymbolToStringTag,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
@@ -38,6 +39,21 @@ const {
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+
+// The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
+for (const name of new SafeArrayIterator([
+  "EncodingError",
+  "NotAllowedError",
+  "NotFoundError",
+  "NotReadableError",
+  "NotSupportedError",
+  "OperationError",
+])) {
+  core.registerErrorBuilder(`Reelcore.${name}`, (message) => {
+    const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+    return new DOMException(message, name);
+  });
+}
 
 /** A file URL's path on this machine. */
 function filePath(url) {

@@ -57,6 +57,13 @@ function withTransfer(argument, call) {
   const outer = transferring;
   transferring = transfer;
   try {
+    for (let i = 0; i < transfer.length; i++) {
+      // Ours, and serializable only: a chunk.
+      if (transfer[i]?.[core.hostObjectBrand] === serialize) {
+        const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+        throw new DOMException("Value not transferable", "DataCloneError");
+      }
+    }
     return call(isSequence ? transfer : { __proto__: null, transfer });
   } finally {
     transferring = outer;

@@ -113,14 +113,14 @@ fn lock(reader: &Mutex<Reader>) -> std::sync::MutexGuard<'_, Reader> {
 fn to_js(error: &DemuxError) -> JsErrorBox {
     let class = match error {
         DemuxError::Io(io) => match io.kind() {
-            io::ErrorKind::NotFound => "DOMExceptionNotFoundError",
-            io::ErrorKind::PermissionDenied => "DOMExceptionNotAllowedError",
-            _ => "DOMExceptionNotReadableError",
+            io::ErrorKind::NotFound => "Reelcore.NotFoundError",
+            io::ErrorKind::PermissionDenied => "Reelcore.NotAllowedError",
+            _ => "Reelcore.NotReadableError",
         },
         DemuxError::Unsupported(_) | DemuxError::UnknownContainer(_) => {
-            "DOMExceptionNotSupportedError"
+            "Reelcore.NotSupportedError"
         }
-        DemuxError::Invalid { .. } | DemuxError::Limit(_) => "DOMExceptionEncodingError",
+        DemuxError::Invalid { .. } | DemuxError::Limit(_) => "Reelcore.EncodingError",
     };
     JsErrorBox::new(class, error.to_string())
 }
@@ -150,7 +150,7 @@ pub async fn op_reelcore_demuxer_open_file(
     let files = state.borrow().borrow::<Files>().0.clone();
     let Some(files) = files else {
         return Err(JsErrorBox::new(
-            "DOMExceptionNotAllowedError",
+            "Reelcore.NotAllowedError",
             "this runtime opens no files by path; pass a Blob or an ArrayBuffer",
         ));
     };
@@ -369,7 +369,7 @@ pub async fn op_reelcore_reader_seek(
 }
 
 fn cancelled() -> JsErrorBox {
-    JsErrorBox::new("DOMExceptionOperationError", "reading was cancelled")
+    JsErrorBox::new("Reelcore.OperationError", "reading was cancelled")
 }
 
 /// Reads the next batch of packets; gives their number, 0 at the end.

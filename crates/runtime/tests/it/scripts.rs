@@ -55,7 +55,7 @@ fn videos_decode_in_order_with_exact_times_and_no_copy() {
 
 #[test]
 fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
-    run("frames.js", 9);
+    run("frames.js", 10);
 }
 
 #[test]

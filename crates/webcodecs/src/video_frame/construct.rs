@@ -1,8 +1,15 @@
 //! The constructors of VideoFrame.
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use deno_core::v8;
+use reelcore_engine::Engine;
+use reelcore_media::counters::count_copy;
 use reelcore_media::format::PixelFormat;
-use reelcore_media::layout::{CombinedBufferLayout, PlaneLayout as MediaLayout};
+use reelcore_media::layout::{
+    CombinedBufferLayout, ComputedPlaneLayout, PlaneLayout as MediaLayout,
+};
 use reelcore_media::{ColorSpace, CpuImage, Plane, Rect, Size, VideoFrame as MediaFrame};
 
 use super::VideoFrame;
@@ -136,18 +143,24 @@ pub(super) fn from_buffer<'s>(
         )));
     }
     // 12. to 16. The checks of the transfer list; then reference data if it is in the list, else copy it; then
-    //    detach every buffer of the list.
-    let bytes = Transfer::new(&init.transfer)?.finish(scope, data)?;
-    let planes = combined
+    //    detach every buffer of the list. Either way only the visible rectangle becomes the resource, as the
+    //    specification permits: the frame's coded size is that of the rectangle, which then starts at (0, 0).
+    let layout: Vec<_> = combined
         .computed_layouts
         .iter()
-        .map(|plane| Plane {
-            // Within `bytes`: the buffer is at least of allocationSize.
-            data: bytes.slice((plane.destination_offset as usize).min(bytes.len())..),
-            stride: plane.destination_stride as usize,
-        })
+        .map(|plane| plane.plane_layout())
         .collect();
-    let image = CpuImage::new(format, coded, planes)
+    let source = CombinedBufferLayout::compute(visible, format, Some(&layout))
+        .map_err(|error| Exception::type_error(error.to_string()))?;
+    let planes = Transfer::new(&init.transfer)?
+        .finish_with(
+            scope,
+            data,
+            |bytes| take_planes(&bytes, &source),
+            |bytes| copy_planes(bytes, &source),
+        )?
+        .ok_or_else(|| Exception::type_error("data is shorter than its layout"))?;
+    let image = CpuImage::new(format, visible.size(), planes)
         .map_err(|error| Exception::type_error(error.message))?;
     // 17. to 21. The slots.
     let mut frame = MediaFrame::from_cpu(
@@ -156,9 +169,81 @@ pub(super) fn from_buffer<'s>(
         init.duration,
         pick_color_space(init.color_space.as_ref(), format),
     );
+    let visible = Rect::of_size(visible.size());
     apply(
         &mut frame,
         geometry::of_buffer(visible, display, init.rotation, init.flip),
     );
     Ok(frame)
+}
+
+/// Where a plane's rectangle lies in a buffer: its first byte, and its bytes up to the last of its last row.
+fn extent(plane: &ComputedPlaneLayout) -> Option<Range<usize>> {
+    let stride = plane.destination_stride as usize;
+    let above = (plane.source_top as usize).checked_mul(stride)?;
+    let left = usize::try_from(plane.source_left_bytes).ok()?;
+    let start = (plane.destination_offset as usize)
+        .checked_add(above)?
+        .checked_add(left)?;
+    let rows = (plane.source_height as usize)
+        .saturating_sub(1)
+        .checked_mul(stride)?;
+    Some(
+        start
+            ..start
+                .checked_add(rows)?
+                .checked_add(plane.source_width_bytes as usize)?,
+    )
+}
+
+/// The planes as parts of `bytes`. `layout` says where they lie there.
+fn take_planes(bytes: &Bytes, layout: &CombinedBufferLayout) -> Option<Vec<Plane>> {
+    let plane = |plane: &ComputedPlaneLayout| {
+        let extent = extent(plane)?;
+        (extent.end <= bytes.len()).then(|| Plane {
+            data: bytes.slice(extent),
+            stride: plane.destination_stride as usize,
+        })
+    };
+    layout.computed_layouts.iter().map(plane).collect()
+}
+
+/// The planes as packed copies in one buffer of the pool: the script keeps its own buffer, and may write to it.
+fn copy_planes(bytes: &[u8], layout: &CombinedBufferLayout) -> Option<Vec<Plane>> {
+    let row_bytes = |plane: &ComputedPlaneLayout| plane.source_width_bytes as usize;
+    let size =
+        |plane: &ComputedPlaneLayout| row_bytes(plane).checked_mul(plane.source_height as usize);
+    let total = layout
+        .computed_layouts
+        .iter()
+        .try_fold(0usize, |total, plane| total.checked_add(size(plane)?))?;
+    let mut buffer = Engine::global().pool.take(total);
+    let mut rest: &mut [u8] = &mut buffer;
+    let mut ends = Vec::with_capacity(layout.computed_layouts.len());
+    let mut end = 0;
+    for plane in &layout.computed_layouts {
+        let from = bytes.get(extent(plane)?)?;
+        let (to, after) = std::mem::take(&mut rest).split_at_mut_checked(size(plane)?)?;
+        let stride = (plane.destination_stride as usize).max(1);
+        for (row, target) in from
+            .chunks(stride)
+            .zip(to.chunks_exact_mut(row_bytes(plane).max(1)))
+        {
+            target.copy_from_slice(row.get(..target.len())?);
+        }
+        rest = after;
+        end += size(plane)?;
+        ends.push((end, row_bytes(plane)));
+    }
+    count_copy(total);
+    let shared = buffer.freeze();
+    let mut start = 0;
+    Some(
+        ends.into_iter()
+            .map(|(end, stride)| Plane {
+                data: shared.slice(std::mem::replace(&mut start, end)..end),
+                stride,
+            })
+            .collect(),
+    )
 }

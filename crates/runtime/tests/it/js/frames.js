@@ -65,6 +65,17 @@ await test("a transferred buffer is taken without a copy, others are copied", ()
   equal(twice.byteLength, 12);
 });
 
+await test("only the visible rectangle of a buffer is kept", async () => {
+  const data = bytes();
+  for (const transfer of [[], [data.buffer]]) {
+    const frame = new VideoFrame(data, { ...I420, visibleRect: { x: 2, y: 0, width: 2, height: 2 }, transfer });
+    equal([frame.codedWidth, frame.codedHeight, frame.visibleRect.x, frame.displayWidth], [2, 2, 0, 2]);
+    const copy = new Uint8Array(frame.allocationSize());
+    await frame.copyTo(copy);
+    equal([...copy], [3, 4, 7, 8, 10, 12]);
+  }
+});
+
 await test("errors name what is wrong", async () => {
   for (const [init, part] of [
     [{ ...I420, codedWidth: 0 }, "codedWidth"],
@@ -84,8 +95,9 @@ await test("errors name what is wrong", async () => {
 });
 
 await test("frames are cloned and transferred without a copy", async () => {
-  const before = Reelcore.counters();
+  const frames = Reelcore.counters().frames_alive;
   const frame = new VideoFrame(bytes(), { ...I420, duration: 9 });
+  const copies = Reelcore.counters().cpu_copies;
   const clone = structuredClone({ deep: [frame] }).deep[0];
   assert(clone instanceof VideoFrame && clone !== frame);
   equal([clone.timestamp, clone.duration, clone.format, clone.codedWidth], [5, 9, "I420", 4]);
@@ -101,9 +113,9 @@ await test("frames are cloned and transferred without a copy", async () => {
   const [first, second] = await received;
   equal([first.format, second.format, clone.format], ["I420", "I420", "I420"]);
   port1.close();
-  equal(Reelcore.counters().cpu_copies, before.cpu_copies);
+  equal(Reelcore.counters().cpu_copies, copies);
   for (const each of [first, second, clone]) each.close();
-  equal(Reelcore.counters().frames_alive, before.frames_alive);
+  equal(Reelcore.counters().frames_alive, frames);
 });
 
 await test("chunks and audio are cloned, audio is transferred", () => {
