@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use reelcore_benches::{bare, clips, stats};
 use serde_json::{Value, json};
 
+/// A benchmark; it gets the `reelcore` binary.
+type Job = fn(&Path) -> Result<Vec<Row>>;
+
 struct Row {
     name: &'static str,
     value: String,
@@ -34,7 +37,7 @@ fn main() -> Result<()> {
         }
     }
     let reelcore = reelcore_binary()?;
-    let jobs: [(&str, fn(&Path) -> Result<Vec<Row>>); 5] = [
+    let jobs: [(&str, Job); 5] = [
         ("demux", |_| demux()),
         ("decode", decode),
         ("overhead", overhead),

@@ -46,10 +46,12 @@ struct Inner {
     external_ops: ExternalOpsTracker,
     spawner: V8TaskSpawner,
     jobs: RefCell<HashMap<u64, Done>>,
-    finished: Arc<Mutex<Vec<(u64, Box<dyn Any + Send>)>>>,
+    finished: Arc<Mutex<Vec<Finished>>>,
     jobs_waker: RefCell<Option<(Registration, Waker)>>,
 }
 
+/// A job's number and its result.
+type Finished = (u64, Box<dyn Any + Send>);
 type Done = Box<dyn FnOnce(&mut v8::PinScope<'_, '_>, Box<dyn Any + Send>)>;
 
 /// Keeps the event loop from ending while it lives.

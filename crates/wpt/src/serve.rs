@@ -65,9 +65,9 @@ impl Server {
         };
         let headers = self.headers(&file);
         let value = |name: &str| {
-            let fields = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+            let mut fields = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
             // Parameters (`; report-to=...`) do not matter here.
-            fields.last().map(|(_, value)| match value.split_once(';') {
+            fields.next_back().map(|(_, value)| match value.split_once(';') {
                 Some((token, _)) => token.trim(),
                 None => value.trim(),
             })

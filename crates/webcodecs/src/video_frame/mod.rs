@@ -107,7 +107,7 @@ fn rect<'s>(
     let host = Host::get(scope);
     let [x, y, width, height] = [rect.x, rect.y, rect.width, rect.height].map(f64::from);
     host.dom_rect_read_only(scope, x, y, width, height)
-        .map(|rect| Some(rect.into()))
+        .map(Some)
 }
 
 fn copy_failed(error: MediaError) -> Exception {
