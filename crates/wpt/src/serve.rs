@@ -67,10 +67,12 @@ impl Server {
         let value = |name: &str| {
             let mut fields = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
             // Parameters (`; report-to=...`) do not matter here.
-            fields.next_back().map(|(_, value)| match value.split_once(';') {
-                Some((token, _)) => token.trim(),
-                None => value.trim(),
-            })
+            fields
+                .next_back()
+                .map(|(_, value)| match value.split_once(';') {
+                    Some((token, _)) => token.trim(),
+                    None => value.trim(),
+                })
         };
         secure
             && value("Cross-Origin-Opener-Policy") == Some("same-origin")
