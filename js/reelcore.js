@@ -3,6 +3,7 @@
 import { core, primordials } from "ext:core/mod.js";
 import {
   op_reelcore_counters,
+  op_reelcore_demuxer_close,
   op_reelcore_demuxer_info,
   op_reelcore_demuxer_open_bytes,
   op_reelcore_demuxer_open_file,
@@ -24,6 +25,7 @@ const {
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   SafeArrayIterator,
+  SymbolDispose,
   SymbolToStringTag,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
@@ -43,6 +45,7 @@ const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
 // The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
 for (const name of new SafeArrayIterator([
   "EncodingError",
+  "InvalidStateError",
   "NotAllowedError",
   "NotFoundError",
   "NotReadableError",
@@ -188,9 +191,22 @@ class Demuxer {
     }
   }
 
+  /**
+   * Lets go of the source, once it is open: everything but `tracks` then fails with an InvalidStateError. Iterations
+   * that have begun go on.
+   */
+  close() {
+    PromisePrototypeThen(this.#handle, op_reelcore_demuxer_close, () => {});
+  }
+
+  [SymbolDispose]() {
+    this.close();
+  }
+
   #index(tracks, track) {
     const index = typeof track === "number" ? track : track?.index;
-    if (tracks[index] === undefined) {
+    // One of ours, not of another demuxer, whose numbers would name other tracks here.
+    if (tracks[index] === undefined || (typeof track !== "number" && tracks[index] !== track)) {
       throw new TypeError("Demuxer: the track is not one of this demuxer's tracks");
     }
     return index;

@@ -42,7 +42,16 @@ impl FileAccess for AllFiles {
 pub(crate) struct Files(pub Option<Arc<dyn FileAccess>>);
 
 /// An opened container, for JavaScript to hold.
-pub struct DemuxerHandle(Arc<dyn Demuxer>);
+///
+/// `None` once it is closed; readers that are open keep the file open.
+pub struct DemuxerHandle(RefCell<Option<Arc<dyn Demuxer>>>);
+
+impl DemuxerHandle {
+    fn get(&self) -> Result<Arc<dyn Demuxer>, JsErrorBox> {
+        let closed = || JsErrorBox::new("Reelcore.InvalidStateError", "the Demuxer is closed");
+        self.0.borrow().clone().ok_or_else(closed)
+    }
+}
 
 // SAFETY: holds no V8 handle, so there is nothing to trace.
 unsafe impl GarbageCollected for DemuxerHandle {
@@ -133,7 +142,7 @@ async fn open(
         source()
             .map_err(DemuxError::from)
             .and_then(containers::open)
-            .map(DemuxerHandle)
+            .map(|demuxer| DemuxerHandle(RefCell::new(Some(demuxer))))
             .map_err(|error| to_js(&error))
     })
     .await
@@ -176,11 +185,19 @@ pub async fn op_reelcore_demuxer_open_bytes(
 /// The container's name and duration (microseconds or null).
 #[op2]
 #[serde]
-pub fn op_reelcore_demuxer_info(#[cppgc] demuxer: &DemuxerHandle) -> (&'static str, Option<f64>) {
-    (
-        demuxer.0.container(),
-        demuxer.0.duration().map(|time| time as f64),
-    )
+pub fn op_reelcore_demuxer_info(
+    #[cppgc] demuxer: &DemuxerHandle,
+) -> Result<(&'static str, Option<f64>), JsErrorBox> {
+    let demuxer = demuxer.get()?;
+    let duration = demuxer.duration().map(|time| time as f64);
+    Ok((demuxer.container(), duration))
+}
+
+/// Lets go of the source; readers that are open keep it until they end.
+#[op2(fast)]
+pub fn op_reelcore_demuxer_close(#[cppgc] demuxer: &DemuxerHandle) {
+    let demuxer = demuxer.0.borrow_mut().take();
+    drop(demuxer);
 }
 
 #[derive(Serialize)]
@@ -301,14 +318,14 @@ fn js_track(index: usize, track: &Track) -> JsTrack {
 /// The tracks, as `js/reelcore.js` shows them.
 #[op2]
 #[serde]
-pub fn op_reelcore_demuxer_tracks(#[cppgc] demuxer: &DemuxerHandle) -> Vec<JsTrack> {
-    demuxer
-        .0
-        .tracks()
-        .iter()
-        .enumerate()
+pub fn op_reelcore_demuxer_tracks(
+    #[cppgc] demuxer: &DemuxerHandle,
+) -> Result<Vec<JsTrack>, JsErrorBox> {
+    let demuxer = demuxer.get()?;
+    let tracks = demuxer.tracks().iter().enumerate();
+    Ok(tracks
         .map(|(index, track)| js_track(index, track))
-        .collect()
+        .collect())
 }
 
 /// A reader of the track at `index`, at its start.
@@ -318,8 +335,8 @@ pub fn op_reelcore_demuxer_reader(
     #[cppgc] demuxer: &DemuxerHandle,
     #[smi] index: u32,
 ) -> Result<ReaderHandle, JsErrorBox> {
+    let demuxer = demuxer.get()?;
     let kind = match demuxer
-        .0
         .tracks()
         .get(index as usize)
         .map(|track| &track.kind)
@@ -333,8 +350,6 @@ pub fn op_reelcore_demuxer_reader(
         }
     };
     let reader = demuxer
-        .0
-        .clone()
         .reader(index as usize)
         .map_err(|error| to_js(&error))?;
     let reader = Reader {

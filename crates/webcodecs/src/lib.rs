@@ -33,9 +33,10 @@ use reelcore_media::Registry;
 
 pub use demuxer::{AllFiles, FileAccess};
 use demuxer::{
-    Files, op_reelcore_counters, op_reelcore_demuxer_info, op_reelcore_demuxer_open_bytes,
-    op_reelcore_demuxer_open_file, op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks,
-    op_reelcore_reader_fill, op_reelcore_reader_seek, op_reelcore_reader_take,
+    Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
+    op_reelcore_demuxer_open_bytes, op_reelcore_demuxer_open_file, op_reelcore_demuxer_reader,
+    op_reelcore_demuxer_tracks, op_reelcore_reader_fill, op_reelcore_reader_seek,
+    op_reelcore_reader_take,
 };
 use serialization::{
     op_webcodecs_adopt, op_webcodecs_detach, op_webcodecs_receive, op_webcodecs_share,
@@ -69,6 +70,7 @@ deno_core::extension!(
     ops = [
         webidl::op_webidl_set_host,
         op_reelcore_counters,
+        op_reelcore_demuxer_close,
         op_reelcore_demuxer_info,
         op_reelcore_demuxer_open_bytes,
         op_reelcore_demuxer_open_file,

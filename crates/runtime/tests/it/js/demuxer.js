@@ -78,6 +78,27 @@ await test("what cannot be opened says why", async () => {
   await rejects(demuxer.chunks(0, { start: NaN }).next(), "TypeError");
 });
 
+await test("a closed demuxer lets go of its file", async () => {
+  const open = async () => {
+    let count = 0;
+    for await (const _ of Deno.readDir("/proc/self/fd")) count++;
+    return count;
+  };
+  const before = await open();
+  const demuxers = Array.from({ length: 20 }, () => new Reelcore.Demuxer(url));
+  for (const demuxer of demuxers) await demuxer.tracks;
+  assert((await open()) >= before + 20);
+  for (const demuxer of demuxers) demuxer.close();
+  await rejects(demuxers[0].info, "InvalidStateError");
+  await rejects(demuxers[0].chunks(0).next(), "InvalidStateError");
+  equal(await open(), before);
+});
+
+await test("a track of another demuxer is refused", async () => {
+  const [track] = await new Reelcore.Demuxer(url).tracks;
+  await rejects(new Reelcore.Demuxer(url).chunks(track).next(), "TypeError");
+});
+
 await test("Reelcore is one namespace and no global of WebCodecs", () => {
   equal(Object.keys(Reelcore).sort(), ["Demuxer", "counters"]);
   equal(Object.getOwnPropertyDescriptor(globalThis, "Reelcore").enumerable, false);
