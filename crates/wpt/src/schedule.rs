@@ -194,9 +194,9 @@ mod tests {
     fn limits(jobs: usize) -> Limits {
         Limits {
             jobs,
-            normal: Duration::from_millis(50),
-            long: Duration::from_millis(50),
-            grace: Duration::from_millis(50),
+            normal: Duration::from_millis(1500),
+            long: Duration::from_millis(1500),
+            grace: Duration::from_millis(1500),
         }
     }
 
