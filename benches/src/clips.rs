@@ -109,7 +109,7 @@ pub fn tiny() -> Result<PathBuf> {
     )
 }
 
-/// An hour of small packets: H.264 and AAC, interleaved.
+/// Half an hour of small packets: H.264 and AAC, interleaved.
 ///
 /// # Errors
 /// When ffmpeg is missing or fails.
