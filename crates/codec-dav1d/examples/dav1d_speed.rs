@@ -57,6 +57,7 @@ fn main() {
                 timestamp: index as i64,
                 duration: None,
                 data: unit.clone(),
+                side: None,
             };
             decoder
                 .decode(&chunk, &mut |_| frames += 1)

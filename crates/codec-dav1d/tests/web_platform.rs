@@ -42,6 +42,7 @@ fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
             timestamp: index as i64,
             duration: Some(1),
             data: bytes.slice(at..at + size),
+            side: None,
         })
         .collect();
     for threads in [1, 2, 4] {

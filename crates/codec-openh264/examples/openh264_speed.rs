@@ -43,6 +43,7 @@ fn main() {
                 timestamp: index as i64,
                 duration: None,
                 data: bytes.slice(range.clone()),
+                side: None,
             };
             decoder
                 .decode(&chunk, &mut |_| frames += 1)

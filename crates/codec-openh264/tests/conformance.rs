@@ -67,6 +67,7 @@ fn streams_beyond_the_library_are_refused_with_the_reason() {
                 timestamp: 0,
                 duration: None,
                 data: bytes.slice(range.clone()),
+                side: None,
             };
             decoder.decode(&chunk, &mut |_| frames += 1).err()
         });
@@ -133,6 +134,7 @@ fn the_public_conformance_streams_decode_to_their_checksums() {
                     timestamp: index as i64,
                     duration: None,
                     data: bytes.slice(range.clone()),
+                    side: None,
                 };
                 if let Err(found) = decoder.decode(&chunk, &mut sink) {
                     error = Some(found);

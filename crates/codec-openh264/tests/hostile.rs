@@ -27,6 +27,7 @@ fn two_thousand_damaged_streams_end_in_an_error_or_cleanly() {
     let mut context = context();
     context.limits = Limits {
         max_frame_pixels: 512 * 512,
+        ..Limits::default()
     };
     let mut random = Random(0x5eed_1234_abcd_0001);
     let (mut errors, mut clean) = (0, 0);

@@ -238,6 +238,7 @@ fn pictures_above_the_cap_are_refused_before_they_are_decoded() {
     let mut context = context();
     context.limits = Limits {
         max_frame_pixels: 96 * 80 - 1,
+        ..Limits::default()
     };
     let mut decoder = OpenH264.start(&config(), &context).unwrap();
     let error = decoder

@@ -36,8 +36,8 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+    fn len(&self) -> io::Result<Option<u64>> {
+        self.file.metadata().map(|data| Some(data.len()))
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -68,8 +68,8 @@ impl BytesSource {
 }
 
 impl Source for BytesSource {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes.len() as u64)
+    fn len(&self) -> io::Result<Option<u64>> {
+        Ok(Some(self.bytes.len() as u64))
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -95,7 +95,7 @@ fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
 struct Unshared(BytesSource);
 
 impl Source for Unshared {
-    fn len(&self) -> std::io::Result<u64> {
+    fn len(&self) -> std::io::Result<Option<u64>> {
         self.0.len()
     }
 

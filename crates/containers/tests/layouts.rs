@@ -185,7 +185,7 @@ fn encrypted_tracks_keep_their_kind_and_have_no_codec() {
     track.entry = visual_entry(b"encv", 64, 48, &[config, sinf].concat());
     let demuxer = open_bytes(progressive(&[], &[track.build()])).expect("valid");
     let track = &demuxer.tracks()[0];
-    assert!(track.encrypted && track.codec.is_none() && track.description.is_none());
+    assert!(track.encryption.is_some() && track.codec.is_none() && track.description.is_none());
     assert!(matches!(track.kind, TrackKind::Video { .. }));
 }
 

@@ -1,5 +1,8 @@
 //! Encoded media: one coded picture or one packet of audio.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 /// Whether a chunk can be decoded without the ones before it.
@@ -22,4 +25,33 @@ pub struct EncodedChunk {
     pub duration: Option<u64>,
     /// The coded bytes, reference-counted.
     pub data: Bytes,
+    /// What a container says beside the bytes; rarely there.
+    pub side: Option<Arc<SideData>>,
+}
+
+impl EncodedChunk {
+    /// A chunk without a duration and without side data.
+    pub fn new(kind: ChunkKind, timestamp: i64, data: Bytes) -> Self {
+        Self {
+            kind,
+            timestamp,
+            duration: None,
+            data,
+            side: None,
+        }
+    }
+}
+
+/// What a container says of a packet beside its bytes. WebCodecs has no name for it: a chunk that a script makes
+/// has none, one that `Reelcore.Demuxer` makes keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SideData {
+    /// The coded alpha plane (Matroska's BlockAdditional with BlockAddID 1): a picture of the same codec whose luma
+    /// is the alpha of this one.
+    pub alpha: Option<Bytes>,
+    /// Decoded audio to drop at the packet's start (codec delay, edit lists, encoder delay). The nearest whole frame at
+    /// the decoded rate counts. May be longer than the packet: then nothing of it is heard.
+    pub discard_start: Duration,
+    /// Decoded audio to drop at the packet's end (DiscardPadding, end trimming), as `discard_start`.
+    pub discard_end: Duration,
 }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::audio::AudioData;
 use crate::chunk::EncodedChunk;
-use crate::codec_string::VideoCodec;
+use crate::codec_string::{AudioCodec, VideoCodec};
 use crate::color::ColorSpace;
 use crate::error::MediaError;
 use crate::frame::VideoFrame;
@@ -68,12 +69,15 @@ impl VideoDecoderConfig {
 pub struct Limits {
     /// Largest coded picture, in pixels. The default is 16384 by 16384.
     pub max_frame_pixels: u64,
+    /// Largest number of bytes of decoded audio that one packet may give. The default is 64 MiB.
+    pub max_audio_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_frame_pixels: 16_384 * 16_384,
+            max_audio_bytes: 64 << 20,
         }
     }
 }
@@ -147,4 +151,68 @@ pub trait VideoDecoderBackend: Send + Sync {
         config: &VideoDecoderConfig,
         context: &DecoderContext,
     ) -> Result<Box<dyn VideoDecoder>, MediaError>;
+}
+
+/// What an audio decoder is told before it starts.
+/// <https://w3c.github.io/webcodecs/#dictdef-audiodecoderconfig>
+#[derive(Clone, Debug, PartialEq)]
+pub struct AudioDecoderConfig {
+    /// The codec.
+    pub codec: AudioCodec,
+    /// Frames a second, as the configuration says; the bitstream's own rate wins where it has one.
+    pub sample_rate: u32,
+    /// Channels, as the configuration says; the bitstream's own number wins where it has one.
+    pub channels: u32,
+    /// Codec-specific set-up (AudioSpecificConfig, OpusHead, FLAC and Vorbis headers), as the codec's WebCodecs
+    /// registration says.
+    pub description: Option<Bytes>,
+}
+
+/// One running audio decoder. Called by one thread at a time, not always the same.
+///
+/// The timestamp of an output is its chunk's, or for later outputs of the same chunk that plus the frames before it.
+/// What a chunk's [`SideData`](crate::SideData) says to discard is dropped by the engine, not here; what the codec's
+/// own set-up says (Opus's pre-skip) is dropped here where the registration asks for it.
+pub trait AudioDecoder: Send {
+    /// Decodes one chunk, the first of which (also after `flush` and `reset`) is a key chunk.
+    ///
+    /// # Errors
+    /// [`InvalidData`](crate::ErrorKind::InvalidData) and the others; the decoder is then unusable.
+    fn decode(
+        &mut self,
+        chunk: &EncodedChunk,
+        sink: &mut dyn FnMut(AudioData),
+    ) -> Result<(), MediaError>;
+
+    /// Outputs everything that is still held back.
+    ///
+    /// # Errors
+    /// As [`AudioDecoder::decode`].
+    fn flush(&mut self, sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError>;
+
+    /// Forgets everything that is held back, and the state that earlier chunks left.
+    fn reset(&mut self);
+}
+
+/// A codec library that can make audio decoders.
+pub trait AudioDecoderBackend: Send + Sync {
+    /// A short name, such as `opus`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can decode `config`, without the cost of starting a decoder.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) with the reason; also for a `description` that the codec's
+    /// registration forbids or that is missing where it asks for one.
+    fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError>;
+
+    /// Starts a decoder.
+    ///
+    /// # Errors
+    /// As [`AudioDecoderBackend::check`], and what the library reports.
+    fn start(
+        &self,
+        config: &AudioDecoderConfig,
+        context: &DecoderContext,
+    ) -> Result<Box<dyn AudioDecoder>, MediaError>;
 }

@@ -9,13 +9,21 @@ use crate::chunk::EncodedChunk;
 use crate::color::ColorSpace;
 use crate::geometry::{Rotation, Size};
 
-/// Bytes that can be read at any offset: a file, or memory. Reads block; they happen on workers.
+/// Bytes that can be read at offsets: a file, memory, or a stream that still arrives. Reads block; they happen on
+/// workers.
 pub trait Source: Send + Sync {
-    /// The length in bytes.
+    /// The length in bytes; `None` while it is not known (a stream).
     ///
     /// # Errors
     /// What the system reports.
-    fn len(&self) -> io::Result<u64>;
+    fn len(&self) -> io::Result<Option<u64>>;
+
+    /// Whether any offset can be read at any time. Where not, the bytes come in order: a read waits until they have
+    /// arrived, and those far behind the last read may be gone (an error of [`io::ErrorKind::Unsupported`]). A
+    /// demuxer then opens from what stands first, and does not look for an index at the end.
+    fn is_seekable(&self) -> bool {
+        true
+    }
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 only at the end.
     ///
@@ -27,14 +35,6 @@ pub trait Source: Send + Sync {
     fn shared(&self, offset: u64, len: usize) -> Option<Bytes> {
         let _ = (offset, len);
         None
-    }
-
-    /// Whether there are no bytes.
-    ///
-    /// # Errors
-    /// What the system reports.
-    fn is_empty(&self) -> io::Result<bool> {
-        self.len().map(|len| len == 0)
     }
 }
 
@@ -103,12 +103,48 @@ pub struct Track {
     pub description: Option<Bytes>,
     /// ISO 639-2 language, where given.
     pub language: Option<String>,
-    /// Whether the samples are encrypted. `codec` is `None` then, while `kind` is as it would be in clear.
-    pub encrypted: bool,
+    /// How the samples are encrypted. `codec` is `None` then, while `kind` is as it would be in clear.
+    pub encryption: Option<Encryption>,
     /// Duration in microseconds, where known.
     pub duration: Option<u64>,
     /// Number of samples, where known without reading the whole file.
     pub samples: Option<u64>,
+}
+
+/// How the samples of a track are encrypted (ISO/IEC 23001-7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// The protection scheme, such as `cenc` or `cbcs`; Matroska's is `cenc` too.
+    pub scheme: Option<String>,
+    /// The key identifier of samples that name no other.
+    pub default_kid: Option<[u8; 16]>,
+    /// The codec string as it would be in clear, where the container keeps it.
+    pub original_codec: Option<String>,
+    /// Protection system specific headers: for each its whole `pssh` box (MP4), or the content of Matroska's
+    /// ContentEncKeyID and alike.
+    pub pssh: Vec<Bytes>,
+}
+
+/// How one sample is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SampleEncryption {
+    /// The key, where it is not the track's default.
+    pub kid: Option<[u8; 16]>,
+    /// The initialisation vector: 0, 8 or 16 bytes.
+    pub iv: Bytes,
+    /// Runs of clear and then of protected bytes. Empty: the whole sample is protected.
+    pub subsamples: Vec<Subsample>,
+    /// For pattern encryption (`cbcs`, `cens`): protected and clear blocks of 16 bytes in each pattern.
+    pub pattern: Option<(u8, u8)>,
+}
+
+/// A run of clear bytes, then one of protected bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subsample {
+    /// Bytes in clear.
+    pub clear: u32,
+    /// Bytes protected.
+    pub protected: u32,
 }
 
 /// A packet with what the container says of it beyond the chunk.
@@ -123,6 +159,8 @@ pub struct Packet {
     /// Whether any of it is shown or heard. A packet that is not must still be decoded: others refer to it, or
     /// the decoder settles on it (audio priming, lead-in to an edit).
     pub presented: bool,
+    /// How it is encrypted; `None` for a sample in clear.
+    pub encryption: Option<Arc<SampleEncryption>>,
 }
 
 /// An opened container.
@@ -135,6 +173,12 @@ pub trait Demuxer: Send + Sync {
 
     /// The tracks, in the container's order.
     fn tracks(&self) -> &[Track];
+
+    /// What the container says of the presentation: names in lower case, as FFmpeg names them (`title`, `artist`,
+    /// `encoder`, ...), in the container's order.
+    fn tags(&self) -> &[(String, String)] {
+        &[]
+    }
 
     /// A reader of the track at `index` in [`Demuxer::tracks`], at its start. Readers are
     /// independent of one another.

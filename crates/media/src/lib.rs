@@ -26,8 +26,11 @@ pub mod pool;
 pub mod registry;
 
 pub use audio::AudioData;
-pub use chunk::{ChunkKind, EncodedChunk};
-pub use codec::{VideoDecoder, VideoDecoderBackend, VideoDecoderConfig};
+pub use chunk::{ChunkKind, EncodedChunk, SideData};
+pub use codec::{
+    AudioDecoder, AudioDecoderBackend, AudioDecoderConfig, VideoDecoder, VideoDecoderBackend,
+    VideoDecoderConfig,
+};
 pub use codec_string::{AudioCodec, VideoCodec};
 pub use color::ColorSpace;
 pub use error::{ErrorKind, MediaError};

@@ -1,8 +1,12 @@
 //! The codec registry: which backends there are, and which serves a configuration.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::codec::{HardwareAcceleration, VideoDecoderBackend, VideoDecoderConfig};
+use crate::codec::{
+    AudioDecoderBackend, AudioDecoderConfig, HardwareAcceleration, VideoDecoderBackend,
+    VideoDecoderConfig,
+};
 use crate::error::MediaError;
 
 /// The backends that are compiled in, in order of preference. `isConfigSupported` and `configure`
@@ -10,6 +14,7 @@ use crate::error::MediaError;
 #[derive(Clone, Default)]
 pub struct Registry {
     video_decoders: Vec<Arc<dyn VideoDecoderBackend>>,
+    audio_decoders: Vec<Arc<dyn AudioDecoderBackend>>,
 }
 
 impl Registry {
@@ -25,6 +30,29 @@ impl Registry {
         self
     }
 
+    /// Adds a backend after those already there.
+    #[must_use]
+    pub fn with_audio_decoder(mut self, backend: impl AudioDecoderBackend + 'static) -> Self {
+        self.audio_decoders.push(Arc::new(backend));
+        self
+    }
+
+    /// The backends that can decode `config`, best first.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with each backend's reason.
+    pub fn audio_decoders(
+        &self,
+        config: &AudioDecoderConfig,
+    ) -> Result<Vec<Arc<dyn AudioDecoderBackend>>, MediaError> {
+        choose(
+            &self.audio_decoders,
+            config.codec,
+            |backend| backend.name(),
+            |backend| backend.check(config),
+        )
+    }
+
     /// The backends that can decode `config`, best first.
     /// Hardware comes first unless software is preferred.
     ///
@@ -34,27 +62,42 @@ impl Registry {
         &self,
         config: &VideoDecoderConfig,
     ) -> Result<Vec<Arc<dyn VideoDecoderBackend>>, MediaError> {
-        let mut found = Vec::new();
-        let mut reasons = Vec::new();
-        for backend in &self.video_decoders {
-            match backend.check(config) {
-                Ok(()) => found.push(backend.clone()),
-                Err(error) => reasons.push(format!("{}: {error}", backend.name())),
-            }
-        }
-        if found.is_empty() {
-            let codec = config.codec.family();
-            return Err(MediaError::unsupported(if reasons.is_empty() {
-                format!("no decoder for {codec} is built in")
-            } else {
-                format!(
-                    "no decoder for this {codec} configuration ({})",
-                    reasons.join("; ")
-                )
-            }));
-        }
+        let mut found = choose(
+            &self.video_decoders,
+            config.codec.family(),
+            |backend| backend.name(),
+            |backend| backend.check(config),
+        )?;
         let software_first = config.hardware_acceleration == HardwareAcceleration::PreferSoftware;
         found.sort_by_key(|backend| backend.is_hardware() == software_first);
         Ok(found)
     }
+}
+
+/// The backends that `check` accepts; when there is none, the reasons of all.
+fn choose<B: ?Sized>(
+    backends: &[Arc<B>],
+    codec: impl Display,
+    name: impl Fn(&B) -> &'static str,
+    check: impl Fn(&B) -> Result<(), MediaError>,
+) -> Result<Vec<Arc<B>>, MediaError> {
+    let mut found = Vec::new();
+    let mut reasons = Vec::new();
+    for backend in backends {
+        match check(backend) {
+            Ok(()) => found.push(backend.clone()),
+            Err(error) => reasons.push(format!("{}: {error}", name(backend))),
+        }
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    Err(MediaError::unsupported(if reasons.is_empty() {
+        format!("no decoder for {codec} is built in")
+    } else {
+        format!(
+            "no decoder for this {codec} configuration ({})",
+            reasons.join("; ")
+        )
+    }))
 }

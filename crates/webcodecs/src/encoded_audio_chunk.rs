@@ -77,6 +77,7 @@ impl EncodedAudioChunkMethods for EncodedAudioChunk {
             timestamp: init.timestamp,
             duration: init.duration,
             data,
+            side: None,
         };
         // Step 5. Return chunk.
         Ok(Self::new(scope, chunk))

@@ -73,6 +73,7 @@ impl Stream {
                 timestamp: (index - 2) * 40_000,
                 duration: (index % 3 != 2).then_some(40_000 + index as u64),
                 data,
+                side: None,
             });
         }
         Self { chunks, md5 }

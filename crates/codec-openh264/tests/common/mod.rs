@@ -90,6 +90,7 @@ impl Stream {
                 timestamp,
                 duration: Some(duration),
                 data: bytes.slice(range.clone()),
+                side: None,
             })
             .collect()
     }

@@ -37,7 +37,8 @@ pub(crate) struct TopBox {
 impl File {
     pub(crate) fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, DemuxError> {
         Ok(Self {
-            len: source.len()?,
+            // Reads past the end of a source of unknown length fail by themselves.
+            len: source.len()?.unwrap_or(u64::MAX),
             source,
             limits: limits.clone(),
         })

@@ -155,10 +155,12 @@ impl Mp4PacketReader {
                 timestamp,
                 duration: Some(duration),
                 data: self.data(sample)?,
+                side: None,
             },
             decode_time: timeline.micros(segment, sample.decode_time),
             offset: sample.offset,
             presented,
+            encryption: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reelcore_media::demux::{DemuxError, Track, TrackKind};
+use reelcore_media::demux::{DemuxError, Encryption, Track, TrackKind};
 use reelcore_media::{ColorSpace, Size};
 
 use super::edits::Timeline;
@@ -127,7 +127,12 @@ pub(crate) fn parse(
                 .and_then(|codec| codec.description.clone())
         }),
         language,
-        encrypted: entry.is_some_and(|entry| entry.encrypted),
+        encryption: entry.filter(|entry| entry.encrypted).map(|_| Encryption {
+            scheme: None,
+            default_kid: None,
+            original_codec: None,
+            pssh: Vec::new(),
+        }),
         duration,
         samples: if fragmented { None } else { table.packets() },
     };

@@ -1,0 +1,1 @@
+//! Decoding over the system's libavcodec.

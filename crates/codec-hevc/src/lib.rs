@@ -1,0 +1,1 @@
+//! HEVC decoding in software.

@@ -1,0 +1,1 @@
+//! Opus decoding over libopus.

@@ -1,0 +1,1 @@
+//! AAC, MP3, FLAC and Vorbis decoding over Symphonia.

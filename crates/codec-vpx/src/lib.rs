@@ -1,0 +1,1 @@
+//! VP8 and VP9 decoding over libvpx.

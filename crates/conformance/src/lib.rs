@@ -1,0 +1,1 @@
+//! Conformance streams with reference checksums, for the tests of other crates.
