@@ -37,6 +37,7 @@ fn two_thousand_damaged_streams_end_in_an_error_or_cleanly() {
         let mut context = context(1 + round % 3);
         context.limits = Limits {
             max_frame_pixels: 1024 * 1024,
+            ..Limits::default()
         };
         let mut decoder = start(&context);
         let mut failed = false;

@@ -123,6 +123,7 @@ fn pictures_above_the_cap_are_refused() {
     let mut context = context(1);
     context.limits = Limits {
         max_frame_pixels: 98 * 74 - 1,
+        ..Limits::default()
     };
     let error = start(&context)
         .decode(&stream.chunks[0], &mut |_| ())
