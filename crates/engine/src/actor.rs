@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use reelcore_media::frame::Lease;
 use reelcore_media::{MediaError, Registry};
 
+use crate::outputs::Outputs;
 use crate::workers::{Progress, Task};
 use crate::{Engine, ThreadLease};
 
@@ -136,15 +136,6 @@ struct Outbox<O> {
     epoch: u64,
 }
 
-/// Outputs that are alive, counted by the leases tied to them.
-struct Outputs {
-    count: AtomicUsize,
-    bytes: AtomicUsize,
-    /// The task waits for outputs to go away.
-    stalled: AtomicBool,
-    resume: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
-
 struct Running<C: Codec> {
     epoch: u64,
     config: Option<C::Config>,
@@ -197,24 +188,12 @@ impl<C: Codec> Shared<C> {
                 epoch: 0,
             }),
             wake,
-            outputs: Arc::new(Outputs {
-                count: AtomicUsize::new(0),
-                bytes: AtomicUsize::new(0),
-                stalled: AtomicBool::new(false),
-                resume: OnceLock::new(),
-            }),
+            outputs: Outputs::new(&engine.outputs, engine.options.min_outputs),
             task: OnceLock::new(),
         });
         // The task and the leases hold weak references: an instance whose owner is gone ends.
         let weak = Arc::downgrade(&shared);
         let task = Task::new(move || weak.upgrade().map_or(Progress::Idle, |shared| shared.run()));
-        let (workers, resumed) = (Arc::downgrade(&engine.workers), task.clone());
-        let resume = move || {
-            if let Some(workers) = workers.upgrade() {
-                workers.notify(&resumed);
-            }
-        };
-        let _ = shared.outputs.resume.set(Box::new(resume));
         let _ = shared.task.set(task);
         shared
     }
@@ -275,16 +254,12 @@ impl<C: Codec> Shared<C> {
 
     /// Outputs alive and the bytes they hold.
     pub(crate) fn outputs(&self) -> (usize, usize) {
-        (
-            self.outputs.count.load(Ordering::Relaxed),
-            self.outputs.bytes.load(Ordering::Relaxed),
-        )
+        self.outputs.alive()
     }
 
-    fn over_cap(&self) -> bool {
-        let (count, bytes) = self.outputs();
-        let options = &self.engine.options;
-        count >= options.min_outputs && bytes >= options.max_outputs_bytes
+    /// Whether the codec has to wait for outputs to go away.
+    pub(crate) fn over_cap(&self) -> bool {
+        self.outputs.over_cap()
     }
 
     /// Hands over what a turn brought, unless a reset came in between.
@@ -323,7 +298,9 @@ impl<C: Codec> Shared<C> {
                 Some(Command::Process(_)) if self.over_cap() => {
                     drop(mailbox);
                     // Announced before the second look: an output closed in between resumes the task.
-                    self.outputs.stalled.store(true, Ordering::SeqCst);
+                    if let Some(task) = self.task.get() {
+                        self.outputs.wait(task);
+                    }
                     if self.over_cap() {
                         if !running.stall_reported {
                             running.stall_reported = true;
@@ -332,7 +309,6 @@ impl<C: Codec> Shared<C> {
                         }
                         break Progress::Idle;
                     }
-                    self.outputs.stalled.store(false, Ordering::SeqCst);
                     continue;
                 }
                 Some(_) => {}
@@ -525,22 +501,5 @@ impl<C: Codec> Running<C> {
             }
         }
         Err(error.unwrap_or_else(|| MediaError::unsupported("no backend is left")))
-    }
-}
-
-impl Outputs {
-    fn lease(self: &Arc<Self>, bytes: usize) -> Lease {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.bytes.fetch_add(bytes, Ordering::SeqCst);
-        let outputs = self.clone();
-        Lease::new(move || {
-            outputs.count.fetch_sub(1, Ordering::SeqCst);
-            outputs.bytes.fetch_sub(bytes, Ordering::SeqCst);
-            if outputs.stalled.swap(false, Ordering::SeqCst)
-                && let Some(resume) = outputs.resume.get()
-            {
-                resume();
-            }
-        })
     }
 }

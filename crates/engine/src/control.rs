@@ -282,6 +282,11 @@ impl<C: Codec> ControlQueue<C> {
         self.handle.outputs()
     }
 
+    /// Whether the codec has work and has to wait for outputs, its own or those of others, to go away.
+    pub fn is_stalled(&self) -> bool {
+        self.has_work() && self.handle.is_stalled()
+    }
+
     fn require_configured(&self) -> Result<(), InvalidState> {
         if self.state == State::Configured {
             Ok(())

@@ -74,6 +74,11 @@ impl<C: Codec> CodecHandle<C> {
     pub fn outputs(&self) -> (usize, usize) {
         self.shared.outputs()
     }
+
+    /// Whether the codec has to wait for outputs, its own or those of others, to go away.
+    pub fn is_stalled(&self) -> bool {
+        self.shared.over_cap()
+    }
 }
 
 impl<C: Codec> Drop for CodecHandle<C> {

@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod audio_decoder;
 mod budget;
 mod control;
 mod handle;
 mod output;
+mod outputs;
 mod video_decoder;
 mod workers;
 
@@ -21,10 +23,12 @@ use reelcore_media::codec::Limits;
 use reelcore_media::pool::BufferPool;
 
 pub use actor::{Codec, Event};
+pub use audio_decoder::AudioDecode;
 pub use budget::{ThreadBudget, ThreadLease};
 pub use control::{ControlQueue, Delivery, InvalidState, State};
 pub use handle::CodecHandle;
 pub use output::natural_size;
+pub use outputs::OutputBudget;
 pub use video_decoder::VideoDecode;
 pub use workers::{Progress, Task, Workers};
 
@@ -37,10 +41,9 @@ pub struct Options {
     pub codec_threads: usize,
     /// Bytes of picture memory that are kept for reuse.
     pub pool_bytes: usize,
-    /// A decoder waits when outputs that nobody has closed hold this many bytes …
+    /// Codecs wait while the outputs of all of them that nobody has closed hold this many bytes …
     pub max_outputs_bytes: usize,
-    /// … and are at least this many. Codecs reorder by up to 16 frames, so a cap below that
-    /// could stop a decoder that has nothing to show yet.
+    /// … but each may have this many of its own alive, so that a leak of one does not stop the others.
     pub min_outputs: usize,
     /// Inputs that a codec takes in before it counts as saturated.
     /// <https://w3c.github.io/webcodecs/#codec-saturated>
@@ -57,8 +60,8 @@ impl Default for Options {
             workers: cores.max(2),
             codec_threads: cores,
             pool_bytes: 256 << 20,
-            max_outputs_bytes: 512 << 20,
-            min_outputs: 32,
+            max_outputs_bytes: 1 << 30,
+            min_outputs: 8,
             max_inputs: 64,
             limits: Limits::default(),
         }
@@ -74,6 +77,8 @@ pub struct Engine {
     pub workers: Arc<Workers>,
     /// The threads that codec libraries may start.
     pub budget: ThreadBudget,
+    /// The bytes that outputs may hold.
+    pub outputs: OutputBudget,
     /// Where picture memory comes from.
     pub pool: BufferPool,
 }
@@ -81,9 +86,11 @@ pub struct Engine {
 impl Engine {
     /// An engine of its own; most programs share [`Engine::global`].
     pub fn new(options: Options) -> Self {
+        let workers = Workers::new(options.workers);
         Self {
             options,
-            workers: Workers::new(options.workers),
+            outputs: OutputBudget::new(options.max_outputs_bytes, &workers),
+            workers,
             budget: ThreadBudget::new(options.codec_threads),
             pool: BufferPool::new(options.pool_bytes),
         }

@@ -217,6 +217,47 @@ fn a_decoder_waits_at_the_cap_and_goes_on_when_outputs_are_closed() {
 }
 
 #[test]
+fn codecs_together_stay_under_one_cap_and_one_that_leaks_does_not_stop_another() {
+    let engine = engine(Options {
+        max_outputs_bytes: 1000,
+        min_outputs: 3,
+        ..Options::default()
+    });
+    let stalled = |events: &[Event<Out>]| events.iter().any(|e| matches!(e, Event::Stalled { .. }));
+    let feed = |rig: &Rig| {
+        rig.handle.configure(Config(vec![echo()]));
+        (0..25).for_each(|n| rig.handle.process(n));
+        rig.handle.flush(1);
+    };
+    let leaky = Rig::new(&engine);
+    feed(&leaky);
+    let leaked = leaky.until(stalled);
+    assert_eq!((numbers(&leaked).len(), engine.outputs.used()), (10, 1000));
+    // The other one has no bytes left, and works with its few outputs.
+    let other = Rig::new(&engine);
+    feed(&other);
+    let mut seen = Vec::new();
+    loop {
+        let events = other.until(|events| stalled(events) || flushed(events));
+        seen.extend(numbers(&events));
+        assert!(
+            other.handle.outputs().0 <= 3,
+            "{:?}",
+            other.handle.outputs()
+        );
+        assert!(engine.outputs.used() <= 1300, "{}", engine.outputs.used());
+        if flushed(&events) {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..25).collect::<Vec<_>>());
+    // The first goes on when its own are closed.
+    drop(leaked);
+    while !flushed(&leaky.until(|events| stalled(events) || flushed(events))) {}
+    assert_eq!(engine.outputs.used(), 0);
+}
+
+#[test]
 fn the_codec_is_saturated_while_its_mailbox_is_full() {
     let options = Options {
         max_inputs: 4,

@@ -1,9 +1,12 @@
 //! Decoded audio.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::error::MediaError;
 use crate::format::SampleFormat;
+use crate::frame::Lease;
 
 /// A run of decoded audio. Cloning shares the samples.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct AudioData {
     /// The samples: one entry for interleaved formats, one a channel for planar ones.
     /// Native byte order; not aligned to more than a byte.
     pub planes: Vec<Bytes>,
+    /// The engine's count of outputs in flight; `None` for audio that no decoder made.
+    pub lease: Option<Arc<Lease>>,
 }
 
 impl AudioData {
@@ -65,6 +70,69 @@ impl AudioData {
             channels,
             timestamp,
             planes,
+            lease: None,
+        })
+    }
+
+    /// Audio over one buffer for each channel, for planar formats.
+    ///
+    /// # Errors
+    /// As [`AudioData::new`], for the shortest of `planes`; also when `format` is interleaved.
+    pub fn from_planes(
+        format: SampleFormat,
+        sample_rate: f32,
+        frames: u32,
+        timestamp: i64,
+        planes: Vec<Bytes>,
+    ) -> Result<Self, MediaError> {
+        let bytes = (frames as usize).checked_mul(format.sample_bytes());
+        let shortest = planes.iter().map(Bytes::len).min().unwrap_or(0);
+        let Some(bytes) = bytes.filter(|&bytes| bytes > 0 && bytes <= shortest) else {
+            return Err(MediaError::argument(format!(
+                "{frames} frames of {} do not fit planes of {shortest} bytes",
+                format.as_str()
+            )));
+        };
+        if !format.is_planar() {
+            return Err(MediaError::argument(format!(
+                "expected a planar format, found {}",
+                format.as_str()
+            )));
+        }
+        Ok(Self {
+            format,
+            sample_rate,
+            frames,
+            channels: planes.len() as u32,
+            timestamp,
+            planes: planes.iter().map(|plane| plane.slice(..bytes)).collect(),
+            lease: None,
+        })
+    }
+
+    /// The part of `count` frames from frame `start` on, without a copy; `None` when that is empty or goes past the
+    /// end. The timestamp moves along, rounded down to a microsecond.
+    pub fn slice(&self, start: u32, count: u32) -> Option<Self> {
+        let end = start.checked_add(count).filter(|&end| end <= self.frames)?;
+        if count == 0 {
+            return None;
+        }
+        let width = if self.format.is_planar() {
+            1
+        } else {
+            self.channels as usize
+        };
+        let bytes = |frames: u32| frames as usize * self.format.sample_bytes() * width;
+        let micros = f64::from(start) * 1_000_000.0 / f64::from(self.sample_rate);
+        Some(Self {
+            frames: count,
+            timestamp: self.timestamp.saturating_add(micros as i64),
+            planes: self
+                .planes
+                .iter()
+                .map(|plane| plane.slice(bytes(start)..bytes(end)))
+                .collect(),
+            ..self.clone()
         })
     }
 
@@ -98,5 +166,22 @@ mod tests {
         assert_eq!(audio.duration(), 375);
         assert!(AudioData::new(SampleFormat::U8Planar, 8000.0, 4, 2, 0, data.clone()).is_err());
         assert!(AudioData::new(SampleFormat::S32, 8000.0, u32::MAX, u32::MAX, 0, data).is_err());
+    }
+
+    #[test]
+    fn a_slice_keeps_time_and_channels_together() {
+        let data = Bytes::from_static(&[1, 2, 3, 4, 5, 6]);
+        let interleaved = AudioData::new(SampleFormat::U8, 8000.0, 3, 2, 10, data.clone()).unwrap();
+        let part = interleaved.slice(1, 2).unwrap();
+        assert_eq!(
+            (part.frames, part.timestamp, &part.planes[0][..]),
+            (2, 135, &[3, 4, 5, 6][..])
+        );
+        let planes = vec![data.slice(..3), data.slice(3..)];
+        let planar = AudioData::from_planes(SampleFormat::U8Planar, 8000.0, 3, 10, planes).unwrap();
+        let part = planar.slice(2, 1).unwrap();
+        assert_eq!(part.planes, [data.slice(2..3), data.slice(5..6)]);
+        assert!(planar.slice(1, 3).is_none() && planar.slice(0, 0).is_none());
+        assert!(planar.slice(u32::MAX, u32::MAX).is_none());
     }
 }
