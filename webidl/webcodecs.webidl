@@ -5,7 +5,7 @@
 //   [ReelcoreThis]              constructor and operations are handed their `this` object
 //   [ReelcoreRustName=name]     the name of the Rust function, where several overloads would share one
 
-[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreUnimplemented, ReelcoreThis]
+[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreThis]
 interface AudioDecoder : EventTarget {
   constructor(AudioDecoderInit init);
 

@@ -3,6 +3,7 @@
 import { primordials } from "ext:core/mod.js";
 import {
   AudioData,
+  AudioDecoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
@@ -21,6 +22,17 @@ configureInterface(AudioData, {
   operations: [["allocationSize", 1], ["copyTo", 2], ["clone", 0], ["close", 0]],
   promiseOperations: [],
   staticOperations: [],
+  promiseAttributes: [],
+});
+
+configureInterface(AudioDecoder, {
+  __proto__: null,
+  name: "AudioDecoder",
+  length: 1,
+  eventTarget: true,
+  operations: [["configure", 1], ["decode", 1], ["reset", 0], ["close", 0]],
+  promiseOperations: [["flush", 0]],
+  staticOperations: [["isConfigSupported", 1]],
   promiseAttributes: [],
 });
 
@@ -81,6 +93,7 @@ configureInterface(VideoFrame, {
 
 export {
   AudioData,
+  AudioDecoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
@@ -91,6 +104,7 @@ export {
 const interfaces = {
   __proto__: null,
   AudioData,
+  AudioDecoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
@@ -101,6 +115,7 @@ const interfaces = {
 /** The interfaces that exist in secure contexts only. */
 const secure = {
   __proto__: null,
+  AudioDecoder: true,
   VideoDecoder: true,
 };
 

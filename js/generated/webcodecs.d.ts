@@ -24,6 +24,8 @@ type VideoPixelFormat = "I420" | "I420P10" | "I420P12" | "I420A" | "I420AP10" | 
 
 type VideoTransferCharacteristics = "bt709" | "smpte170m" | "iec61966-2-1" | "linear" | "pq" | "hlg";
 
+type AudioDataOutputCallback = (output: AudioData) => void;
+
 type VideoFrameOutputCallback = (output: VideoFrame) => void;
 
 type WebCodecsErrorCallback = (error: DOMException) => void;
@@ -43,6 +45,23 @@ interface AudioDataInit {
   sampleRate: number;
   timestamp: number;
   transfer?: ArrayBuffer[];
+}
+
+interface AudioDecoderConfig {
+  codec: string;
+  description?: AllowSharedBufferSource;
+  numberOfChannels: number;
+  sampleRate: number;
+}
+
+interface AudioDecoderInit {
+  error: WebCodecsErrorCallback;
+  output: AudioDataOutputCallback;
+}
+
+interface AudioDecoderSupport {
+  config?: AudioDecoderConfig;
+  supported?: boolean;
 }
 
 interface DOMRectInit {
@@ -155,6 +174,19 @@ declare class AudioData {
   copyTo(destination: AllowSharedBufferSource, options: AudioDataCopyToOptions): void;
   clone(): AudioData;
   close(): void;
+}
+
+declare class AudioDecoder extends EventTarget {
+  constructor(init: AudioDecoderInit);
+  readonly state: CodecState;
+  readonly decodeQueueSize: number;
+  ondequeue: ((event: Event) => any) | null;
+  configure(config: AudioDecoderConfig): void;
+  decode(chunk: EncodedAudioChunk): void;
+  flush(): Promise<void>;
+  reset(): void;
+  close(): void;
+  static isConfigSupported(config: AudioDecoderConfig): Promise<AudioDecoderSupport>;
 }
 
 declare class EncodedAudioChunk {

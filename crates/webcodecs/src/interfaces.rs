@@ -1,6 +1,7 @@
 //! The struct of each interface, where the generated code looks for it.
 
 pub use crate::audio_data::AudioData;
+pub use crate::audio_decoder::AudioDecoder;
 pub use crate::encoded_audio_chunk::EncodedAudioChunk;
 pub use crate::encoded_video_chunk::EncodedVideoChunk;
 pub use crate::video_color_space::VideoColorSpace;

@@ -11,6 +11,8 @@
 //! [`reelcore_engine::Engine::global`].
 
 mod audio_data;
+mod audio_decoder;
+mod codec_object;
 mod demuxer;
 mod encoded_audio_chunk;
 mod encoded_video_chunk;

@@ -169,6 +169,172 @@ impl<'s> ToJs<'s> for AudioDataInit<'s> {
     }
 }
 
+/// The dictionary `AudioDecoderConfig`.
+#[derive(Debug, Clone)]
+pub struct AudioDecoderConfig<'s> {
+    /// `codec`.
+    pub codec: String,
+    /// `description`; `None` where absent.
+    pub description: Option<BufferSource<'s>>,
+    /// `numberOfChannels`.
+    pub number_of_channels: u32,
+    /// `sampleRate`.
+    pub sample_rate: u32,
+}
+
+impl<'s> FromJs<'s> for AudioDecoderConfig<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioDecoderConfig")?;
+        let member_codec = {
+            let context = &context.member("AudioDecoderConfig", "codec");
+            match convert::member(scope, object, "codec")? {
+                Some(value) => convert::string(scope, value)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_description = {
+            let context = &context.member("AudioDecoderConfig", "description");
+            match convert::member(scope, object, "description")? {
+                Some(value) => Some(BufferSource::from_js(value, BufferType::ALLOW_SHARED_BUFFER_SOURCE, context)?),
+                None => None,
+            }
+        };
+        let member_number_of_channels = {
+            let context = &context.member("AudioDecoderConfig", "numberOfChannels");
+            match convert::member(scope, object, "numberOfChannels")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_sample_rate = {
+            let context = &context.member("AudioDecoderConfig", "sampleRate");
+            match convert::member(scope, object, "sampleRate")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { codec: member_codec, description: member_description, number_of_channels: member_number_of_channels, sample_rate: member_sample_rate })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioDecoderConfig<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.codec, scope)?;
+        set_member(scope, object, "codec", value)?;
+        if let Some(value) = &self.description {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "description", value)?;
+        }
+        let value = ToJs::to_js(&self.number_of_channels, scope)?;
+        set_member(scope, object, "numberOfChannels", value)?;
+        let value = ToJs::to_js(&self.sample_rate, scope)?;
+        set_member(scope, object, "sampleRate", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `AudioDecoderInit`.
+#[derive(Debug, Clone)]
+pub struct AudioDecoderInit<'s> {
+    /// `error`.
+    pub error: WebCodecsErrorCallback<'s>,
+    /// `output`.
+    pub output: AudioDataOutputCallback<'s>,
+}
+
+impl<'s> FromJs<'s> for AudioDecoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioDecoderInit")?;
+        let member_error = {
+            let context = &context.member("AudioDecoderInit", "error");
+            match convert::member(scope, object, "error")? {
+                Some(value) => <WebCodecsErrorCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_output = {
+            let context = &context.member("AudioDecoderInit", "output");
+            match convert::member(scope, object, "output")? {
+                Some(value) => <AudioDataOutputCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { error: member_error, output: member_output })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioDecoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.error, scope)?;
+        set_member(scope, object, "error", value)?;
+        let value = ToJs::to_js(&self.output, scope)?;
+        set_member(scope, object, "output", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `AudioDecoderSupport`.
+#[derive(Debug, Clone)]
+pub struct AudioDecoderSupport<'s> {
+    /// `config`; `None` where absent.
+    pub config: Option<AudioDecoderConfig<'s>>,
+    /// `supported`; `None` where absent.
+    pub supported: Option<bool>,
+}
+
+impl<'s> std::default::Default for AudioDecoderSupport<'s> {
+    fn default() -> Self {
+        Self {
+            config: None,
+            supported: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for AudioDecoderSupport<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioDecoderSupport")?;
+        let member_config = {
+            let context = &context.member("AudioDecoderSupport", "config");
+            match convert::member(scope, object, "config")? {
+                Some(value) => Some(<AudioDecoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_supported = {
+            let context = &context.member("AudioDecoderSupport", "supported");
+            match convert::member(scope, object, "supported")? {
+                Some(value) => Some(convert::boolean(scope, value)),
+                None => None,
+            }
+        };
+        Ok(Self { config: member_config, supported: member_supported })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioDecoderSupport<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.config {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "config", value)?;
+        }
+        if let Some(value) = &self.supported {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "supported", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
 /// The dictionary `DOMRectInit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DOMRectInit {

@@ -6,6 +6,7 @@
 #![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
 
 mod audio_data;
+mod audio_decoder;
 mod callbacks;
 mod dictionaries;
 mod encoded_audio_chunk;
@@ -17,6 +18,7 @@ mod video_decoder;
 mod video_frame;
 
 pub use audio_data::*;
+pub use audio_decoder::*;
 pub use callbacks::*;
 pub use dictionaries::*;
 pub use encoded_audio_chunk::*;
@@ -32,9 +34,9 @@ use crate::webidl::{
     self as webidl, BufferSource, BufferType, Context, Exception, FromJs, Handle, Host, Interface, Promise,
     Range, ToJs, TracedCallback, argument, argument_count, callback, convert, set_member,
 };
-use crate::interfaces::{AudioData, EncodedAudioChunk, EncodedVideoChunk, VideoColorSpace, VideoDecoder, VideoFrame};
+use crate::interfaces::{AudioData, AudioDecoder, EncodedAudioChunk, EncodedVideoChunk, VideoColorSpace, VideoDecoder, VideoFrame};
 
 /// The classes, for the `objects` of an extension.
 pub fn objects() -> Vec<deno_core::_ops::OpMethodDecl> {
-    vec![AudioData::DECL, EncodedAudioChunk::DECL, EncodedVideoChunk::DECL, VideoColorSpace::DECL, VideoDecoder::DECL, VideoFrame::DECL]
+    vec![AudioData::DECL, AudioDecoder::DECL, EncodedAudioChunk::DECL, EncodedVideoChunk::DECL, VideoColorSpace::DECL, VideoDecoder::DECL, VideoFrame::DECL]
 }
