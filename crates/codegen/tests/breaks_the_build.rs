@@ -95,12 +95,12 @@ fn an_attribute_added_to_any_interface_is_asked_of_its_implementation() {
                 .collect();
             changed[index]
                 .text
-                .insert_str(body, "\n  readonly attribute boolean addedForATest;\n");
+                .insert_str(body, "\n  readonly attribute boolean addedLater;\n");
             let after = generate(&config, &changed).unwrap_or_else(|error| panic!("{error}"));
             let mut found = 0;
             for (old, new) in before.iter().zip(&after) {
                 if new.contents.contains(&format!("pub trait {name}Methods")) {
-                    let wanted = "fn added_for_a_test(&self) -> bool;";
+                    let wanted = "fn added_later(&self) -> bool;";
                     assert!(!methods_trait(&old.contents).contains(wanted), "{name}");
                     assert!(methods_trait(&new.contents).contains(wanted), "{name}");
                     found += 1;
