@@ -7,11 +7,16 @@ import {
   op_reelcore_demuxer_info,
   op_reelcore_demuxer_open_bytes,
   op_reelcore_demuxer_open_file,
+  op_reelcore_demuxer_open_stream,
   op_reelcore_demuxer_reader,
   op_reelcore_demuxer_tracks,
   op_reelcore_reader_fill,
   op_reelcore_reader_seek,
   op_reelcore_reader_take,
+  op_reelcore_stream_end,
+  op_reelcore_stream_new,
+  op_reelcore_stream_push,
+  op_reelcore_stream_wanted,
 } from "ext:core/ops";
 
 const {
@@ -41,6 +46,7 @@ const {
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
 
 // The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
 for (const name of new SafeArrayIterator([
@@ -73,21 +79,31 @@ function isArrayBuffer(value) {
   }
 }
 
+/** The buffer, offset and length of a view. */
+function viewRange(view) {
+  if (TypedArrayPrototypeGetSymbolToStringTag(view) === undefined) {
+    return [DataViewPrototypeGetBuffer(view), DataViewPrototypeGetByteOffset(view), DataViewPrototypeGetByteLength(view)];
+  }
+  return [
+    TypedArrayPrototypeGetBuffer(view),
+    TypedArrayPrototypeGetByteOffset(view),
+    TypedArrayPrototypeGetByteLength(view),
+  ];
+}
+
+/** A view's bytes, not copied. */
+function viewBytes(view) {
+  const { 0: buffer, 1: offset, 2: length } = viewRange(view);
+  return new Uint8Array(buffer, offset, length);
+}
+
 /** The bytes of a buffer or view as a buffer of our own; without a copy if it is transferred. */
 function ownBytes(source, transfer) {
   let buffer = source;
   let offset = 0;
   let length;
   if (ArrayBufferIsView(source)) {
-    if (TypedArrayPrototypeGetSymbolToStringTag(source) === undefined) {
-      buffer = DataViewPrototypeGetBuffer(source);
-      offset = DataViewPrototypeGetByteOffset(source);
-      length = DataViewPrototypeGetByteLength(source);
-    } else {
-      buffer = TypedArrayPrototypeGetBuffer(source);
-      offset = TypedArrayPrototypeGetByteOffset(source);
-      length = TypedArrayPrototypeGetByteLength(source);
-    }
+    ({ 0: buffer, 1: offset, 2: length } = viewRange(source));
   } else {
     length = ArrayBufferPrototypeGetByteLength(source);
   }
@@ -99,6 +115,44 @@ function ownBytes(source, transfer) {
     return copy;
   }
   return new Uint8Array(ArrayBufferPrototypeSlice(buffer, offset, offset + length));
+}
+
+/** Feeds a stream to the demuxer as it asks for more; cancels it when nobody reads any more. */
+async function feed(handle, reader) {
+  try {
+    for (;;) {
+      const wanted = op_reelcore_stream_wanted(handle);
+      // A demuxer that nobody reads from does not keep the program running.
+      core.unrefOpPromise(wanted);
+      if (!await wanted) {
+        await reader.cancel();
+        return;
+      }
+      const { value, done } = await reader.read();
+      if (done) {
+        op_reelcore_stream_end(handle, null);
+        return;
+      }
+      if (!ArrayBufferIsView(value)) {
+        const error = new TypeError("Demuxer: the stream must give Uint8Arrays");
+        op_reelcore_stream_end(handle, error.message);
+        await reader.cancel(error);
+        return;
+      }
+      op_reelcore_stream_push(handle, viewBytes(value));
+    }
+  } catch (error) {
+    // Whoever reads packets gets the reason.
+    op_reelcore_stream_end(handle, `the stream failed: ${error?.message ?? error}`);
+  }
+}
+
+function openStream(stream) {
+  const reader = stream.getReader();
+  const handle = op_reelcore_stream_new();
+  const opened = op_reelcore_demuxer_open_stream(handle);
+  feed(handle, reader);
+  return opened;
 }
 
 function open(source, transfer) {
@@ -115,7 +169,10 @@ function open(source, transfer) {
   if (ArrayBufferIsView(source) || isArrayBuffer(source)) {
     return op_reelcore_demuxer_open_bytes(ownBytes(source, transfer));
   }
-  throw new TypeError("Demuxer: the source must be a path, a file: URL, a Blob or a BufferSource");
+  if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) return openStream(source);
+  throw new TypeError(
+    "Demuxer: the source must be a path, a file: URL, a Blob, a BufferSource or a ReadableStream",
+  );
 }
 
 function checkTime(time, name) {
@@ -128,7 +185,8 @@ function checkTime(time, name) {
 /**
  * Reads tracks and packets out of a container.
  *
- * `source` is a path, a file: URL, a Blob or a BufferSource. A file is read as needed, never as a whole.
+ * `source` is a path, a file: URL, a Blob, a BufferSource or a ReadableStream of bytes. Files are read as needed, never
+ * as a whole. Of a stream the last 64 MiB are kept: read its tracks side by side.
  */
 class Demuxer {
   #handle;
@@ -149,11 +207,11 @@ class Demuxer {
     return this.#tracks;
   }
 
-  /** The container's name and its duration in microseconds (null if unknown). */
+  /** The container's name, its duration in microseconds (null if unknown) and its tags by name. */
   get info() {
     return PromisePrototypeThen(this.#handle, (handle) => {
-      const { 0: container, 1: duration } = op_reelcore_demuxer_info(handle);
-      return { container, duration };
+      const { 0: container, 1: duration, 2: tags } = op_reelcore_demuxer_info(handle);
+      return { container, duration, tags: ObjectFromEntries(tags) };
     });
   }
 

@@ -21,12 +21,14 @@
 
 pub mod mp4;
 mod source;
+mod stream;
 
 use std::sync::Arc;
 
 use reelcore_media::demux::{DemuxError, Demuxer, Source};
 
 pub use source::{BytesSource, FileSource};
+pub use stream::{StreamFeed, StreamLimits, StreamSource, Wanted, stream};
 
 /// Caps on what a container may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]

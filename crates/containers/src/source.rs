@@ -122,14 +122,28 @@ pub(crate) fn read_exact(source: &dyn Source, offset: u64, buffer: &mut [u8]) ->
     Ok(())
 }
 
-/// `len` bytes at `offset`: shared where the source is in memory, else read. The caller has checked that
-/// they lie within the source.
+/// What is set aside at once for bytes of a source whose length is not known.
+const PIECE: usize = 1 << 20;
+
+/// `len` bytes at `offset`: shared where the source is in memory, else read. The caller has checked that they lie
+/// within the source, where its length is known.
 pub(crate) fn read_bytes(source: &dyn Source, offset: u64, len: usize) -> io::Result<Bytes> {
     if let Some(bytes) = source.shared(offset, len) {
         return Ok(bytes);
     }
-    let mut buffer = vec![0; len];
-    read_exact(source, offset, &mut buffer)?;
+    if len <= PIECE || source.len()?.is_some() {
+        let mut buffer = vec![0; len];
+        read_exact(source, offset, &mut buffer)?;
+        return Ok(buffer.into());
+    }
+    // `len` may be a lie: memory grows with what arrives.
+    let mut buffer = Vec::new();
+    while buffer.len() < len {
+        let start = buffer.len();
+        buffer.resize(len.min(start + PIECE), 0);
+        let at = offset.saturating_add(start as u64);
+        read_exact(source, at, buffer.get_mut(start..).unwrap_or_default())?;
+    }
     Ok(buffer.into())
 }
 

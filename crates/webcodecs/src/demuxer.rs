@@ -13,9 +13,12 @@ use bytes::Bytes;
 use deno_core::{GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8};
 use deno_error::JsErrorBox;
 use reelcore_containers as containers;
-use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track, TrackKind};
+use reelcore_media::demux::{
+    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackKind,
+};
 use reelcore_media::{ColorSpace, EncodedChunk};
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::interfaces::{EncodedAudioChunk, EncodedVideoChunk};
 
@@ -182,15 +185,89 @@ pub async fn op_reelcore_demuxer_open_bytes(
     open(move || Ok(Arc::new(containers::BytesSource::new(bytes)) as Arc<dyn Source>)).await
 }
 
-/// The container's name and duration (microseconds or null).
+/// A stream that a script feeds, for JavaScript to hold.
+pub struct StreamHandle {
+    feed: Arc<containers::StreamFeed>,
+    source: RefCell<Option<containers::StreamSource>>,
+    wanted: Arc<Notify>,
+}
+
+// SAFETY: holds no V8 handle, so there is nothing to trace.
+unsafe impl GarbageCollected for StreamHandle {
+    fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
+
+    fn get_name(&self) -> &'static std::ffi::CStr {
+        c"ReelcoreStream"
+    }
+}
+
+/// A stream without any bytes yet.
+#[op2]
+#[cppgc]
+pub fn op_reelcore_stream_new() -> StreamHandle {
+    let wanted = Arc::new(Notify::new());
+    let wake = wanted.clone();
+    let (feed, source) = containers::stream(containers::StreamLimits::default(), move || {
+        wake.notify_one();
+    });
+    StreamHandle {
+        feed: Arc::new(feed),
+        source: RefCell::new(Some(source)),
+        wanted,
+    }
+}
+
+/// Waits until the stream wants more bytes: true. False when nobody reads it any more.
+#[op2]
+pub async fn op_reelcore_stream_wanted(#[cppgc] stream: &StreamHandle) -> bool {
+    let (feed, wanted) = (stream.feed.clone(), stream.wanted.clone());
+    loop {
+        match feed.wants() {
+            containers::Wanted::More => return true,
+            containers::Wanted::Nothing => return false,
+            // A wake-up between the two is kept by the notification.
+            containers::Wanted::Later => wanted.notified().await,
+        }
+    }
+}
+
+/// Adds bytes to the end of the stream. A copy: whoever made the stream may use its buffer again.
+#[op2(fast)]
+pub fn op_reelcore_stream_push(#[cppgc] stream: &StreamHandle, #[buffer] bytes: &[u8]) {
+    stream.feed.push(Bytes::copy_from_slice(bytes));
+}
+
+/// Ends the stream; with a reason, reads past its end fail.
+#[op2]
+pub fn op_reelcore_stream_end(#[cppgc] stream: &StreamHandle, #[string] reason: Option<String>) {
+    match reason {
+        None => stream.feed.finish(),
+        Some(reason) => stream.feed.fail(reason),
+    }
+}
+
+/// Opens a stream that is being fed.
+#[op2]
+#[cppgc]
+pub async fn op_reelcore_demuxer_open_stream(
+    #[cppgc] stream: &StreamHandle,
+) -> Result<DemuxerHandle, JsErrorBox> {
+    let source = stream.source.borrow_mut().take();
+    let Some(source) = source else {
+        return Err(JsErrorBox::type_error("the stream is open already"));
+    };
+    open(move || Ok(Arc::new(source) as Arc<dyn Source>)).await
+}
+
+/// The container's name, duration (microseconds or null) and tags (pairs of a name and a text).
 #[op2]
 #[serde]
 pub fn op_reelcore_demuxer_info(
     #[cppgc] demuxer: &DemuxerHandle,
-) -> Result<(&'static str, Option<f64>), JsErrorBox> {
+) -> Result<(&'static str, Option<f64>, Vec<(String, String)>), JsErrorBox> {
     let demuxer = demuxer.get()?;
     let duration = demuxer.duration().map(|time| time as f64);
-    Ok((demuxer.container(), duration))
+    Ok((demuxer.container(), duration, demuxer.tags().to_vec()))
 }
 
 /// Lets go of the source; readers that are open keep it until they end.
@@ -211,7 +288,36 @@ struct JsTrack {
     language: Option<String>,
     duration: Option<f64>,
     samples: Option<f64>,
+    encryption: Option<JsEncryption>,
     decoder_config: Option<JsDecoderConfig>,
+}
+
+/// How a track is encrypted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsEncryption {
+    scheme: Option<String>,
+    /// 32 hexadecimal digits.
+    default_key_id: Option<String>,
+    codec: Option<String>,
+    pssh: Vec<ToJsBuffer>,
+}
+
+impl JsEncryption {
+    fn new(encryption: &Encryption) -> Self {
+        Self {
+            scheme: encryption.scheme.clone(),
+            default_key_id: encryption
+                .default_kid
+                .map(|kid| kid.iter().map(|byte| format!("{byte:02x}")).collect()),
+            codec: encryption.original_codec.clone(),
+            pssh: encryption
+                .pssh
+                .iter()
+                .map(|header| header.to_vec().into())
+                .collect(),
+        }
+    }
 }
 
 /// A VideoDecoderConfig or an AudioDecoderConfig.
@@ -311,6 +417,7 @@ fn js_track(index: usize, track: &Track) -> JsTrack {
         language: track.language.clone(),
         duration: track.duration.map(|time| time as f64),
         samples: track.samples.map(|count| count as f64),
+        encryption: track.encryption.as_ref().map(JsEncryption::new),
         decoder_config: config,
     }
 }

@@ -60,7 +60,7 @@ fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 9);
+    run("demuxer.js", 12);
 }
 
 /// The front page's job, for each codec: a picture of the right size that is more than one colour.

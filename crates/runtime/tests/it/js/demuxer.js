@@ -66,6 +66,63 @@ await test("a transferred buffer is taken", async () => {
   equal(own.byteLength, 0);
 });
 
+/** A stream of `bytes` in pieces of `size`, and what became of it. */
+function streamOf(bytes, size) {
+  const state = { at: 0, cancelled: false };
+  state.stream = new ReadableStream({
+    pull(controller) {
+      if (state.at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.slice(state.at, state.at += size));
+    },
+    cancel() {
+      state.cancelled = true;
+    },
+  }, { highWaterMark: 0 });
+  return state;
+}
+
+await test("a stream is demuxed as it arrives, track by track or side by side", async () => {
+  const wanted = await times(new Reelcore.Demuxer(file), 0);
+  equal(await times(new Reelcore.Demuxer(streamOf(file, 997).stream), 0), wanted);
+  equal(await times(new Reelcore.Demuxer((await fetch(url)).body), 0), wanted);
+  const demuxer = new Reelcore.Demuxer(streamOf(file, 64 << 10).stream);
+  equal((await demuxer.info).container, "mp4");
+  const both = await Promise.all([times(demuxer, 0), times(demuxer, 1)]);
+  equal(both, [wanted, await times(new Reelcore.Demuxer(file), 1)]);
+});
+
+await test("a stream is read no further than needed, and cancelled when the demuxer is closed", async () => {
+  const long = new Uint8Array(file.length + (8 << 20));
+  long.set(file);
+  const state = streamOf(long, 64 << 10);
+  const demuxer = new Reelcore.Demuxer(state.stream);
+  await demuxer.tracks;
+  await new Promise((done) => setTimeout(done, 50));
+  assert(state.at < 3 << 20, `${state.at} bytes were taken in`);
+  equal(state.cancelled, false);
+  demuxer.close();
+  await new Promise((done) => setTimeout(done, 50));
+  equal(state.cancelled, true);
+});
+
+await test("a stream that fails, or gives no bytes, says so to whoever reads", async () => {
+  let pulls = 0;
+  const broken = new ReadableStream({
+    pull(controller) {
+      if (pulls++ === 0) controller.enqueue(file.slice(0, 30));
+      else controller.error(new Error("the cable is cut"));
+    },
+  });
+  const error = await new Reelcore.Demuxer(broken).tracks.catch((error) => error);
+  assert(error.message.includes("the cable is cut"), error.message);
+  const words = new ReadableStream({ start: (controller) => controller.enqueue("words") });
+  const wrong = await new Reelcore.Demuxer(words).tracks.catch((error) => error);
+  assert(wrong.message.includes("Uint8Array"), wrong.message);
+  const locked = streamOf(file, 1000).stream;
+  locked.getReader();
+  throws(() => new Reelcore.Demuxer(locked), "TypeError");
+});
+
 await test("what cannot be opened says why", async () => {
   await rejects(new Reelcore.Demuxer("/no/such/file.mp4").tracks, "NotFoundError");
   const noise = new Reelcore.Demuxer(new Uint8Array(1000).fill(7));
