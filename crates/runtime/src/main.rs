@@ -1,6 +1,8 @@
 //! The `reelcore` command.
 #![forbid(unsafe_code)]
 
+mod probe;
+
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -12,6 +14,9 @@ reelcore: a JavaScript runtime with WebCodecs
 
 Usage:
   reelcore run SCRIPT [ARGS...]   run an ES module; ARGS are its Deno.args
+  reelcore probe [--json] [--count] FILE
+                                  what is in a media file: container, tracks, codecs;
+                                  --count reads every packet
   reelcore --version
   reelcore --help
 
@@ -27,6 +32,7 @@ const USAGE_ERROR: i32 = 2;
 
 enum Command {
     Run { script: PathBuf, args: Vec<String> },
+    Probe(probe::Options),
     Version,
     Help,
 }
@@ -53,17 +59,40 @@ fn parse() -> Result<Command, lexopt::Error> {
             Some(other) => Err(other.unexpected()),
             None => Err("expected a script: reelcore run SCRIPT [ARGS...]".into()),
         },
+        Some(Value(command)) if command == "probe" => parse_probe(&mut parser),
         Some(Value(command)) => {
-            Err(format!("unknown command {command:?}: expected \"run\"").into())
+            Err(format!("unknown command {command:?}: expected \"run\" or \"probe\"").into())
         }
         Some(other) => Err(other.unexpected()),
         None => Err("expected a command: reelcore run SCRIPT [ARGS...]".into()),
     }
 }
 
+fn parse_probe(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut file, mut json, mut count) = (None, false, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Help),
+            Long("json") => json = true,
+            Long("count") => count = true,
+            Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let file = file.ok_or("expected a file: reelcore probe [--json] [--count] FILE")?;
+    Ok(Command::Probe(probe::Options { file, json, count }))
+}
+
 fn main() {
     let code = match parse() {
         Ok(Command::Run { script, args }) => run(script, args),
+        Ok(Command::Probe(options)) => match probe::run(&options, &webcodecs::default_codecs()) {
+            Ok(text) => print(&text),
+            Err(error) => {
+                report(&error);
+                1
+            }
+        },
         Ok(Command::Version) => print(&format!(
             "reelcore {}\nv8 {}\n",
             env!("CARGO_PKG_VERSION"),

@@ -231,3 +231,65 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+fn clip(name: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/media");
+    root.join(name).display().to_string()
+}
+
+#[test]
+fn probe_tells_what_is_in_a_file_as_a_table() {
+    let output = reelcore(&["probe", &clip("h264-rotated.mp4")]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for row in [
+        "container  mp4",
+        "duration   0:01.000",
+        "track 0: video",
+        "codec       avc1.64000b",
+        "size        160 x 96",
+        "frame rate  25 frames/s",
+        "rotation    90 degrees",
+        "colour      bt709 / bt709 / bt709, limited range",
+    ] {
+        assert!(stdout.contains(row), "no {row:?} in:\n{stdout}");
+    }
+}
+
+#[test]
+fn probe_counts_packets_and_writes_json() {
+    let output = reelcore(&["probe", "--json", "--count", &clip("av1.mp4")]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let tracks = report["tracks"].as_array().expect("tracks");
+    assert_eq!(report["container"], "mp4");
+    assert_eq!(
+        (&tracks[0]["type"], &tracks[1]["type"]),
+        (&"video".into(), &"audio".into())
+    );
+    assert_eq!(tracks[0]["packets"], 176);
+    assert_eq!(tracks[0]["video"]["frameRate"], 24.0);
+    assert!(tracks[0]["keyPackets"].as_u64() < tracks[0]["packets"].as_u64());
+    assert_eq!(tracks[1]["audio"]["sampleRate"], 48000);
+    assert_eq!(tracks[1]["codec"], "opus");
+}
+
+#[test]
+fn probe_names_the_file_that_it_cannot_read_and_why() {
+    for (args, code, message) in [
+        (
+            &["probe", "/no/such/file"][..],
+            1,
+            "/no/such/file: cannot read: ",
+        ),
+        (&["probe", file!()][..], 1, file!()),
+        (&["probe"][..], 2, "expected a file"),
+        (&["probe", "--nonsense", "x"][..], 2, "--nonsense"),
+        (&["probe", "x", "y"][..], 2, "y"),
+    ] {
+        let output = reelcore(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
