@@ -6,6 +6,7 @@ use reelcore_media::demux::DemuxError;
 
 use super::budget::Budget;
 use super::fragment::{FragmentCursor, Fragments};
+use super::protection::SampleInfo;
 use super::sample::Sample;
 use super::table::TableCursor;
 use super::track::Mp4Track;
@@ -75,6 +76,17 @@ impl Cursor {
             .as_mut()
             .and_then(FragmentCursor::next_loaded);
         self.note(sample)
+    }
+
+    /// How the samples around the one that came last are encrypted, where that is a fragment's business.
+    pub(crate) fn fragment_info(&self) -> Option<&SampleInfo> {
+        let fragments = self.fragments.as_ref().filter(|_| self.table_done)?;
+        fragments.info()
+    }
+
+    /// Whether the last sample of the tables came last.
+    pub(crate) fn at_end_of_table(&self, sample: &Sample) -> bool {
+        !self.table_done && sample.number.saturating_add(1) == self.table.table().samples()
     }
 
     fn note(&mut self, sample: Option<Sample>) -> Option<Sample> {

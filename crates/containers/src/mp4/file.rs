@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use reelcore_media::demux::{DemuxError, Source};
 
 use super::parse::{BoxHeader, FourCc, Reader, invalid};
@@ -66,6 +67,27 @@ impl File {
             body: start.saturating_add(header.header),
             end,
         }))
+    }
+
+    /// Auxiliary information of samples, which stands between the boxes.
+    pub(crate) fn read_auxiliary(&self, offset: u64, len: u64) -> Result<Bytes, DemuxError> {
+        let left = self.len.saturating_sub(offset);
+        if len > left {
+            return Err(invalid(
+                offset,
+                format!(
+                    "expected {len} bytes of auxiliary information, the source has {left} left"
+                ),
+            ));
+        }
+        let fits = usize::try_from(len).ok();
+        let Some(len) = fits.filter(|_| len <= self.limits.max_header_bytes) else {
+            return Err(DemuxError::Limit(format!(
+                "the auxiliary information at byte {offset} has {len} bytes, the cap is {}",
+                self.limits.max_header_bytes
+            )));
+        };
+        Ok(source::read_bytes(&*self.source, offset, len)?)
     }
 
     /// The body of a set-up box, in memory.

@@ -1,7 +1,7 @@
 //! MP4: the ISO base media file format (ISO/IEC 14496-12) and QuickTime, progressive and fragmented.
 
 mod budget;
-mod codec;
+pub(crate) mod codec;
 mod cursor;
 mod edits;
 mod file;
@@ -9,10 +9,12 @@ mod fragment;
 mod movie;
 mod orientation;
 mod packets;
-mod parse;
+pub(crate) mod parse;
+mod protection;
 mod sample;
 mod sample_entry;
 mod table;
+mod tags;
 mod track;
 
 use std::sync::Arc;
@@ -102,7 +104,13 @@ impl Mp4Demuxer {
                 .iter()
                 .map(|track| (track.public.id, track.media_scale))
                 .collect();
-            let opened = Arc::new(Fragments::open(&file, defaults, moov.end, &tracks)?);
+            let protections = movie
+                .tracks
+                .iter()
+                .filter_map(|track| Some((track.public.id, track.protection.clone()?)))
+                .collect();
+            let opened = Fragments::open(&file, defaults, moov.end, &tracks, protections)?;
+            let opened = Arc::new(opened);
             for (index, track) in movie.tracks.iter_mut().enumerate() {
                 if track.public.duration.is_none() {
                     let end = opened
@@ -149,6 +157,10 @@ impl Demuxer for Mp4Demuxer {
 
     fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    fn tags(&self) -> &[(String, String)] {
+        &self.movie.tags
     }
 
     fn reader(self: Arc<Self>, index: usize) -> Result<Box<dyn PacketReader>, DemuxError> {

@@ -4,6 +4,7 @@ use reelcore_media::demux::DemuxError;
 
 use super::orientation::Matrix;
 use super::parse::Reader;
+use super::tags;
 use super::track::{self, Mp4Track};
 use crate::Limits;
 
@@ -33,6 +34,8 @@ pub(crate) struct Movie {
     pub(crate) tracks: Vec<Mp4Track>,
     /// One for each track that fragments may extend; `None` in a progressive file.
     pub(crate) fragments: Option<Vec<FragmentDefaults>>,
+    /// Tags, in the order of the file.
+    pub(crate) tags: Vec<(String, String)>,
     /// Duration with all fragments in ticks of the movie, where `mehd` gives it.
     pub(crate) fragment_duration: Option<u64>,
 }
@@ -42,6 +45,8 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
     let mut header = None;
     let mut fragments = None;
     let mut fragment_duration = None;
+    let mut pssh = Vec::new();
+    let mut tags = Vec::new();
     let mut children = moov.clone();
     while let Some(child) = children.child()? {
         match &child.kind.0 {
@@ -74,6 +79,8 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
                 }
                 fragments = Some(defaults);
             }
+            b"pssh" => pssh.push(moov.between(child.start, child.body.end())),
+            b"udta" | b"meta" => tags::read(&child, &mut tags),
             b"cmov" => {
                 return Err(DemuxError::Unsupported(
                     "a compressed movie header (cmov)".to_owned(),
@@ -90,12 +97,17 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
             if tracks.len() >= limits.max_tracks {
                 return Err(too_many(limits));
             }
-            tracks.push(track::parse(child.body, &header, fragments.is_some())?);
+            let mut track = track::parse(child.body, &header, fragments.is_some())?;
+            if let Some(encryption) = &mut track.public.encryption {
+                encryption.pssh.clone_from(&pssh);
+            }
+            tracks.push(track);
         }
     }
     Ok(Movie {
         header,
         tracks,
+        tags,
         fragments,
         fragment_duration,
     })

@@ -1,16 +1,18 @@
 //! The packets of one track.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use reelcore_media::demux::{DemuxError, Packet, PacketReader};
-use reelcore_media::{ChunkKind, EncodedChunk};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, SampleEncryption};
+use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::Mp4Demuxer;
 use super::budget::Budget;
 use super::cursor::Cursor;
 use super::edits::Segment;
 use super::parse::invalid;
+use super::protection::SampleInfo;
 use super::sample::Sample;
 use super::track::Mp4Track;
 use crate::source;
@@ -39,6 +41,8 @@ pub(crate) struct Mp4PacketReader {
     failed: bool,
     budget: Budget,
     window: Window,
+    /// How the samples of the tables are encrypted, once one was read.
+    info: Option<SampleInfo>,
 }
 
 /// A part of the source in memory, of which packets are slices.
@@ -78,6 +82,7 @@ impl Mp4PacketReader {
             entered: false,
             failed: false,
             window: Window::default(),
+            info: None,
         })
     }
 
@@ -145,6 +150,11 @@ impl Mp4PacketReader {
             && segment
                 .media_end
                 .is_none_or(|end| sample.composition_time < end);
+        let encryption = self.encryption(track, sample)?;
+        let side = match track.is_audio {
+            true => self.discards(track, segment, sample),
+            false => None,
+        };
         Ok(Packet {
             chunk: EncodedChunk {
                 kind: if sample.sync {
@@ -155,12 +165,78 @@ impl Mp4PacketReader {
                 timestamp,
                 duration: Some(duration),
                 data: self.data(sample)?,
-                side: None,
+                side,
             },
             decode_time: timeline.micros(segment, sample.decode_time),
             offset: sample.offset,
             presented,
-            encryption: None,
+            encryption,
+        })
+    }
+
+    /// How a sample is encrypted; `None` in clear.
+    fn encryption(
+        &mut self,
+        track: &Mp4Track,
+        sample: &Sample,
+    ) -> Result<Option<Arc<SampleEncryption>>, DemuxError> {
+        let Some(protection) = &track.protection else {
+            return Ok(None);
+        };
+        if let Some(info) = self.cursor.fragment_info() {
+            return info.encryption(sample.number, protection);
+        }
+        if self.info.is_none() {
+            let file = &self.demuxer.file;
+            let info = SampleInfo::new(
+                &track.table.info,
+                protection,
+                0,
+                &mut track.table.chunk_counts(),
+                &|offset, len| file.read_auxiliary(offset, len),
+            )?;
+            self.info = Some(info);
+        }
+        match &self.info {
+            Some(info) => info.encryption(sample.number, protection),
+            None => Ok(None),
+        }
+    }
+
+    /// What of the decoded sound is outside the edit, or padding at the end of the track.
+    fn discards(
+        &self,
+        track: &Mp4Track,
+        segment: &Segment,
+        sample: &Sample,
+    ) -> Option<Arc<SideData>> {
+        let ticks = |ticks: i64| {
+            let nanos = u128::from(ticks.max(0).unsigned_abs()) * 1_000_000_000;
+            let nanos = nanos / u128::from(track.media_scale.max(1));
+            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        };
+        let duration = i64::try_from(sample.duration).unwrap_or(i64::MAX);
+        let start = sample.composition_time;
+        let end = start.saturating_add(duration);
+        let before = segment.media_start.saturating_sub(start).min(duration);
+        let after = segment
+            .media_end
+            .map_or(0, |media_end| end.saturating_sub(media_end).min(duration));
+        let padding = match track.packet_duration {
+            Some(whole) if self.cursor.at_end_of_table(sample) => {
+                i64::try_from(whole.saturating_sub(sample.duration)).unwrap_or(0)
+            }
+            _ => 0,
+        };
+        // An edit ends on a tick of the movie's scale, which is coarser than the media's: less than one is no cut.
+        let grain = i64::from(track.media_scale.div_ceil(self.demuxer.movie.header.scale));
+        let after = if after > grain { after } else { 0 };
+        (before > 0 || after > 0 || padding > 0).then(|| {
+            Arc::new(SideData {
+                discard_start: ticks(before),
+                discard_end: ticks(after.max(0).saturating_add(padding)),
+                ..SideData::default()
+            })
         })
     }
 
@@ -184,6 +260,10 @@ impl Mp4PacketReader {
             )));
         };
         self.budget.spend(sample.size.saturating_add(1))?;
+        if !file.source.is_seekable() {
+            // Looking ahead would wait for bytes that nobody needs yet.
+            return Ok(source::read_bytes(&*file.source, sample.offset, size)?);
+        }
         if let Some(bytes) = file.source.shared(sample.offset, size) {
             return Ok(bytes);
         }

@@ -217,6 +217,23 @@ impl Reader {
         Ok(Self::new(self.name, self.take(count)?, base))
     }
 
+    /// The byte offset in the source after the last field.
+    pub(crate) fn end(&self) -> u64 {
+        self.base.saturating_add(self.bytes.len() as u64)
+    }
+
+    /// The bytes from `start` to `end`, offsets in the source, as far as they are in what is read; shared.
+    pub(crate) fn between(&self, start: u64, end: u64) -> Bytes {
+        let within = |offset: u64| {
+            let from_base = offset.saturating_sub(self.base);
+            usize::try_from(from_base)
+                .unwrap_or(usize::MAX)
+                .min(self.bytes.len())
+        };
+        let (start, end) = (within(start), within(end));
+        self.bytes.slice(start..end.max(start))
+    }
+
     /// All that is left, shared.
     pub(crate) fn rest(&mut self) -> Bytes {
         let rest = self.bytes.slice(self.pos.min(self.bytes.len())..);

@@ -14,4 +14,6 @@ pub(crate) struct Sample {
     pub(crate) sync: bool,
     /// Sample description, from 1.
     pub(crate) description: u32,
+    /// Its number, from 0, among those of the sample table or of its track fragment.
+    pub(crate) number: u64,
 }

@@ -8,6 +8,7 @@ use super::codec::audio::{self, Pcm};
 use super::codec::video::{self, Nclx};
 use super::codec::{Codec, esds};
 use super::parse::{FourCc, Reader};
+use super::protection::TrackProtection;
 
 /// The descriptions of a track's samples.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,8 @@ pub(crate) struct SampleEntry {
     pub(crate) format: FourCc,
     pub(crate) media: Media,
     pub(crate) codec: Option<Codec>,
-    pub(crate) encrypted: bool,
+    /// How the samples are protected, where they are.
+    pub(crate) protection: Option<TrackProtection>,
     /// Index of the data reference, from 1.
     pub(crate) data_reference: u16,
 }
@@ -73,25 +75,30 @@ impl SampleDescriptions {
             if this.first.is_none() {
                 body.skip(6)?;
                 let data_reference = body.u16()?;
+                let protected = matches!(
+                    &entry.kind.0,
+                    b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms"
+                );
+                let protection = match protected {
+                    true => Some(find_protection(body.clone(), handler, version)?),
+                    false => None,
+                };
+                // What stands in a protected entry is what stands in it in clear.
+                let original = protection.as_ref().and_then(|found| found.original);
+                let format = original.unwrap_or(entry.kind);
                 let mut first = match &handler.0 {
-                    b"vide" | b"auxv" | b"pict" => video_entry(entry.kind, body)?,
-                    b"soun" => audio_entry(entry.kind, body, version)?,
+                    b"vide" | b"auxv" | b"pict" => video_entry(format, body)?,
+                    b"soun" => audio_entry(format, body, version)?,
                     _ => SampleEntry {
                         format: entry.kind,
                         media: Media::Other,
                         codec: None,
-                        encrypted: false,
+                        protection: None,
                         data_reference,
                     },
                 };
                 first.data_reference = data_reference;
-                first.encrypted = matches!(
-                    &entry.kind.0,
-                    b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms"
-                );
-                if first.encrypted {
-                    first.codec = None;
-                }
+                first.protection = protection;
                 this.first = Some(first);
             }
         }
@@ -109,6 +116,33 @@ impl SampleDescriptions {
         // Some fragments name description 0: they mean the only one.
         index <= 1 || at(index).is_some_and(|entry| Some(entry) == at(1))
     }
+}
+
+/// The `sinf` box of a protected entry, given its body after the data reference. Nothing where there is none.
+fn find_protection(
+    mut body: Reader,
+    handler: FourCc,
+    stsd_version: u8,
+) -> Result<TrackProtection, DemuxError> {
+    match &handler.0 {
+        b"vide" | b"auxv" | b"pict" => body.skip(70)?,
+        b"soun" => {
+            let version = body.u16()?;
+            body.skip(18)?;
+            match (stsd_version, version) {
+                (0, 1) => body.skip(16)?,
+                (0, 2) => body.skip(36)?,
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    while let Some(child) = body.child()? {
+        if &child.kind.0 == b"sinf" {
+            return TrackProtection::parse(child.body);
+        }
+    }
+    Ok(TrackProtection::default())
 }
 
 fn video_entry(format: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxError> {
@@ -167,7 +201,7 @@ fn video_entry(format: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxErr
         format,
         media: Media::Video(video),
         codec,
-        encrypted: false,
+        protection: None,
         data_reference: 0,
     })
 }
@@ -271,7 +305,7 @@ fn audio_entry(
         format,
         media: Media::Audio(audio),
         codec,
-        encrypted: false,
+        protection: None,
         data_reference: 0,
     })
 }

@@ -9,6 +9,7 @@ use super::edits::Timeline;
 use super::movie::MovieHeader;
 use super::orientation::Matrix;
 use super::parse::{Child, FourCc, Reader};
+use super::protection::TrackProtection;
 use super::sample_entry::{Media, SampleDescriptions, SampleEntry, Video};
 use super::table::SampleTable;
 
@@ -24,6 +25,9 @@ pub(crate) struct Mp4Track {
     pub(crate) media_scale: u32,
     /// Whether the samples are in another file.
     pub(crate) external: bool,
+    pub(crate) protection: Option<TrackProtection>,
+    /// Ticks of sound that each packet decodes to, where they are all alike.
+    pub(crate) packet_duration: Option<u64>,
 }
 
 struct TrackHeader {
@@ -95,7 +99,10 @@ pub(crate) fn parse(
     }
     let entry = descriptions.first.as_ref();
     let pcm_frame = match entry.map(|entry| &entry.media) {
-        Some(Media::Audio(audio)) => audio.pcm_frame,
+        // Each protected sample has information of its own.
+        Some(Media::Audio(audio)) if entry.is_some_and(|entry| entry.protection.is_none()) => {
+            audio.pcm_frame
+        }
         _ => None,
     };
     let table = SampleTable::parse(tables, pcm_frame)?;
@@ -116,21 +123,26 @@ pub(crate) fn parse(
     let duration = timeline
         .duration()
         .or_else(|| media_end.and_then(|end| timeline.end_micros(end)));
+    let mut protection = entry.and_then(|entry| entry.protection.clone());
+    if let Some(protection) = &mut protection {
+        protection.add_groups(&table.info)?;
+    }
+    let codec = entry.and_then(|entry| entry.codec.as_ref());
+    let clear = codec.filter(|_| protection.is_none());
+    // The audio codecs whose packets hold as much sound each: a shorter last one ends in padding.
+    let even =
+        codec.is_some_and(|codec| codec.string == "mp3" || codec.string.starts_with("mp4a."));
+    let packet_duration = (even && !fragmented).then(|| table.first_duration());
     let public = Track {
         id: header.id,
         kind: track_kind(entry, &header, movie, handler),
-        codec: entry.and_then(|entry| entry.codec.as_ref().map(|codec| codec.string.clone())),
-        description: entry.and_then(|entry| {
-            entry
-                .codec
-                .as_ref()
-                .and_then(|codec| codec.description.clone())
-        }),
+        codec: clear.map(|codec| codec.string.clone()),
+        description: clear.and_then(|codec| codec.description.clone()),
         language,
-        encryption: entry.filter(|entry| entry.encrypted).map(|_| Encryption {
-            scheme: None,
-            default_kid: None,
-            original_codec: None,
+        encryption: protection.as_ref().map(|protection| Encryption {
+            scheme: protection.scheme.map(|scheme| scheme.to_string()),
+            default_kid: protection.keys.as_ref().map(|keys| keys.kid),
+            original_codec: codec.map(|codec| codec.string.clone()),
             pssh: Vec::new(),
         }),
         duration,
@@ -144,6 +156,8 @@ pub(crate) fn parse(
         descriptions,
         media_scale,
         external,
+        protection,
+        packet_duration,
     })
 }
 

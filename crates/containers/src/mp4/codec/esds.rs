@@ -138,7 +138,7 @@ fn sample_rate(bits: &mut Bits) -> Option<u32> {
 
 /// AudioSpecificConfig, ISO/IEC 14496-3, 1.6.2.1: the object type as written, and the rate and the channels that
 /// come out of the decoder.
-fn audio_specific_config(mut reader: Reader) -> Result<Esds, DemuxError> {
+pub(crate) fn audio_specific_config(mut reader: Reader) -> Result<Esds, DemuxError> {
     let at = reader.clone();
     let description = reader.rest();
     let mut bits = Bits {

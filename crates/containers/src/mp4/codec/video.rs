@@ -143,6 +143,16 @@ impl Nclx {
         full_range: None,
     };
 
+    /// Code points that another container gives.
+    pub(crate) fn new(primaries: u8, transfer: u8, matrix: u8, full_range: Option<bool>) -> Self {
+        Self {
+            primaries,
+            transfer,
+            matrix,
+            full_range,
+        }
+    }
+
     /// Parses a `colr` box; `None` for ICC profiles.
     pub(crate) fn parse(reader: &mut Reader) -> Result<Option<Self>, DemuxError> {
         let kind = reader.fourcc()?;

@@ -9,6 +9,7 @@ use super::{Fragment, MoofContext, parse_moof};
 use crate::mp4::budget::Budget;
 use crate::mp4::file::File;
 use crate::mp4::movie::FragmentDefaults;
+use crate::mp4::protection::{SampleInfo, TrackProtection};
 use crate::mp4::sample::Sample;
 
 /// The fragments of a file.
@@ -21,7 +22,12 @@ pub(crate) struct Fragments {
     index: Index,
     /// (end of the presentation, ticks a second) as a `sidx` box says, for the track it names.
     ends: Vec<(u32, u64, u32)>,
+    /// By the number of the track.
+    protections: Vec<(u32, TrackProtection)>,
 }
+
+/// No source is longer than this, as far as counts of samples are concerned: 1 TiB.
+const MAX_STREAM: u64 = 1 << 40;
 
 impl Fragments {
     /// Looks for the index of the file, whose `moov` box ends at `first`. `tracks` are the numbers and time scales
@@ -31,7 +37,19 @@ impl Fragments {
         defaults: Vec<FragmentDefaults>,
         first: u64,
         tracks: &[(u32, u32)],
+        protections: Vec<(u32, TrackProtection)>,
     ) -> Result<Self, DemuxError> {
+        if !file.source.is_seekable() {
+            // Nothing is known of what has not arrived.
+            return Ok(Self {
+                file: file.clone(),
+                defaults,
+                first,
+                index: Index::Offsets(Vec::new()),
+                ends: Vec::new(),
+                protections,
+            });
+        }
         let mut segments = Vec::new();
         let mut at = first;
         // A damaged box here is reported by the reader that comes to it.
@@ -95,6 +113,7 @@ impl Fragments {
                 .iter()
                 .map(|segment| (segment.track, segment.end_time, segment.scale))
                 .collect(),
+            protections,
         })
     }
 
@@ -151,10 +170,17 @@ impl Fragments {
         let mut at = start;
         while let Some(top) = self.file.top_box(at)? {
             if &top.kind.0 == b"moof" {
+                let file = &self.file;
                 let context = MoofContext {
                     defaults: &self.defaults,
                     track,
-                    source_len: self.file.len,
+                    source_len: file.len.min(MAX_STREAM),
+                    protection: self
+                        .protections
+                        .iter()
+                        .find(|(id, _)| *id == track)
+                        .map(|(_, protection)| protection),
+                    read: &|offset, len| file.read_auxiliary(offset, len),
                 };
                 let body = self.file.read_body(&top)?;
                 let fragment = parse_moof(body, top.start, decode_time, &context)?;
@@ -223,6 +249,11 @@ impl FragmentCursor {
         });
         self.place = Place::default();
         self.timed = false;
+    }
+
+    /// How the samples of the fragment that is loaded are encrypted.
+    pub(crate) fn info(&self) -> Option<&SampleInfo> {
+        self.current.info.as_ref()
     }
 
     /// The next sample of the fragment that is loaded.

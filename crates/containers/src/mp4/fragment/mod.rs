@@ -9,6 +9,7 @@ use reelcore_media::demux::DemuxError;
 pub(crate) use self::cursor::{FragmentCursor, Fragments};
 use super::movie::FragmentDefaults;
 use super::parse::{Reader, invalid, u32_at};
+use super::protection::{InfoBoxes, Read, SampleInfo, TrackProtection};
 use super::sample::Sample;
 
 /// Samples of one track that lie together: a `trun` box, left as it is in the file.
@@ -24,6 +25,8 @@ pub(crate) struct Run {
     offset: u64,
     /// Decode time of the first sample, in ticks.
     decode_time: i64,
+    /// Number of the first sample in its track fragment.
+    number: u64,
 }
 
 /// The runs of one track in one `moof` box.
@@ -34,6 +37,8 @@ pub(crate) struct Fragment {
     pub(crate) timed: bool,
     /// Decode time at which the next fragment begins, if it does not say.
     pub(crate) end_time: i64,
+    /// How the samples are encrypted.
+    pub(crate) info: Option<SampleInfo>,
 }
 
 const SIZE_PRESENT: u32 = 0x200;
@@ -105,6 +110,7 @@ impl Run {
             duration: u64::from(self.duration(index)),
             sync: flags & NON_SYNC == 0,
             description: self.defaults.description,
+            number: self.number.saturating_add(u64::from(index)),
         }
     }
 
@@ -133,8 +139,12 @@ pub(crate) struct MoofContext<'a> {
     pub(crate) defaults: &'a [FragmentDefaults],
     /// Track whose runs are wanted.
     pub(crate) track: u32,
-    /// Length of the source.
+    /// Length of the source; what no source exceeds where it is not known.
     pub(crate) source_len: u64,
+    /// How the samples of the track are protected.
+    pub(crate) protection: Option<&'a TrackProtection>,
+    /// Reads auxiliary information that stands outside the box.
+    pub(crate) read: Read<'a>,
 }
 
 /// Parses the body of the `moof` box that begins at `moof_start`. `decode_time` is when the track goes on if the
@@ -145,6 +155,7 @@ pub(crate) fn parse_moof(
     decode_time: i64,
     context: &MoofContext<'_>,
 ) -> Result<Option<Fragment>, DemuxError> {
+    let moof_bytes = moof.clone();
     let mut fragment = Fragment {
         end_time: decode_time,
         ..Fragment::default()
@@ -159,8 +170,10 @@ pub(crate) fn parse_moof(
         }
         let mut header = None;
         let mut time = None;
+        let mut info = InfoBoxes::default();
         let mut children = child.body.clone();
         while let Some(mut child) = children.child()? {
+            info.note(&child);
             match &child.kind.0 {
                 b"tfhd" => {
                     let parsed = parse_tfhd(&mut child.body, moof_start, previous_end, context)?;
@@ -195,6 +208,9 @@ pub(crate) fn parse_moof(
             }
         }
         let mut position = base;
+        // A second track fragment of the track numbers its samples on, as if both were one.
+        let numbered: u64 = fragment.runs.iter().map(|run| u64::from(run.count)).sum();
+        let first_run = fragment.runs.len();
         let mut children = child.body;
         while let Some(mut child) = children.child()? {
             if &child.kind.0 != b"trun" {
@@ -221,6 +237,10 @@ pub(crate) fn parse_moof(
                 .ok_or_else(|| invalid(at, "trun box: the samples end past the largest offset"))?;
             if wanted && run.count > 0 {
                 run.decode_time = fragment.end_time;
+                run.number = fragment
+                    .runs
+                    .last()
+                    .map_or(0, |last| last.number.saturating_add(u64::from(last.count)));
                 fragment.end_time = i64::try_from(ticks)
                     .ok()
                     .and_then(|ticks| fragment.end_time.checked_add(ticks))
@@ -229,6 +249,31 @@ pub(crate) fn parse_moof(
                     })?;
                 fragment.runs.push(run);
             }
+        }
+        if wanted
+            && numbered == 0
+            && let Some(protection) = context.protection
+        {
+            let mut counts = fragment
+                .runs
+                .iter()
+                .skip(first_run)
+                .map(|run| u64::from(run.count));
+            let read = |offset: u64, len: u64| {
+                let end = offset.saturating_add(len);
+                let inside = moof_bytes.between(offset, end);
+                if offset >= moof_start && inside.len() as u64 == len {
+                    return Ok(inside);
+                }
+                (context.read)(offset, len)
+            };
+            fragment.info = Some(SampleInfo::new(
+                &info,
+                protection,
+                base,
+                &mut counts,
+                &read,
+            )?);
         }
         previous_end = position;
     }
@@ -306,6 +351,7 @@ fn parse_trun(
         defaults,
         offset,
         decode_time: 0,
+        number: 0,
     };
     run.entries = reader.table(count, run.entry_size())?;
     Ok(run)
@@ -344,6 +390,8 @@ mod tests {
             defaults: &defaults,
             track,
             source_len: 10_000,
+            protection: None,
+            read: &|_, _| Ok(Bytes::new()),
         };
         let reader = Reader::new(FourCc(*b"moof"), trafs.concat().into(), 1008);
         parse_moof(reader, 1000, 77, &context)

@@ -14,6 +14,7 @@ use self::chunks::{ChunkOffsets, ChunkPosition, Chunks};
 use self::runs::{RunPosition, Runs};
 use self::sizes::Sizes;
 use super::parse::{Reader, invalid, u32_at};
+use super::protection::InfoBoxes;
 use super::sample::Sample;
 
 /// The tables of one track.
@@ -28,6 +29,8 @@ pub(crate) struct SampleTable {
     sync: Option<Bytes>,
     /// Samples that one packet may hold: more than 1 for PCM, whose samples are single frames.
     group: u32,
+    /// The boxes that say how the samples are encrypted.
+    pub(crate) info: InfoBoxes,
 }
 
 impl SampleTable {
@@ -41,7 +44,9 @@ impl SampleTable {
         let mut sizes = None;
         let mut offsets = None;
         let mut sync = None;
+        let mut info = InfoBoxes::default();
         while let Some(child) = stbl.child()? {
+            info.note(&child);
             let mut body = child.body;
             let kind = child.kind;
             if !matches!(
@@ -70,8 +75,11 @@ impl SampleTable {
         }
         let mut sizes = sizes.unwrap_or_default();
         if sizes.count() == 0 {
-            // A fragmented file's tables are empty.
-            return Ok(Self::default());
+            // A fragmented file's tables are empty; it may define sample groups all the same.
+            return Ok(Self {
+                info,
+                ..Self::default()
+            });
         }
         let missing = |kind: &str| {
             invalid(
@@ -106,12 +114,37 @@ impl SampleTable {
             chunks,
             sync,
             group,
+            info,
         })
     }
 
     /// The number of packets, where it is not a matter of grouping.
     pub(crate) fn packets(&self) -> Option<u64> {
         (self.group <= 1).then_some(self.samples)
+    }
+
+    /// The number of samples in each chunk, in their order.
+    pub(crate) fn chunk_counts(&self) -> impl Iterator<Item = u64> {
+        let mut sample = 0;
+        std::iter::from_fn(move || {
+            let (place, _) = self.chunks.locate(sample);
+            let count = u64::from(place.left).min(self.samples.saturating_sub(sample));
+            sample = sample.saturating_add(count);
+            (count > 0).then_some(count)
+        })
+    }
+
+    /// The duration of the first sample in ticks; 0 where there is none.
+    pub(crate) fn first_duration(&self) -> u64 {
+        if self.samples == 0 {
+            return 0;
+        }
+        u64::from(self.durations.value(self.durations.locate(0).0, true))
+    }
+
+    /// The number of samples.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// Sum of the durations of all samples, in ticks.
@@ -309,6 +342,7 @@ impl TableCursor {
             duration: u64::from(duration),
             sync,
             description: self.chunk.description,
+            number: self.sample,
         };
         self.sample += 1;
         self.decode_time = self.decode_time.saturating_add(i64::from(duration));
