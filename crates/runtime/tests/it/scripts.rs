@@ -63,6 +63,11 @@ fn containers_open_from_every_source_and_seek() {
     run("demuxer.js", 12);
 }
 
+#[test]
+fn twenty_thousand_random_sequences_of_calls_keep_every_promise() {
+    run("random.js", 2);
+}
+
 /// The front page's job, for each codec: a picture of the right size that is more than one colour.
 #[test]
 fn the_contact_sheet_of_each_sample_clip_is_a_picture() {
