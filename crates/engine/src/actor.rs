@@ -152,6 +152,31 @@ struct Active<C: Codec> {
     _threads: ThreadLease,
 }
 
+/// Why a command failed.
+struct Failure {
+    error: MediaError,
+    /// Whether the configuration is to blame.
+    configuring: bool,
+}
+
+impl Failure {
+    fn configuring(error: MediaError) -> Self {
+        Self {
+            error,
+            configuring: true,
+        }
+    }
+}
+
+impl From<MediaError> for Failure {
+    fn from(error: MediaError) -> Self {
+        Self {
+            error,
+            configuring: false,
+        }
+    }
+}
+
 /// A worker goes on to another codec after this long: long enough to make the hand-over cheap, short
 /// enough that outputs of fast codecs reach their owner in batches of well under a display frame.
 const SLICE: Duration = Duration::from_micros(500);
@@ -322,8 +347,8 @@ impl<C: Codec> Shared<C> {
             }
             drop(mailbox);
             done += 1;
-            let configuring = matches!(command, Command::Configure(_) | Command::Refuse(_));
-            if let Err(error) = running.execute(self, command, &mut batch) {
+            if let Err(Failure { error, configuring }) = running.execute(self, command, &mut batch)
+            {
                 running.stop();
                 batch.push(Event::Failed { error, configuring });
                 let mut mailbox = self.mailbox();
@@ -359,7 +384,7 @@ impl<C: Codec> Running<C> {
         shared: &Shared<C>,
         command: Command<C>,
         batch: &mut Vec<Event<C::Output>>,
-    ) -> Result<(), MediaError> {
+    ) -> Result<(), Failure> {
         match command {
             Command::Configure(config) => {
                 // What the old codec holds back belongs to inputs given before: it is not lost.
@@ -367,18 +392,22 @@ impl<C: Codec> Running<C> {
                     self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
                 }
                 self.stop();
-                self.rest = C::backends(&shared.registry, &config)?;
+                self.rest = C::backends(&shared.registry, &config).map_err(Failure::configuring)?;
                 self.rest.reverse();
                 self.config = Some(config);
-                self.start_next(shared, None, batch)?;
+                // The library starts with the first input: until then a codec costs neither threads nor buffers.
                 batch.push(Event::Configured);
                 Ok(())
             }
             Command::Refuse(error) => {
                 self.stop();
-                Err(error)
+                Err(Failure::configuring(error))
             }
             Command::Process(input) => {
+                if self.active.is_none() && self.config.is_some() {
+                    self.start_next(shared, None, batch)
+                        .map_err(Failure::configuring)?;
+                }
                 if !self.rest.is_empty() {
                     if self.replay.len() < MAX_REPLAY {
                         self.replay.push(input.clone());
@@ -389,7 +418,12 @@ impl<C: Codec> Running<C> {
                 let result = self.call(shared, batch, |instance, sink| {
                     C::process(instance, &input, sink)
                 });
-                self.recover(shared, result, batch)
+                Ok(self.recover(shared, result, batch)?)
+            }
+            Command::Flush(number) if self.active.is_none() && self.config.is_some() => {
+                // Nothing was put in, so nothing is held back.
+                batch.push(Event::Flushed(number));
+                Ok(())
             }
             Command::Flush(number) => {
                 let result = self.call(shared, batch, |instance, sink| C::flush(instance, sink));

@@ -68,6 +68,11 @@ fn twenty_thousand_random_sequences_of_calls_keep_every_promise() {
     run("random.js", 2);
 }
 
+#[test]
+fn a_thousand_idle_decoders_cost_little_and_busy_ones_are_served_alike() {
+    run("scale.js", 2);
+}
+
 /// The front page's job, for each codec: a picture of the right size that is more than one colour.
 #[test]
 fn the_contact_sheet_of_each_sample_clip_is_a_picture() {
