@@ -1,0 +1,264 @@
+//! Frame headers, and the index of key frames.
+
+use reelcore_media::Size;
+use reelcore_media::demux::DemuxError;
+
+use crate::Limits;
+use crate::bitstream::{av1, vp8, vp9};
+use crate::window::{AHEAD_SPARSE, Window};
+
+/// Bytes of a frame's header: its size and its time.
+pub(crate) const FRAME_HEADER: usize = 12;
+
+/// Bytes at the start of a frame that tell nearly always whether it is a key frame.
+const HEAD: usize = 256;
+
+/// Key frames that the index holds, at most. In longer files it grows coarser.
+const MAX_KEYS: usize = 1 << 16;
+
+/// What the frames are coded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Vp8,
+    Vp9,
+    Av1,
+    Other,
+}
+
+impl Codec {
+    pub(crate) fn from_four_cc(code: [u8; 4]) -> Self {
+        match &code {
+            b"VP80" => Self::Vp8,
+            b"VP90" => Self::Vp9,
+            b"AV01" => Self::Av1,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the first frame says of the stream.
+#[derive(Debug, Default)]
+pub(crate) struct First {
+    pub(crate) codec: Option<String>,
+    pub(crate) size: Option<Size>,
+}
+
+/// How the frames of a file are laid out.
+#[derive(Clone, Debug)]
+pub(crate) struct Frames {
+    /// Byte offset of the first.
+    pub(crate) start: u64,
+    /// A tick lasts `scale / rate` seconds.
+    pub(crate) rate: u32,
+    pub(crate) scale: u32,
+    pub(crate) codec: Codec,
+    pub(crate) limits: Limits,
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Byte offset of its data.
+    pub(crate) data: u64,
+    pub(crate) size: usize,
+    /// In ticks.
+    pub(crate) time: u64,
+}
+
+impl Frame {
+    pub(crate) fn end(&self) -> u64 {
+        self.data.saturating_add(self.size as u64)
+    }
+}
+
+impl Frames {
+    /// The time `ticks` in microseconds: the nearest, halves upward.
+    pub(crate) fn micros(&self, ticks: u64) -> i64 {
+        let (scale, rate) = (u128::from(self.scale), u128::from(self.rate));
+        let micros = (u128::from(ticks) * scale * 2_000_000 + rate) / (2 * rate);
+        i64::try_from(micros).unwrap_or(i64::MAX)
+    }
+
+    /// The frame whose header is at `at`; `None` at the end.
+    pub(crate) fn at(
+        &self,
+        window: &mut Window,
+        at: u64,
+        ahead: usize,
+    ) -> Result<Option<Frame>, DemuxError> {
+        let head = window.peek(at, FRAME_HEADER, ahead)?;
+        if head.is_empty() {
+            return Ok(None);
+        }
+        let Some(&[a, b, c, d, e, f, g, h, i, j, k, l]) = head.first_chunk::<FRAME_HEADER>() else {
+            return Err(DemuxError::Invalid {
+                offset: at,
+                message: format!(
+                    "expected a frame header of {FRAME_HEADER} bytes, found {}",
+                    head.len()
+                ),
+            });
+        };
+        let size = u32::from_le_bytes([a, b, c, d]);
+        if u64::from(size) > self.limits.max_packet_bytes {
+            return Err(DemuxError::Limit(format!(
+                "the packet at byte {at} has {size} bytes, the cap is {}",
+                self.limits.max_packet_bytes
+            )));
+        }
+        Ok(Some(Frame {
+            data: at.saturating_add(FRAME_HEADER as u64),
+            size: size as usize,
+            time: u64::from_le_bytes([e, f, g, h, i, j, k, l]),
+        }))
+    }
+
+    /// Whether a frame stands alone.
+    pub(crate) fn is_key(
+        &self,
+        window: &mut Window,
+        frame: &Frame,
+        ahead: usize,
+    ) -> Result<bool, DemuxError> {
+        let mut seen = frame.size.min(HEAD);
+        loop {
+            let head = window.peek(frame.data, seen, ahead)?;
+            let head = head.get(..seen.min(head.len())).unwrap_or_default();
+            let key = match self.codec {
+                Codec::Vp8 => vp8::is_key(head),
+                Codec::Vp9 => vp9::parse(head).map(|header| header.key),
+                Codec::Av1 => av1::is_key(head),
+                Codec::Other => Some(frame.data == self.start + FRAME_HEADER as u64),
+            };
+            match key {
+                Some(key) => return Ok(key),
+                // Long metadata stand before the frame.
+                None if self.codec == Codec::Av1 && seen < frame.size && head.len() >= seen => {
+                    seen = frame.size;
+                }
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// What the first frame says.
+    pub(crate) fn first(&self, window: &mut Window) -> Result<First, DemuxError> {
+        if self.codec == Codec::Vp8 {
+            let size = match self.at(window, self.start, AHEAD_SPARSE) {
+                Ok(Some(frame)) => {
+                    vp8::size(window.peek(frame.data, frame.size.min(HEAD), AHEAD_SPARSE)?)
+                }
+                _ => None,
+            };
+            return Ok(First {
+                codec: Some("vp8".to_owned()),
+                size,
+            });
+        }
+        // What is wrong with a frame is said when it is read.
+        let Ok(Some(frame)) = self.at(window, self.start, AHEAD_SPARSE) else {
+            return Ok(First::default());
+        };
+        let seen = frame.size.min(16 * HEAD);
+        let head = window.peek(frame.data, seen, AHEAD_SPARSE)?;
+        let head = head.get(..seen.min(head.len())).unwrap_or_default();
+        Ok(match self.codec {
+            Codec::Vp9 => match vp9::parse(head) {
+                Some(header) => {
+                    let tick = 1_000_000_000 * u64::from(self.scale) / u64::from(self.rate);
+                    // A time base of one frame; a finer one says nothing of the rate.
+                    let nanos = Some(tick).filter(|&nanos| nanos >= 4_000_000);
+                    First {
+                        codec: header.codec_string(nanos),
+                        size: header.config.map(|config| config.size),
+                    }
+                }
+                None => First::default(),
+            },
+            Codec::Av1 => match av1::sequence_header(head) {
+                Some(header) => First {
+                    codec: Some(header.codec_string()),
+                    size: Some(header.size),
+                },
+                None => First::default(),
+            },
+            Codec::Vp8 | Codec::Other => First::default(),
+        })
+    }
+}
+
+/// The key frames of a file, found as they are asked for.
+pub(crate) struct Index {
+    window: Window,
+    /// Times in ticks and byte offsets of frame headers.
+    keys: Vec<(u64, u64)>,
+    /// Where the look goes on; `None` at the end.
+    next: Option<u64>,
+    /// One in so many key frames is kept.
+    stride: usize,
+    seen: usize,
+}
+
+impl Index {
+    pub(crate) fn new(window: Window, frames: &Frames) -> Self {
+        Self {
+            window,
+            keys: Vec::new(),
+            next: Some(frames.start),
+            stride: 1,
+            seen: 0,
+        }
+    }
+
+    /// The byte offset of a key frame at or before `time` (microseconds), near it: the last one, where the index is not
+    /// coarse. `None` where there is none.
+    pub(crate) fn before(&mut self, frames: &Frames, time: i64) -> Result<Option<u64>, DemuxError> {
+        while let Some(at) = self.next {
+            if self
+                .keys
+                .last()
+                .is_some_and(|(ticks, _)| frames.micros(*ticks) > time)
+            {
+                break;
+            }
+            let found = frames.at(&mut self.window, at, AHEAD_SPARSE);
+            let frame = match found {
+                Ok(Some(frame)) => frame,
+                // What is broken further on is found when it is read.
+                Ok(None) | Err(DemuxError::Invalid { .. } | DemuxError::Limit(_)) => {
+                    self.next = None;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            self.next = Some(frame.end());
+            // Times that go back cannot be searched.
+            let ordered = self.keys.last().is_none_or(|(last, _)| frame.time >= *last);
+            if ordered && frames.is_key(&mut self.window, &frame, AHEAD_SPARSE)? {
+                self.add((frame.time, at));
+            }
+        }
+        let after = self
+            .keys
+            .partition_point(|(ticks, _)| frames.micros(*ticks) <= time);
+        Ok(after
+            .checked_sub(1)
+            .and_then(|at| self.keys.get(at))
+            .map(|(_, at)| *at))
+    }
+
+    fn add(&mut self, key: (u64, u64)) {
+        if self.seen.is_multiple_of(self.stride) {
+            if self.keys.len() >= MAX_KEYS {
+                let mut keep = false;
+                self.keys.retain(|_| {
+                    keep = !keep;
+                    keep
+                });
+                self.stride *= 2;
+            }
+            self.keys.push(key);
+        }
+        self.seen += 1;
+    }
+}

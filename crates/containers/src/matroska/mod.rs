@@ -1,0 +1,162 @@
+//! Matroska (RFC 9559) and WebM.
+
+mod codec;
+mod content;
+mod ebml;
+mod ids;
+mod index;
+mod lacing;
+mod meta;
+mod packets;
+mod segment;
+mod tracks;
+mod walk;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
+
+use self::index::Index;
+use self::packets::{FrameReader, MatroskaPacketReader};
+use self::segment::Segment;
+use self::walk::Walker;
+use crate::Limits;
+use crate::window::{AHEAD_SPARSE, Window};
+
+/// Blocks that are looked at for the first frame of a track whose codec string stands there, at most.
+const FIRST_FRAME_AMONG: usize = 64;
+
+/// Whether the first bytes of a source (64 of them, or all there are) can be Matroska or WebM.
+pub fn probe(head: &[u8]) -> bool {
+    // Opening says which document type it is.
+    head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3])
+}
+
+/// An opened Matroska or WebM file.
+pub struct MatroskaDemuxer {
+    window: Window,
+    limits: Limits,
+    segment: Segment,
+    tracks: Vec<Track>,
+    index: Mutex<Index>,
+}
+
+impl std::fmt::Debug for MatroskaDemuxer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MatroskaDemuxer")
+            .field("segment", &self.segment)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MatroskaDemuxer {
+    /// Opens a Matroska file: reads what stands before its first Cluster, and where the source can be read anywhere
+    /// what its SeekHead leads to. The Cues are read by the first seek.
+    ///
+    /// # Errors
+    /// [`DemuxError::Invalid`] with the byte offset of what is not Matroska, [`DemuxError::Unsupported`] and
+    /// [`DemuxError::Limit`] for what this demuxer does not read.
+    pub fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, DemuxError> {
+        let mut window = Window::new(source)?;
+        let mut segment = segment::open(&mut window, limits)?;
+        read_first_frames(&mut window, &mut segment, limits);
+        for (uid, micros) in &segment.tags.durations {
+            if let Some(track) = segment.tracks.iter_mut().find(|track| track.uid == *uid) {
+                track.public.duration = Some(*micros);
+            }
+        }
+        Ok(Self {
+            limits: limits.clone(),
+            tracks: segment
+                .tracks
+                .iter()
+                .map(|track| track.public.clone())
+                .collect(),
+            index: Mutex::new(Index::new(window.another(), &segment)),
+            window: window.another(),
+            segment,
+        })
+    }
+
+    /// Before the first Cluster.
+    fn start(&self) -> Walker {
+        Walker::new(self.segment.first_cluster, self.segment.end)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn frame_reader(&self, index: usize) -> Option<FrameReader<'_>> {
+        Some(FrameReader {
+            track: self.segment.tracks.get(index)?,
+            segment: &self.segment,
+            limits: &self.limits,
+        })
+    }
+}
+
+/// Finds the codec strings that only the first frames tell. A frame that cannot be had leaves its track without one:
+/// reading it will say why.
+fn read_first_frames(window: &mut Window, segment: &mut Segment, limits: &Limits) {
+    for index in 0..segment.tracks.len() {
+        let found = first_frame_codec(window, segment, limits, index);
+        if let (Some(codec), Some(track)) = (found, segment.tracks.get_mut(index)) {
+            track.public.codec = Some(codec.string);
+        }
+    }
+}
+
+fn first_frame_codec(
+    window: &mut Window,
+    segment: &Segment,
+    limits: &Limits,
+    index: usize,
+) -> Option<crate::mp4::codec::Codec> {
+    let track = segment.tracks.get(index)?;
+    let kind = track.in_frame?;
+    let reader = FrameReader {
+        track,
+        segment,
+        limits,
+    };
+    let mut walker = Walker::new(segment.first_cluster, segment.end);
+    for _ in 0..FIRST_FRAME_AMONG {
+        let block = walker.next(window, track.number).ok()??;
+        let frames = reader.frames(window, &block, AHEAD_SPARSE, false).ok()?;
+        let frame = frames.front()?;
+        let (data, _) = reader
+            .data(window, frame.offset, frame.size, AHEAD_SPARSE)
+            .ok()?;
+        if let Some(codec) = codec::from_frame(kind, &data, &track.picture) {
+            return Some(codec);
+        }
+    }
+    None
+}
+
+impl Demuxer for MatroskaDemuxer {
+    fn container(&self) -> &'static str {
+        if self.segment.webm {
+            "webm"
+        } else {
+            "matroska"
+        }
+    }
+
+    fn duration(&self) -> Option<u64> {
+        self.segment.info.duration
+    }
+
+    fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    fn tags(&self) -> &[(String, String)] {
+        &self.segment.tags.global
+    }
+
+    fn reader(self: Arc<Self>, index: usize) -> Result<Box<dyn PacketReader>, DemuxError> {
+        Ok(Box::new(MatroskaPacketReader::new(self, index)?))
+    }
+}

@@ -1,0 +1,692 @@
+//! The packets of one track.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reelcore_media::demux::{DemuxError, Packet, PacketReader};
+use reelcore_media::{ChunkKind, EncodedChunk, SideData};
+
+use super::MatroskaDemuxer;
+use super::codec::nanos;
+use super::ebml::{Next, invalid};
+use super::ids;
+use super::lacing::{self, Problem};
+use super::segment::{self, Segment};
+use super::tracks::{Kind, MatroskaTrack};
+use super::walk::{Block, Walker};
+use crate::Limits;
+use crate::bitstream::audio::{Frames, HEAD, Timing};
+use crate::window::Window;
+
+/// Bytes in which most lacing headers end.
+const LACING_HEAD: usize = 512;
+
+/// Longer than any packet: all of it is dropped.
+const WHOLE: Duration = Duration::from_secs(3600);
+
+/// A time in microseconds from one in nanoseconds: the nearest, halves upward.
+pub(crate) fn micros(nanos: i128) -> i64 {
+    let rounded = (nanos + 500).div_euclid(1000);
+    i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// One frame of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// Byte offset.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    /// Presentation time and duration in nanoseconds.
+    time: i128,
+    duration: Option<i128>,
+    /// Nanoseconds of the block's DiscardPadding that fall on this frame.
+    discard_start: i128,
+    discard_end: i128,
+}
+
+/// Reads the frames of a track's blocks.
+pub(crate) struct FrameReader<'a> {
+    pub(crate) track: &'a MatroskaTrack,
+    pub(crate) segment: &'a Segment,
+    pub(crate) limits: &'a Limits,
+}
+
+impl FrameReader<'_> {
+    /// The frames of `block`. Their durations are only asked for where times depend on them or `whole` is set.
+    pub(crate) fn frames(
+        &self,
+        window: &mut Window,
+        block: &Block,
+        ahead: usize,
+        whole: bool,
+    ) -> Result<VecDeque<Frame>, DemuxError> {
+        let mut sizes = Vec::new();
+        let fits = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let mut seen = LACING_HEAD.min(fits(block.size));
+        let header = loop {
+            let head = if block.lacing == lacing::Lacing::None {
+                &[]
+            } else {
+                let head = window.peek(block.data, seen, ahead)?;
+                head.get(..fits(block.size).min(head.len()))
+                    .unwrap_or_default()
+            };
+            match lacing::parse(block.lacing, head, block.size, &mut sizes) {
+                Ok(header) => break header,
+                // The header is larger than was thought; it is at most the block, and at most what there is.
+                Err(Problem::Short) if head.len() >= seen && (seen as u64) < block.size => {
+                    seen = seen.saturating_mul(8).min(fits(block.size));
+                    self.check_size(block.data, seen as u64)?;
+                }
+                Err(problem) => {
+                    let what = match problem {
+                        Problem::Short => "are cut off",
+                        Problem::Sizes => "do not add up to its size",
+                    };
+                    return Err(invalid(
+                        block.start,
+                        format!("the sizes of the laced frames of a block {what}"),
+                    ));
+                }
+            }
+        };
+        let scale = i128::from(self.segment.info.scale);
+        let start = block.time * scale - i128::from(self.track.codec_delay);
+        let count = sizes.len() as i128;
+        let total = block
+            .duration
+            .filter(|&ticks| ticks > 0)
+            .map(|ticks| i128::from(ticks) * scale);
+        let step = self.track.default_duration.map(i128::from);
+        let from_codec = total.is_none() && step.is_none() && (whole || count > 1);
+        let mut offset = block.data.saturating_add(header);
+        let mut frames = VecDeque::with_capacity(sizes.len());
+        // Frames of audio before this one in the block; `None` once that is not known.
+        let mut before = Some(0);
+        for (index, size) in (0_i128..).zip(sizes) {
+            let (mut time, mut duration) = (start, None);
+            if let Some(total) = total {
+                time += total * index / count;
+                duration = Some(total * (index + 1) / count - total * index / count);
+            } else if let Some(step) = step {
+                time += step * index;
+                duration = Some(step);
+            } else if from_codec {
+                let found = self.timing(window, offset, size, ahead)?;
+                if let (Some(sum), Some(found)) = (before, found) {
+                    let from = nanos(Frames {
+                        count: sum,
+                        ..found
+                    });
+                    let sum = sum.saturating_add(found.count);
+                    let to = nanos(Frames {
+                        count: sum,
+                        ..found
+                    });
+                    time += from;
+                    duration = Some(to - from);
+                    before = Some(sum);
+                } else {
+                    before = None;
+                }
+            }
+            frames.push_back(Frame {
+                offset,
+                size,
+                time,
+                duration,
+                discard_start: 0,
+                discard_end: 0,
+            });
+            offset = offset.saturating_add(size);
+        }
+        // The padding may be longer than one of the frames.
+        let mut left = i128::from(block.discard);
+        while left != 0 {
+            let frame = if left < 0 {
+                frames.iter_mut().find(|frame| frame.discard_start == 0)
+            } else {
+                frames.iter_mut().rev().find(|frame| frame.discard_end == 0)
+            };
+            let Some(frame) = frame else {
+                break;
+            };
+            let here = frame
+                .duration
+                .map_or(left.abs(), |duration| left.abs().min(duration.max(1)));
+            if left < 0 {
+                frame.discard_start = here;
+                left += here;
+            } else {
+                frame.discard_end = here;
+                left -= here;
+            }
+        }
+        Ok(frames)
+    }
+
+    /// The length of a frame of audio as its own header says.
+    fn timing(
+        &self,
+        window: &mut Window,
+        offset: u64,
+        size: u64,
+        ahead: usize,
+    ) -> Result<Option<Frames>, DemuxError> {
+        if self.track.timing == Timing::Unknown {
+            return Ok(None);
+        }
+        if self.track.content.changes_frames() && self.track.content.encryption.is_none() {
+            let (data, _) = self.data(window, offset, size, ahead)?;
+            return Ok(self.track.timing.frames(&data, data.len() as u64));
+        }
+        let most = usize::try_from(size).map_or(HEAD, |size| size.min(HEAD));
+        let head = window.peek(offset, most, ahead)?;
+        let head = head.get(..most.min(head.len())).unwrap_or_default();
+        Ok(self.track.timing.frames(head, size))
+    }
+
+    fn check_size(&self, offset: u64, size: u64) -> Result<usize, DemuxError> {
+        usize::try_from(size)
+            .ok()
+            .filter(|_| size <= self.limits.max_packet_bytes)
+            .ok_or_else(|| {
+                DemuxError::Limit(format!(
+                    "the packet at byte {offset} has {size} bytes, the cap is {}",
+                    self.limits.max_packet_bytes
+                ))
+            })
+    }
+
+    /// Bytes that stand in the source as they are.
+    fn stored(
+        &self,
+        window: &mut Window,
+        offset: u64,
+        size: u64,
+        ahead: usize,
+    ) -> Result<Bytes, DemuxError> {
+        let length = self.check_size(offset, size)?;
+        let data = window.take(offset, length, ahead)?;
+        if data.len() < length {
+            return Err(invalid(
+                offset,
+                format!(
+                    "expected a packet of {size} bytes, the source has {} bytes left",
+                    data.len()
+                ),
+            ));
+        }
+        Ok(data)
+    }
+
+    /// A frame's bytes, and how they are encrypted.
+    pub(crate) fn data(
+        &self,
+        window: &mut Window,
+        offset: u64,
+        size: u64,
+        ahead: usize,
+    ) -> Result<(Bytes, Option<Arc<reelcore_media::demux::SampleEncryption>>), DemuxError> {
+        let stored = self.stored(window, offset, size, ahead)?;
+        if !self.track.content.changes_frames() {
+            return Ok((stored, None));
+        }
+        let decoded = self
+            .track
+            .content
+            .decode(stored, offset, self.limits.max_packet_bytes)?;
+        Ok((decoded.data, decoded.encryption.map(Arc::new)))
+    }
+
+    /// Whether a frame of `block` stands alone. Sound always does, as WebCodecs has it.
+    fn is_key(&self, block: &Block) -> bool {
+        block.key || self.track.kind == Kind::Audio
+    }
+}
+
+/// A packet's place: before the walker's next block, and so many frames into it.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    walker: Walker,
+    /// Byte offset of the block.
+    block: u64,
+    frame: usize,
+    /// In nanoseconds.
+    time: i128,
+}
+
+impl Spot {
+    fn is(&self, other: &Self) -> bool {
+        (self.block, self.frame) == (other.block, other.frame)
+    }
+}
+
+/// Decode times, which Matroska does not store: the presentation times in order, as late as they can be for the number
+/// of frames that the codec reorders.
+#[derive(Clone, Debug, Default)]
+struct DecodeTimes {
+    /// The largest presentation times so far, ascending: as many as are reordered.
+    ahead: Vec<i64>,
+}
+
+impl DecodeTimes {
+    fn next(&mut self, track: &MatroskaTrack, time: i64, duration: Option<i128>) -> i64 {
+        let Some(reorder) = track.reorder.filter(|&frames| frames > 0) else {
+            return time;
+        };
+        if self.ahead.is_empty() {
+            let step = duration.unwrap_or(0);
+            let before = |frames: usize| time.saturating_sub(micros(step * frames as i128));
+            self.ahead = (1..=reorder).rev().map(before).collect();
+        }
+        let at = self.ahead.partition_point(|&other| other <= time);
+        self.ahead.insert(at, time);
+        self.ahead.remove(0)
+    }
+}
+
+/// Reads the packets of one track; see [`PacketReader`].
+pub(crate) struct MatroskaPacketReader {
+    demuxer: Arc<MatroskaDemuxer>,
+    index: usize,
+    window: Window,
+    walker: Walker,
+    /// The block whose frames are being read, and where it was.
+    block: Option<(Block, Walker)>,
+    frames: VecDeque<Frame>,
+    /// Frames of the block that were read.
+    frame: usize,
+    /// A packet that was read to know when the one before it ends.
+    ahead: Option<Result<Option<Packet>, DemuxError>>,
+    /// Nanoseconds of the codec's delay that are still to be dropped, where the track is read from its start.
+    delay: Option<i128>,
+    /// The first packet that is heard after a seek; those before it let the decoder settle.
+    heard_from: Option<Spot>,
+    /// The last key packet, where the source cannot go back far.
+    last: Option<Spot>,
+    decode_times: DecodeTimes,
+    failed: bool,
+}
+
+impl MatroskaPacketReader {
+    pub(crate) fn new(demuxer: Arc<MatroskaDemuxer>, index: usize) -> Result<Self, DemuxError> {
+        let Some(track) = demuxer.segment.tracks.get(index) else {
+            return Err(DemuxError::Unsupported(format!(
+                "track {index} of {}",
+                demuxer.segment.tracks.len()
+            )));
+        };
+        if let Some(what) = &track.content.unsupported {
+            return Err(DemuxError::Unsupported(format!("track {index}: {what}")));
+        }
+        Ok(Self {
+            window: demuxer.window.another(),
+            walker: demuxer.start(),
+            delay: Some(i128::from(track.codec_delay)),
+            demuxer,
+            index,
+            block: None,
+            frames: VecDeque::new(),
+            frame: 0,
+            ahead: None,
+            heard_from: None,
+            last: None,
+            decode_times: DecodeTimes::default(),
+            failed: false,
+        })
+    }
+
+    fn advance(&mut self) -> Result<Option<Packet>, DemuxError> {
+        let demuxer = Arc::clone(&self.demuxer);
+        let Some(reader) = demuxer.frame_reader(self.index) else {
+            return Ok(None);
+        };
+        let packet = match self.ahead.take() {
+            Some(result) => result?,
+            None => self.read(&reader)?,
+        };
+        let Some(mut packet) = packet else {
+            return Ok(None);
+        };
+        // Where nothing else says how long it lasts, it lasts until the next one: if frames come in order.
+        let in_order = reader.track.kind == Kind::Audio || reader.track.reorder == Some(0);
+        if packet.chunk.duration.is_none() && in_order {
+            let next = self.read(&reader);
+            if let Ok(Some(next)) = &next {
+                packet.chunk.duration = next
+                    .chunk
+                    .timestamp
+                    .checked_sub(packet.chunk.timestamp)
+                    .and_then(|micros| u64::try_from(micros).ok())
+                    .filter(|&micros| micros > 0);
+            }
+            self.ahead = Some(next);
+        }
+        Ok(Some(packet))
+    }
+
+    fn read(&mut self, reader: &FrameReader) -> Result<Option<Packet>, DemuxError> {
+        loop {
+            if let (Some((block, walker)), Some(frame)) = (self.block, self.frames.pop_front()) {
+                let spot = Spot {
+                    walker,
+                    block: block.start,
+                    frame: self.frame,
+                    time: frame.time,
+                };
+                self.frame += 1;
+                return self.packet(reader, &block, &frame, &spot).map(Some);
+            }
+            let before = self.walker;
+            let Some(block) = self.walker.next(&mut self.window, reader.track.number)? else {
+                return Ok(None);
+            };
+            let ahead = before.ahead(&self.window);
+            self.frames = reader.frames(&mut self.window, &block, ahead, true)?;
+            self.frame = 0;
+            self.block = Some((block, before));
+        }
+    }
+
+    fn packet(
+        &mut self,
+        reader: &FrameReader,
+        block: &Block,
+        frame: &Frame,
+        spot: &Spot,
+    ) -> Result<Packet, DemuxError> {
+        let ahead = spot.walker.ahead(&self.window);
+        let (data, encryption) = reader.data(&mut self.window, frame.offset, frame.size, ahead)?;
+        let alpha = match block.addition {
+            Some((offset, size)) if reader.track.alpha => {
+                Some(reader.stored(&mut self.window, offset, size, ahead)?)
+            }
+            _ => None,
+        };
+        let key = reader.is_key(block);
+        if key && !self.window.is_seekable() {
+            self.last = Some(*spot);
+        }
+        let timestamp = micros(frame.time);
+        let duration = frame
+            .duration
+            .map(|duration| micros(frame.time + duration).abs_diff(timestamp));
+        let mut side = SideData {
+            alpha,
+            discard_start: duration_of(frame.discard_start),
+            discard_end: duration_of(frame.discard_end),
+        };
+        let mut presented = true;
+        if reader.track.kind == Kind::Audio {
+            let delay = match &mut self.delay {
+                Some(left) => {
+                    let here = *left;
+                    // Counted by what the packets last, as their times are rounded to ticks.
+                    *left = match frame.duration {
+                        Some(duration) => (here - duration).max(0),
+                        None => 0,
+                    };
+                    here
+                }
+                // What is before the start is none of the sound.
+                None if reader.track.codec_delay > 0 => (-frame.time).max(0),
+                None => 0,
+            };
+            if delay > 0 {
+                presented = frame.duration.is_none_or(|duration| delay < duration);
+                side.discard_start = side.discard_start.saturating_add(duration_of(delay));
+            }
+            match self.heard_from {
+                Some(from) if from.is(spot) => self.heard_from = None,
+                Some(_) => {
+                    presented = false;
+                    side.discard_start = WHOLE;
+                }
+                None => {}
+            }
+        }
+        Ok(Packet {
+            chunk: EncodedChunk {
+                kind: if key {
+                    ChunkKind::Key
+                } else {
+                    ChunkKind::Delta
+                },
+                timestamp,
+                duration,
+                data,
+                side: (side != SideData::default()).then(|| Arc::new(side)),
+            },
+            decode_time: self
+                .decode_times
+                .next(reader.track, timestamp, frame.duration),
+            offset: frame.offset,
+            presented,
+            encryption,
+        })
+    }
+
+    /// The last key packet at or before `time` among the blocks from `from` up to the byte `stop`. An error is returned
+    /// with it: what stands before a broken place can be had.
+    fn scan(
+        &mut self,
+        reader: &FrameReader,
+        from: Walker,
+        stop: Option<u64>,
+        time: i64,
+    ) -> (Option<Spot>, Result<(), DemuxError>) {
+        let mut best = None;
+        let mut walker = from;
+        let result = loop {
+            let before = walker;
+            let block = match walker.next(&mut self.window, reader.track.number) {
+                Ok(Some(block)) => block,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            if stop.is_some_and(|stop| block.start >= stop) {
+                break Ok(());
+            }
+            let ahead = before.ahead(&self.window);
+            let frames = match reader.frames(&mut self.window, &block, ahead, false) {
+                Ok(frames) => frames,
+                Err(error) => break Err(error),
+            };
+            let mut past = false;
+            for (index, frame) in frames.iter().enumerate() {
+                // What is decoded after a packet that is shown later is a key packet only if it is shown later still.
+                past = micros(frame.time) > time;
+                if past {
+                    break;
+                }
+                if reader.is_key(&block) {
+                    best = Some(Spot {
+                        walker: before,
+                        block: block.start,
+                        frame: index,
+                        time: frame.time,
+                    });
+                }
+            }
+            if past {
+                break Ok(());
+            }
+        };
+        (best, result)
+    }
+
+    /// The first key packet of the track.
+    fn first(&mut self, reader: &FrameReader) -> Result<Option<Spot>, DemuxError> {
+        let mut walker = self.demuxer.start();
+        loop {
+            let before = walker;
+            let Some(block) = walker.next(&mut self.window, reader.track.number)? else {
+                return Ok(None);
+            };
+            if !reader.is_key(&block) {
+                continue;
+            }
+            let ahead = before.ahead(&self.window);
+            let frames = reader.frames(&mut self.window, &block, ahead, false)?;
+            if let Some(frame) = frames.front() {
+                return Ok(Some(Spot {
+                    walker: before,
+                    block: block.start,
+                    frame: 0,
+                    time: frame.time,
+                }));
+            }
+        }
+    }
+
+    /// The last key packet at or before `time`; `None` where there is none.
+    fn find(&mut self, reader: &FrameReader, time: i64) -> Result<Option<Spot>, DemuxError> {
+        if !self.window.is_seekable() {
+            let near = self.last.filter(|last| micros(last.time) <= time);
+            let from = near.map_or_else(|| self.demuxer.start(), |last| last.walker);
+            let (best, result) = self.scan(reader, from, None, time);
+            return match best {
+                Some(best) => Ok(Some(best)),
+                None => result.map(|()| None),
+            };
+        }
+        // The last tick that is at or before `time`, generously: a landmark too late is stepped back from.
+        let nanos = i128::from(time) * 1000 + 999 + i128::from(reader.track.codec_delay);
+        let ticks = nanos.div_euclid(i128::from(reader.segment.info.scale.max(1)));
+        let demuxer = Arc::clone(&self.demuxer);
+        loop {
+            let marks =
+                demuxer
+                    .index()
+                    .landmarks(reader.segment, reader.limits, self.index, ticks)?;
+            let mut at = marks.partition_point(|mark| i128::from(mark.time) <= ticks);
+            let mut stop = None;
+            let mut problem = Ok(());
+            let distrusted = loop {
+                let (from, pos) = match at.checked_sub(1).and_then(|at| marks.get(at)) {
+                    Some(mark) => (Walker::new(mark.pos, reader.segment.end), Some(mark.pos)),
+                    // Before the first landmark.
+                    None => (demuxer.start(), None),
+                };
+                if let Some(pos) = pos
+                    && !self.is_cluster(pos)?
+                {
+                    break demuxer.index().distrust_cues();
+                }
+                let (best, result) = self.scan(reader, from, stop, time);
+                if best.is_some() {
+                    return Ok(best);
+                }
+                if problem.is_ok() {
+                    problem = result;
+                }
+                let Some(pos) = pos else {
+                    break false;
+                };
+                stop = Some(pos);
+                at -= 1;
+            };
+            if !distrusted {
+                return problem.map(|()| None);
+            }
+        }
+    }
+
+    fn is_cluster(&mut self, pos: u64) -> Result<bool, DemuxError> {
+        match segment::header(&mut self.window, pos) {
+            Ok(Next::Element(header)) => Ok(header.id == ids::CLUSTER),
+            Ok(_) | Err(DemuxError::Invalid { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn seek_to(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        let demuxer = Arc::clone(&self.demuxer);
+        let Some(reader) = demuxer.frame_reader(self.index) else {
+            return Ok(None);
+        };
+        let found = match self.find(&reader, time)? {
+            Some(found) => Some(found),
+            None => self.first(&reader)?,
+        };
+        let Some(target) = found else {
+            self.stand_at_end();
+            return Ok(None);
+        };
+        let track = reader.track;
+        let settle = i128::from(track.seek_pre_roll);
+        let mut from = target;
+        if track.kind == Kind::Audio && settle > 0 {
+            from = match self.find(&reader, micros(target.time - settle)) {
+                Ok(Some(earlier)) => earlier,
+                Ok(None) => self.first(&reader)?.unwrap_or(target),
+                // A stream that has let go of what stood before.
+                Err(DemuxError::Io(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                    target
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        self.delay = None;
+        if track.codec_delay > 0 && from.time <= 0 {
+            let first = self.first(&reader)?;
+            if first.is_some_and(|first| first.is(&from)) {
+                self.delay = Some(i128::from(track.codec_delay));
+            }
+        }
+        self.heard_from = (!from.is(&target)).then_some(target);
+        self.stand_at(&reader, &from)?;
+        Ok(Some(micros(target.time)))
+    }
+
+    fn stand_at(&mut self, reader: &FrameReader, spot: &Spot) -> Result<(), DemuxError> {
+        self.walker = spot.walker;
+        self.block = None;
+        self.frames.clear();
+        self.frame = 0;
+        self.last = None;
+        if spot.frame > 0
+            && let Some(block) = self.walker.next(&mut self.window, reader.track.number)?
+        {
+            let ahead = spot.walker.ahead(&self.window);
+            self.frames = reader.frames(&mut self.window, &block, ahead, true)?;
+            self.frames.drain(..spot.frame.min(self.frames.len()));
+            self.frame = spot.frame;
+            self.block = Some((block, spot.walker));
+        }
+        Ok(())
+    }
+
+    fn stand_at_end(&mut self) {
+        self.block = None;
+        self.frames.clear();
+        self.failed = true;
+    }
+}
+
+fn duration_of(nanos: i128) -> Duration {
+    u64::try_from(nanos.max(0)).map_or(WHOLE, Duration::from_nanos)
+}
+
+impl PacketReader for MatroskaPacketReader {
+    fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        self.failed = false;
+        self.ahead = None;
+        self.decode_times = DecodeTimes::default();
+        let result = self.seek_to(time);
+        self.failed |= result.is_err();
+        result
+    }
+
+    fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError> {
+        if self.failed {
+            return Ok(None);
+        }
+        let result = self.advance();
+        self.failed = result.is_err();
+        result
+    }
+}

@@ -1,0 +1,229 @@
+//! A part of a source in memory that moves forward as it is read.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use reelcore_media::demux::Source;
+
+/// Bytes that one read takes in, where what follows is likely to be needed. A packet that is kept keeps the bytes that
+/// were read with it.
+pub(crate) const AHEAD: usize = 256 << 10;
+
+/// Bytes that one read takes in, where most of what follows is passed over.
+pub(crate) const AHEAD_SPARSE: usize = 4 << 10;
+
+/// Memory that is set aside at once for bytes of a source whose length is not known.
+const PIECE: usize = 1 << 20;
+
+/// A reader's view of its source. Bytes that follow one another are read once; packets are slices of what was read, or
+/// of the source itself where it is in memory.
+pub(crate) struct Window {
+    source: Arc<dyn Source>,
+    /// The length of a source that can be read anywhere.
+    len: Option<u64>,
+    start: u64,
+    bytes: Bytes,
+    /// Whether `bytes` is the whole source.
+    whole: bool,
+}
+
+impl Window {
+    /// Nothing is read yet.
+    pub(crate) fn new(source: Arc<dyn Source>) -> io::Result<Self> {
+        // A stream may still grow, and its bytes may go.
+        let len = if source.is_seekable() {
+            source.len()?
+        } else {
+            None
+        };
+        let all = len
+            .and_then(|len| usize::try_from(len).ok())
+            .and_then(|len| source.shared(0, len));
+        Ok(Self {
+            source,
+            len,
+            start: 0,
+            whole: all.is_some(),
+            bytes: all.unwrap_or_default(),
+        })
+    }
+
+    /// Another view, at the same place; memory is shared.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            len: self.len,
+            start: self.start,
+            bytes: if self.whole {
+                self.bytes.clone()
+            } else {
+                Bytes::new()
+            },
+            whole: self.whole,
+        }
+    }
+
+    /// The source's length, where it can be read anywhere and is not about to grow.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    /// Whether any offset can be read at any time.
+    pub(crate) fn is_seekable(&self) -> bool {
+        self.source.is_seekable()
+    }
+
+    fn held(&self, offset: u64) -> &[u8] {
+        offset
+            .checked_sub(self.start)
+            .and_then(|at| usize::try_from(at).ok())
+            .and_then(|at| self.bytes.get(at..))
+            .unwrap_or_default()
+    }
+
+    /// What is at hand at `offset`: `need` bytes or more, fewer only at the source's end. A read takes in up to `ahead`
+    /// bytes.
+    pub(crate) fn peek(&mut self, offset: u64, need: usize, ahead: usize) -> io::Result<&[u8]> {
+        if self.held(offset).len() < need && !self.whole {
+            self.fill(offset, need, ahead)?;
+        }
+        Ok(self.held(offset))
+    }
+
+    /// `size` bytes at `offset`, shared; fewer only at the source's end. The caller has checked `size` against its cap.
+    pub(crate) fn take(&mut self, offset: u64, size: usize, ahead: usize) -> io::Result<Bytes> {
+        if self.held(offset).len() < size && !self.whole {
+            if let Some(bytes) = self.source.shared(offset, size) {
+                return Ok(bytes);
+            }
+            self.fill(offset, size, ahead)?;
+        }
+        let from = offset
+            .checked_sub(self.start)
+            .and_then(|at| usize::try_from(at).ok())
+            .filter(|&at| at <= self.bytes.len());
+        Ok(match from {
+            Some(from) => {
+                let to = from.saturating_add(size).min(self.bytes.len());
+                self.bytes.slice(from..to)
+            }
+            None => Bytes::new(),
+        })
+    }
+
+    /// Makes the window begin at `offset` and hold `need` bytes or more.
+    fn fill(&mut self, offset: u64, need: usize, ahead: usize) -> io::Result<()> {
+        let limit = self.len.map_or(u64::MAX, |len| len.saturating_sub(offset));
+        let fits = |size: usize| usize::try_from(limit).map_or(size, |limit| size.min(limit));
+        let (need, want) = (fits(need), fits(need.max(ahead)));
+        let kept = self.held(offset).len();
+        let old = std::mem::take(&mut self.bytes);
+        // The last window's memory, where no packet of it is alive any more and it is not out of proportion.
+        let reusable = old.len() <= want.saturating_mul(4);
+        let mut buffer = match old.try_into_mut() {
+            Ok(mut buffer) if reusable => {
+                let from = buffer.len() - kept;
+                buffer.copy_within(from.., 0);
+                buffer.truncate(kept);
+                buffer
+            }
+            Ok(buffer) => BytesMut::from(buffer.get(buffer.len() - kept..).unwrap_or_default()),
+            Err(old) => {
+                let mut buffer = BytesMut::with_capacity(want.min(PIECE));
+                buffer.extend_from_slice(old.get(old.len() - kept..).unwrap_or_default());
+                buffer
+            }
+        };
+        let mut done = kept;
+        let mut result = Ok(());
+        while done < need {
+            // `need` may be a lie where the length is not known: memory grows with what arrives.
+            let end = match self.len {
+                Some(_) => want,
+                None => want.min(done.saturating_add(PIECE)),
+            };
+            if buffer.len() < end {
+                buffer.resize(end, 0);
+            }
+            let at = offset.saturating_add(done as u64);
+            match self
+                .source
+                .read_at(at, buffer.get_mut(done..end).unwrap_or_default())
+            {
+                Ok(0) => break,
+                // A source that claims more than it was asked for is taken at the buffer's length.
+                Ok(count) => done = done.saturating_add(count).min(end),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        buffer.truncate(done);
+        self.start = offset;
+        self.bytes = buffer.freeze();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Keeps what was read, and gives at most 7 bytes at once.
+    struct Counting {
+        bytes: Vec<u8>,
+        len: Option<u64>,
+        reads: Mutex<Vec<(u64, usize)>>,
+    }
+
+    impl Source for Counting {
+        fn len(&self) -> io::Result<Option<u64>> {
+            Ok(self.len)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let rest = self.bytes.get(offset as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len()).min(7);
+            buffer[..count].copy_from_slice(&rest[..count]);
+            self.reads.lock().expect("lock").push((offset, count));
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn bytes_that_follow_one_another_are_read_once_and_kept_slices_stay() {
+        for len in [None, Some(100)] {
+            let source = Arc::new(Counting {
+                bytes: (0..100).collect(),
+                len,
+                reads: Mutex::default(),
+            });
+            let mut window = Window::new(source.clone()).expect("open");
+            assert_eq!(
+                window.peek(0, 3, 20).expect("read").get(..3),
+                Some(&[0, 1, 2][..])
+            );
+            let kept = window.take(5, 10, 20).expect("read");
+            assert_eq!(
+                window.take(15, 30, 20).expect("read"),
+                (15..45).collect::<Vec<u8>>()
+            );
+            drop(window.take(45, 1, 20));
+            assert_eq!(kept, (5..15).collect::<Vec<u8>>());
+            // The end, and past it.
+            assert_eq!(window.take(95, 30, 20).expect("read").len(), 5);
+            assert_eq!(window.take(200, 3, 20).expect("read").len(), 0);
+            assert_eq!(window.peek(98, 3, 20).expect("read"), [98, 99]);
+            let reads = source.reads.lock().expect("lock");
+            let mut at = 0;
+            for &(offset, count) in reads.iter().take_while(|(offset, _)| *offset < 46) {
+                assert_eq!(offset, at, "read twice or passed over");
+                at += count as u64;
+            }
+        }
+    }
+}
