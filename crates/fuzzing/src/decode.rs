@@ -1,0 +1,128 @@
+//! Arbitrary bytes as chunks.
+//!
+//! An input is a sequence of chunks, each after its length in two bytes, little-endian. The top bit of the length has
+//! the decoder flushed before the chunk.
+
+use bytes::Bytes;
+use reelcore_codec_dav1d::Dav1d;
+use reelcore_codec_openh264::OpenH264;
+use reelcore_media::codec::{DecoderContext, Limits};
+use reelcore_media::pool::BufferPool;
+use reelcore_media::{
+    ChunkKind, EncodedChunk, Registry, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
+};
+
+/// Chunks of one input, at most.
+const CHUNKS: usize = 64;
+/// The top bit of a length: flush first.
+const FLUSH: u16 = 0x8000;
+
+/// Caps that keep one input quick.
+pub(crate) fn context() -> DecoderContext {
+    DecoderContext {
+        pool: BufferPool::new(8 << 20),
+        threads: 1,
+        limits: Limits {
+            max_frame_pixels: 512 * 512,
+            max_audio_bytes: 4 << 20,
+        },
+    }
+}
+
+/// Every backend of the default build.
+pub(crate) fn registry() -> Registry {
+    Registry::new()
+        .with_video_decoder(Dav1d)
+        .with_video_decoder(OpenH264)
+}
+
+/// The chunks of an input.
+fn chunks(mut input: &[u8]) -> impl Iterator<Item = (bool, EncodedChunk)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (head, rest) = input.split_first_chunk::<2>()?;
+        let word = u16::from_le_bytes(*head);
+        let len = usize::from(word & !FLUSH).min(rest.len());
+        let (data, rest) = rest.split_at(len);
+        input = rest;
+        let flush = word & FLUSH != 0;
+        let kind = if at == 0 || flush {
+            ChunkKind::Key
+        } else {
+            ChunkKind::Delta
+        };
+        at += 1;
+        let data = Bytes::copy_from_slice(data);
+        Some((flush, EncodedChunk::new(kind, at * 1000, data)))
+    })
+    .take(CHUNKS)
+}
+
+/// A seed: chunks in the form that the targets read. Longer ones than fit in the length are left out.
+pub fn seed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in chunks {
+        if let Some(len) = u16::try_from(chunk.len())
+            .ok()
+            .filter(|len| len & FLUSH == 0)
+        {
+            out.extend(len.to_le_bytes());
+            out.extend_from_slice(chunk);
+        }
+    }
+    out
+}
+
+fn video(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8]) {
+    let Ok(codec) = VideoCodec::parse(codec) else {
+        panic!("{codec} is a codec string");
+    };
+    let context = context();
+    let config = VideoDecoderConfig::new(codec);
+    let Ok(mut decoder) = backend.start(&config, &context) else {
+        return;
+    };
+    let mut frames = 0_u64;
+    let mut chunks_in = 0_u64;
+    let mut sink = |frame: reelcore_media::VideoFrame| {
+        frames += 1;
+        let size = frame.coded_size;
+        assert!(size.area() <= context.limits.max_frame_pixels, "{size:?}");
+        assert!(frame.visible_rect.size().area() > 0);
+        if let Some(image) = frame.resource.cpu() {
+            // Every byte of it can be read.
+            let sum: u64 = image
+                .planes
+                .iter()
+                .flat_map(|plane| plane.data.iter())
+                .map(|&byte| u64::from(byte))
+                .sum();
+            std::hint::black_box(sum);
+        }
+    };
+    for (flush, chunk) in chunks(input) {
+        chunks_in += 1;
+        if flush && decoder.flush(&mut sink).is_err() {
+            return;
+        }
+        if decoder.decode(&chunk, &mut sink).is_err() {
+            return;
+        }
+    }
+    let _ = decoder.flush(&mut sink);
+    decoder.reset();
+    assert!(
+        frames <= chunks_in,
+        "{frames} frames out of {chunks_in} chunks"
+    );
+}
+
+/// AV1 over dav1d.
+pub fn dav1d(input: &[u8]) {
+    video(&Dav1d, "av01.0.04M.08", input);
+}
+
+/// H.264 in Annex B form over OpenH264.
+pub fn openh264(input: &[u8]) {
+    video(&OpenH264, "avc1.64001f", input);
+}
