@@ -58,21 +58,6 @@ fn chunks(mut input: &[u8]) -> impl Iterator<Item = (bool, EncodedChunk)> {
     .take(CHUNKS)
 }
 
-/// A seed: chunks in the form that the targets read. Longer ones than fit in the length are left out.
-pub fn seed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for chunk in chunks {
-        if let Some(len) = u16::try_from(chunk.len())
-            .ok()
-            .filter(|len| len & FLUSH == 0)
-        {
-            out.extend(len.to_le_bytes());
-            out.extend_from_slice(chunk);
-        }
-    }
-    out
-}
-
 fn video(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8]) {
     let Ok(codec) = VideoCodec::parse(codec) else {
         panic!("{codec} is a codec string");
@@ -92,7 +77,7 @@ fn video(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8]) {
         if let Some(image) = frame.resource.cpu() {
             // Every byte of it can be read.
             let sum: u64 = image
-                .planes
+                .planes()
                 .iter()
                 .flat_map(|plane| plane.data.iter())
                 .map(|&byte| u64::from(byte))

@@ -40,16 +40,16 @@ const fn target(name: &'static str, run: fn(&[u8]), smoke: usize) -> Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    target("demux", demux::any, 4000),
+    target("demux", demux::any, 20_000),
     Target {
         // In pieces of a hundred bytes.
         seeds: ("demux", &[99]),
-        ..target("demux_stream", demux::streamed, 1000)
+        ..target("demux_stream", demux::streamed, 5000)
     },
     target("codec_string", strings::codec_string, 20_000),
     target("description", strings::description, 4000),
-    target("decode_dav1d", decode::dav1d, 300),
-    target("decode_openh264", decode::openh264, 300),
+    target("decode_dav1d", decode::dav1d, 1000),
+    target("decode_openh264", decode::openh264, 1000),
 ];
 
 /// The target of that name.
