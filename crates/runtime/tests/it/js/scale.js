@@ -49,7 +49,7 @@ await test("a thousand configured and idle decoders cost no thread and at most 6
 });
 
 const BUSY = 64;
-const FRAMES = 400 * BUSY;
+const FRAMES = 1000 * BUSY;
 await test("of 64 decoders that are all busy, the slowest gets half of what the mean gets", async () => {
   const { config, chunks } = await clip("h264-16x16.mp4");
   const counts = new Array(BUSY).fill(0);
