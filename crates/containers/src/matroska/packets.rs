@@ -303,6 +303,8 @@ pub(crate) struct MatroskaPacketReader {
     ahead: Option<Result<Option<Packet>, DemuxError>>,
     /// Nanoseconds of the codec's delay that are still to be dropped, where the track is read from its start.
     delay: Option<i128>,
+    /// Byte offset of the track's first block, once it is known.
+    first_block: Option<u64>,
     /// The first packet that is heard after a seek; those before it let the decoder settle.
     heard_from: Option<Spot>,
     /// The last key packet, where the source cannot go back far.
@@ -332,6 +334,7 @@ impl MatroskaPacketReader {
             frames: VecDeque::new(),
             frame: 0,
             ahead: None,
+            first_block: None,
             heard_from: None,
             last: None,
             decode_times: DecodeTimes::default(),
@@ -384,6 +387,10 @@ impl MatroskaPacketReader {
             let Some(block) = self.walker.next(&mut self.window, reader.track.number)? else {
                 return Ok(None);
             };
+            // Only what is read from the start counts the delay.
+            if self.delay.is_some() && self.first_block.is_none() {
+                self.first_block = Some(block.start);
+            }
             let ahead = before.ahead(&self.window);
             self.frames = reader.frames(&mut self.window, &block, ahead, true)?;
             self.frame = 0;
@@ -631,9 +638,14 @@ impl MatroskaPacketReader {
             };
         }
         self.delay = None;
-        if track.codec_delay > 0 && from.time <= 0 {
-            let first = self.first(&reader)?;
-            if first.is_some_and(|first| first.is(&from)) {
+        if track.codec_delay > 0 {
+            let first = match self.first_block {
+                Some(first) => Some(first),
+                // A stream may have let go of its start: what is read then is not the first packet.
+                None => self.first(&reader).ok().flatten().map(|first| first.block),
+            };
+            self.first_block = first;
+            if first == Some(from.block) && from.frame == 0 {
                 self.delay = Some(i128::from(track.codec_delay));
             }
         }
