@@ -19,9 +19,13 @@
 
 #![forbid(unsafe_code)]
 
+mod bitstream;
+pub mod ivf;
+pub mod matroska;
 pub mod mp4;
 mod source;
 mod stream;
+mod window;
 
 use std::sync::Arc;
 
@@ -73,12 +77,18 @@ pub fn open_with(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Dem
     if mp4::probe(head) {
         return Ok(Arc::new(mp4::Mp4Demuxer::open(source, limits)?));
     }
+    if matroska::probe(head) {
+        return Ok(Arc::new(matroska::MatroskaDemuxer::open(source, limits)?));
+    }
+    if ivf::probe(head) {
+        return Ok(Arc::new(ivf::IvfDemuxer::open(source, limits)?));
+    }
     Err(DemuxError::UnknownContainer(if head.is_empty() {
         "the source is empty".to_owned()
     } else {
         let start: Vec<String> = head.iter().take(12).map(|b| format!("{b:02x}")).collect();
         format!(
-            "the content, starting with {}, is of none of: MP4",
+            "the content, starting with {}, is of none of: MP4, Matroska, WebM, IVF",
             start.join(" ")
         )
     }))
@@ -92,7 +102,7 @@ mod tests {
     fn content_that_is_no_container_is_named_by_its_first_bytes() {
         for (content, want) in [
             (&b""[..], "the source is empty"),
-            (b"\x1aE\xdf\xa3 matroska", "1a 45 df a3"),
+            (b"no container", "6e 6f 20 63"),
             (b"\0\0\0", "00 00 00"),
         ] {
             let error = open(Arc::new(BytesSource::new(content)))
