@@ -21,9 +21,11 @@ pub mod format;
 pub mod frame;
 pub mod geometry;
 pub mod h264;
+pub mod hevc;
 pub mod layout;
 pub mod pool;
 pub mod registry;
+pub mod vpx;
 
 pub use audio::AudioData;
 pub use chunk::{ChunkKind, EncodedChunk, SideData};

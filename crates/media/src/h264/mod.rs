@@ -17,6 +17,7 @@ mod sps;
 pub use access_unit::access_units;
 pub use avcc::AvcC;
 pub use bits::{BitReader, unescape_into};
+pub(crate) use nal::unit_bytes;
 pub use nal::{Nal, NalKind, Packaging, START_CODE, nal_units};
 pub use order::OutputOrder;
 pub use poc::PictureOrder;

@@ -97,6 +97,29 @@ pub fn nal_units(
     chunk: &[u8],
     packaging: Packaging,
 ) -> impl Iterator<Item = Result<Nal<'_>, MediaError>> {
+    let mut units = unit_bytes(chunk, packaging);
+    let mut done = false;
+    std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let nal = units
+            .next()?
+            .and_then(|(offset, bytes)| Nal::new(offset, bytes));
+        done = nal.is_err();
+        Some(nal)
+    })
+}
+
+/// A NAL unit whose header was not read, with its byte offset.
+type UnitBytes<'a> = Result<(usize, &'a [u8]), MediaError>;
+
+/// The NAL units of `chunk` without a look at their headers, which HEVC has others of; empty ones only in Annex B. The
+/// iterator ends after the first error.
+pub(crate) fn unit_bytes(
+    chunk: &[u8],
+    packaging: Packaging,
+) -> impl Iterator<Item = UnitBytes<'_>> {
     let mut iter = NalUnits {
         chunk,
         packaging,
@@ -120,7 +143,7 @@ struct NalUnits<'a> {
 }
 
 impl<'a> NalUnits<'a> {
-    fn step(&mut self) -> Option<Result<Nal<'a>, MediaError>> {
+    fn step(&mut self) -> Option<UnitBytes<'a>> {
         if self.done {
             return None;
         }
@@ -130,7 +153,7 @@ impl<'a> NalUnits<'a> {
         }
     }
 
-    fn step_annex_b(&mut self) -> Option<Result<Nal<'a>, MediaError>> {
+    fn step_annex_b(&mut self) -> Option<UnitBytes<'a>> {
         let rest = self.chunk.get(self.position..).unwrap_or(&[]);
         let Some(start) = find_start_code(rest) else {
             // Only the first NAL unit can be without: later ones end where the next code starts.
@@ -160,10 +183,10 @@ impl<'a> NalUnits<'a> {
             .iter()
             .rposition(|&byte| byte != 0)
             .map_or(0, |i| i + 1);
-        Some(Nal::new(offset, bytes.get(..used).unwrap_or(&[])))
+        Some(Ok((offset, bytes.get(..used).unwrap_or(&[]))))
     }
 
-    fn step_avc(&mut self, length_size: usize) -> Option<Result<Nal<'a>, MediaError>> {
+    fn step_avc(&mut self, length_size: usize) -> Option<UnitBytes<'a>> {
         loop {
             let rest = self.chunk.get(self.position..).unwrap_or(&[]);
             if rest.is_empty() {
@@ -187,7 +210,7 @@ impl<'a> NalUnits<'a> {
             self.position = offset + length;
             // Some muxers pad with empty NAL units.
             if !bytes.is_empty() {
-                return Some(Nal::new(offset, bytes));
+                return Some(Ok((offset, bytes)));
             }
         }
     }

@@ -1,0 +1,87 @@
+//! Which configurations are decoded.
+
+use reelcore_media::codec::DecoderContext;
+use reelcore_media::hevc::{HvcC, NalType, Packaging};
+use reelcore_media::{
+    MediaError, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
+};
+
+use crate::decoder::Decoder;
+use crate::sets::{check_size, check_sps, parse_sps};
+
+/// The HEVC software decoder over rusty_h265: Main, Main 10 and Main Still Picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hevc;
+
+impl VideoDecoderBackend for Hevc {
+    fn name(&self) -> &'static str {
+        "rusty_h265"
+    }
+
+    /// rusty_h265 decodes on the calling thread.
+    fn max_threads(&self) -> usize {
+        1
+    }
+
+    fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
+        setup(config).map(drop)
+    }
+
+    fn start(
+        &self,
+        config: &VideoDecoderConfig,
+        context: &DecoderContext,
+    ) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        let hvcc = setup(config)?;
+        let packaging = match &hvcc {
+            Some(hvcc) => Packaging::Hevc {
+                length_size: hvcc.length_size,
+            },
+            None => Packaging::AnnexB,
+        };
+        Ok(Box::new(Decoder::new(context, packaging, hvcc.as_ref())?))
+    }
+}
+
+/// What a decoder starts from: the hvcC, where there is one.
+fn setup(config: &VideoDecoderConfig) -> Result<Option<HvcC>, MediaError> {
+    let VideoCodec::Hevc(hevc) = &config.codec else {
+        return Err(MediaError::unsupported(format!(
+            "rusty_h265 decodes HEVC, not {}",
+            config.codec
+        )));
+    };
+    // general_profile_compatibility_flag[1] to [3].
+    let compatible = hevc.compatibility & (0b111 << 28) != 0;
+    if hevc.profile_space != 0 || !(matches!(hevc.profile, 1..=3) || compatible) {
+        let name = match hevc.profile {
+            4 => "range extensions",
+            5 => "High Throughput",
+            6 => "Multiview Main",
+            7 => "Scalable",
+            8 => "3D Main",
+            9 | 11 => "screen content coding",
+            10 => "scalable range extensions",
+            _ => "an unknown one",
+        };
+        return Err(MediaError::unsupported(format!(
+            "rusty_h265 decodes the Main, Main 10 and Main Still Picture profiles (1, 2, 3), not {} ({name})",
+            hevc.profile
+        )));
+    }
+    if let Some(size) = config.coded_size {
+        check_size(size)?;
+    }
+    // https://www.w3.org/TR/webcodecs-hevc-codec-registration/#videodecoderconfig-description
+    // With a description it is an hvcC and chunks are in "hevc" form; without, in "annexb" form.
+    let Some(description) = &config.description else {
+        return Ok(None);
+    };
+    let unsupported = |error: MediaError| MediaError::unsupported(format!("description: {error}"));
+    let hvcc = HvcC::parse(description).map_err(unsupported)?;
+    for sps in hvcc.units(NalType::SPS) {
+        let sps = parse_sps(sps).map_err(unsupported)?;
+        check_sps(&sps).map_err(unsupported)?;
+    }
+    Ok(Some(hvcc))
+}

@@ -1,0 +1,184 @@
+//! Parameter sets, and what rusty_h265 decodes rightly.
+
+use std::sync::Arc;
+
+use reelcore_media::hevc::{Nal, NalType, Sps};
+use reelcore_media::{MediaError, PixelFormat, Size};
+use rusty_h265::nal::unescape;
+use rusty_h265::ps;
+
+/// MaxLumaPs of level 6.2 (table A.8).
+const MAX_LUMA_SAMPLES: u64 = 35_651_584;
+
+/// A sequence parameter set as both readers see it.
+#[derive(Debug)]
+pub(crate) struct StoredSps {
+    pub sps: Sps,
+    pub library: Arc<ps::Sps>,
+    /// The NAL unit that it was read from.
+    nal: Vec<u8>,
+}
+
+/// A picture parameter set.
+#[derive(Debug)]
+pub(crate) struct StoredPps {
+    pub library: Arc<ps::Pps>,
+    nal: Vec<u8>,
+}
+
+/// The parameter sets that were received. VPSs say nothing that decoding a single layer needs.
+#[derive(Debug)]
+pub(crate) struct ParameterSets {
+    sps: [Option<Arc<StoredSps>>; 16],
+    pps: [Option<Arc<StoredPps>>; 64],
+}
+
+impl ParameterSets {
+    pub(crate) fn new() -> Self {
+        Self {
+            sps: Default::default(),
+            pps: [const { None }; 64],
+        }
+    }
+
+    /// Stores the set of `nal`, unless it is there already.
+    pub(crate) fn store(&mut self, nal: &Nal<'_>) -> Result<(), MediaError> {
+        match nal.nal_type {
+            NalType::SPS => {
+                let same =
+                    |s: &Option<Arc<StoredSps>>| s.as_ref().is_some_and(|s| s.nal == nal.bytes);
+                if self.sps.iter().any(same) {
+                    return Ok(());
+                }
+                let sps = Sps::parse(nal)?;
+                let library = ps::parse_sps(&unescape(nal.payload()).data).map_err(media_error)?;
+                if let Some(slot) = self.sps.get_mut(usize::from(sps.id)) {
+                    *slot = Some(Arc::new(StoredSps {
+                        sps,
+                        library: Arc::new(library),
+                        // A few bytes, kept beyond the chunk.
+                        nal: nal.bytes.to_vec(),
+                    }));
+                }
+            }
+            NalType::PPS => {
+                let same =
+                    |s: &Option<Arc<StoredPps>>| s.as_ref().is_some_and(|s| s.nal == nal.bytes);
+                if self.pps.iter().any(same) {
+                    return Ok(());
+                }
+                let library = ps::parse_pps(&unescape(nal.payload()).data).map_err(media_error)?;
+                if let Some(slot) = self.pps.get_mut(usize::from(library.id)) {
+                    *slot = Some(Arc::new(StoredPps {
+                        library: Arc::new(library),
+                        nal: nal.bytes.to_vec(),
+                    }));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The sets that a slice with slice_pic_parameter_set_id `id` refers to.
+    pub(crate) fn of_slice(
+        &self,
+        id: u8,
+    ) -> Result<(&Arc<StoredSps>, &Arc<StoredPps>), MediaError> {
+        let pps = self.pps.get(usize::from(id)).and_then(Option::as_ref);
+        let Some(pps) = pps else {
+            return Err(MediaError::invalid_data(format!(
+                "a slice refers to picture parameter set {id}, which was not received"
+            )));
+        };
+        let sps_id = pps.library.sps_id;
+        let sps = self.sps.get(usize::from(sps_id)).and_then(Option::as_ref);
+        let Some(sps) = sps else {
+            return Err(MediaError::invalid_data(format!(
+                "a slice refers to sequence parameter set {sps_id}, which was not received"
+            )));
+        };
+        Ok((sps, pps))
+    }
+}
+
+/// An error of rusty_h265.
+pub(crate) fn media_error(error: rusty_h265::Error) -> MediaError {
+    use rusty_h265::Error;
+    match error {
+        Error::InvalidData(message) => MediaError::invalid_data(message),
+        Error::Unsupported(message) => MediaError::unsupported(message),
+        other => MediaError::backend(other.to_string()),
+    }
+}
+
+/// The set in `nal`, a NAL unit with its header.
+pub(crate) fn parse_sps(nal: &[u8]) -> Result<Sps, MediaError> {
+    let nal = Nal::new(0, nal)?;
+    if nal.nal_type != NalType::SPS {
+        return Err(MediaError::invalid_data(format!(
+            "a NAL unit of type {} where an SPS (33) is expected",
+            nal.nal_type.0
+        )));
+    }
+    Sps::parse(&nal)
+}
+
+/// Whether pictures of `size` pixels are decoded.
+pub(crate) fn check_size(size: Size) -> Result<(), MediaError> {
+    // A.4.1: neither side may pass sqrt(8 * MaxLumaPs).
+    let side = |side: u32| u64::from(side).pow(2) <= 8 * MAX_LUMA_SAMPLES;
+    if size.area() <= MAX_LUMA_SAMPLES && side(size.width) && side(size.height) {
+        return Ok(());
+    }
+    Err(MediaError::unsupported(format!(
+        "rusty_h265 decodes pictures of up to {MAX_LUMA_SAMPLES} pixels (level 6.2), not {}x{}",
+        size.width, size.height
+    )))
+}
+
+/// The format of the frames of a stream of `sps`.
+///
+/// # Errors
+/// `Unsupported` for what is not decoded.
+pub(crate) fn check_sps(sps: &Sps) -> Result<PixelFormat, MediaError> {
+    let extension = ["range", "multilayer", "3D", "screen content coding"]
+        .iter()
+        .zip(sps.extensions)
+        .find_map(|(name, present)| present.then_some(name));
+    let [luma, chroma] = sps.bit_depth;
+    let reason = if let Some(name) = extension {
+        format!("the {name} extensions")
+    } else if sps.chroma_format != 1 {
+        let name = match sps.chroma_format {
+            0 => "4:0:0 (no chroma)",
+            2 => "4:2:2",
+            _ => "4:4:4",
+        };
+        format!("{name} pictures")
+    } else if !matches!((luma, chroma), (8, 8) | (10, 10)) {
+        format!("samples of {luma} (luma) and {chroma} (chroma) bits")
+    } else if sps.log2_ctb_size < 4 {
+        "coding tree blocks of 8x8".into()
+    } else {
+        check_size(sps.coded_size)?;
+        return Ok(if luma == 8 {
+            PixelFormat::I420
+        } else {
+            PixelFormat::I420P10
+        });
+    };
+    Err(MediaError::unsupported(format!(
+        "rusty_h265 does not decode {reason}"
+    )))
+}
+
+/// Whether pictures of `pps` are decoded.
+pub(crate) fn check_pps(pps: &ps::Pps) -> Result<(), MediaError> {
+    if pps.range_extension || pps.multilayer_extension || pps.ext_3d || pps.scc_extension {
+        return Err(MediaError::unsupported(
+            "rusty_h265 does not decode pictures with a picture parameter set extension",
+        ));
+    }
+    Ok(())
+}

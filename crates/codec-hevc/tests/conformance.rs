@@ -1,0 +1,214 @@
+//! Decoded pictures against checksums that other decoders made.
+
+mod common;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use common::*;
+use reelcore_codec_hevc::Hevc;
+use reelcore_media::codec::VideoDecoderBackend;
+use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
+use reelcore_media::hevc::access_units;
+use reelcore_media::{
+    EncodedChunk, ErrorKind, PixelFormat, Rect, Size, VideoCodec, VideoDecoderConfig,
+};
+
+const STREAMS: [&str; 21] = [
+    "main",
+    "main-10",
+    "main-10-wpp",
+    "b-pyramid",
+    "open-gop",
+    "radl",
+    "low-delay",
+    "slices-wpp",
+    "lossless",
+    "cu-lossless",
+    "qp-delta",
+    "weighted",
+    "scaling-lists",
+    "filters",
+    "no-filters",
+    "sub-layers",
+    "intra-refresh",
+    "hrd",
+    "still",
+    "cropped-sar",
+    "hdr",
+];
+
+#[test]
+fn every_stream_decodes_to_the_reference_pictures_with_its_times() {
+    for name in STREAMS {
+        let stream = Stream::read(name);
+        let frames = decode_all(&mut *start(&config()), &stream.chunks());
+        assert_eq!(checksums(&frames), stream.md5, "{name}");
+        assert_eq!(times(&frames), stream.output_times(), "{name}");
+        let ten = matches!(name, "main-10" | "main-10-wpp" | "hdr");
+        let format = if ten {
+            PixelFormat::I420P10
+        } else {
+            PixelFormat::I420
+        };
+        assert!(frames.iter().all(|f| f.format == Some(format)), "{name}");
+    }
+}
+
+#[test]
+fn lengths_of_every_size_decode_as_start_codes_do() {
+    for name in ["main-10", "slices-wpp", "b-pyramid", "lossless"] {
+        let stream = Stream::read(name);
+        for length_size in [1, 2, 4] {
+            let longest = stream.chunks().iter().map(|c| c.data.len()).max();
+            if length_size == 1 && longest > Some(255) {
+                // A NAL unit of more than 255 bytes does not fit: the stream is cut where it would be.
+                continue;
+            }
+            let mut config = config();
+            let record = hvcc(&stream.bytes, length_size).write().unwrap();
+            config.description = Some(record.into());
+            let chunks: Vec<_> = stream
+                .chunks()
+                .iter()
+                .map(|chunk| with_lengths(chunk, length_size))
+                .collect();
+            let frames = decode_all(&mut *start(&config), &chunks);
+            assert_eq!(checksums(&frames), stream.md5, "{name}, {length_size}");
+        }
+    }
+}
+
+#[test]
+fn the_visible_part_and_its_aspect_and_colour_are_those_of_the_parameter_set() {
+    let first = |name| decode_all(&mut *start(&config()), &Stream::read(name).chunks()).remove(0);
+    let frame = first("cropped-sar");
+    assert_eq!(frame.coded_size, Size::new(96, 72));
+    let want = Rect {
+        x: 4,
+        y: 2,
+        width: 86,
+        height: 68,
+    };
+    assert_eq!(frame.visible_rect, want);
+    assert_eq!(frame.display_size, Size::new(115, 68));
+    assert_eq!(
+        frame.color_space,
+        ColorSpace {
+            primaries: Some(Primaries::Bt709),
+            transfer: Some(Transfer::Iec61966_2_1),
+            matrix: Some(Matrix::Bt709),
+            full_range: Some(true),
+        }
+    );
+    assert_eq!(
+        first("hdr").color_space,
+        ColorSpace {
+            primaries: Some(Primaries::Bt2020),
+            transfer: Some(Transfer::Pq),
+            matrix: Some(Matrix::Bt2020Ncl),
+            full_range: Some(false),
+        }
+    );
+}
+
+#[test]
+fn what_rusty_h265_does_not_decode_is_refused_before_a_wrong_picture() {
+    let refused = [
+        ("refused-gray", "4:0:0"),
+        ("refused-422-10", "4:2:2"),
+        ("refused-444", "4:4:4"),
+        ("refused-12", "12 (luma)"),
+    ];
+    for (name, reason) in refused {
+        let bytes = Bytes::from(std::fs::read(data(&format!("{name}.265"))).unwrap());
+        // In band: the first chunk fails.
+        let chunk = EncodedChunk::new(kind(true), 0, bytes.clone());
+        let mut frames = 0;
+        let error = start(&config())
+            .decode(&chunk, &mut |_| frames += 1)
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{name}: {error}");
+        assert!(error.message.contains(reason), "{name}: {error}");
+        assert_eq!(frames, 0);
+        // In the description: the configuration is not supported.
+        let mut config = config();
+        config.description = Some(hvcc(&bytes, 4).write().unwrap().into());
+        let error = Hevc.check(&config).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{name}: {error}");
+        assert!(error.message.contains(reason), "{name}: {error}");
+    }
+    // By the codec string alone.
+    for (codec, reason) in [
+        ("hev1.4.10.L93.9D.8", "range extensions"),
+        ("hvc1.9.200.L93", "screen content"),
+        ("hvc1.6.40.L93", "Multiview"),
+        ("hvc1.A1.6.L93", "profile"),
+    ] {
+        let config = VideoDecoderConfig::new(VideoCodec::parse(codec).unwrap());
+        let error = Hevc.check(&config).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{codec}: {error}");
+        assert!(error.message.contains(reason), "{codec}: {error}");
+    }
+    let vp8 = VideoDecoderConfig::new(VideoCodec::Vp8);
+    assert_eq!(Hevc.check(&vp8).unwrap_err().kind, ErrorKind::Unsupported);
+}
+
+/// The streams of the package cros-codecs 0.0.6, where cargo has downloaded it.
+fn public_streams() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
+    let registries = std::fs::read_dir(home.join("registry/src")).ok()?;
+    registries
+        .filter_map(|entry| {
+            let folder = "cros-codecs-0.0.6/src/codec/h265/test_data";
+            Some(entry.ok()?.path().join(folder))
+        })
+        .find(|path| path.exists())
+}
+
+#[test]
+fn the_public_conformance_streams_decode_to_their_checksums() {
+    let Some(folder) = public_streams() else {
+        println!("NOT RUN: the package cros-codecs 0.0.6 is not in cargo's registry folder");
+        return;
+    };
+    let streams = [
+        ("64x64-I", 1),
+        ("64x64-I-P", 2),
+        ("64x64-I-P-B-P", 3),
+        ("bear", 30),
+        ("bbb", 60),
+        ("test-25fps", 250),
+    ];
+    for (name, count) in streams {
+        let bytes = Bytes::from(std::fs::read(folder.join(format!("{name}.h265"))).unwrap());
+        let text = std::fs::read_to_string(folder.join(format!("{name}.h265.md5"))).unwrap();
+        let want: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(want.len(), count, "{name}");
+        let chunks: Vec<_> = access_units(&bytes)
+            .unwrap()
+            .into_iter()
+            .enumerate()
+            .map(|(index, unit)| {
+                EncodedChunk::new(kind(unit.irap), index as i64, bytes.slice(unit.range))
+            })
+            .collect();
+        let mut decoder = start(&config());
+        let mut frames = 0;
+        let mut stamps = Vec::new();
+        let mut sink = |frame: reelcore_media::VideoFrame| {
+            let sum = md5_nv12(&frame);
+            assert_eq!(Some(&&sum[..]), want.get(frames), "{name}, frame {frames}");
+            stamps.push(frame.timestamp);
+            frames += 1;
+        };
+        for chunk in &chunks {
+            decoder.decode(chunk, &mut sink).unwrap();
+        }
+        decoder.flush(&mut sink).unwrap();
+        assert_eq!(frames, count, "{name}");
+        stamps.sort_unstable();
+        assert_eq!(stamps, (0..count as i64).collect::<Vec<_>>(), "{name}");
+    }
+}
