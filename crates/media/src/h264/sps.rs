@@ -45,6 +45,8 @@ pub struct Vui {
     pub sample_aspect: Option<(u16, u16)>,
     /// Colour, as far as it is given.
     pub color: ColorSpace,
+    /// num_units_in_tick and time_scale, where given and not 0: a field lasts units / scale seconds.
+    pub timing: Option<(u32, u32)>,
     /// max_num_reorder_frames, where given.
     pub max_reorder_frames: Option<u32>,
     /// max_dec_frame_buffering, where given.
@@ -367,8 +369,9 @@ fn parse_vui(r: &mut BitReader<'_>, vui: &mut Vui) -> Result<(), MediaError> {
         r.ue("chroma_sample_loc_type_bottom_field")?;
     }
     if r.flag("timing_info_present_flag")? {
-        r.u(32, "num_units_in_tick")?;
-        r.u(32, "time_scale")?;
+        let units = r.u(32, "num_units_in_tick")?;
+        let scale = r.u(32, "time_scale")?;
+        vui.timing = (units != 0 && scale != 0).then_some((units, scale));
         r.flag("fixed_frame_rate_flag")?;
     }
     let nal_hrd = r.flag("nal_hrd_parameters_present_flag")?;

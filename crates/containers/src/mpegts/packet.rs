@@ -1,0 +1,212 @@
+//! Transport packets (ISO/IEC 13818-1, 2.4.3.2) and the places where they begin.
+
+use std::io;
+
+use crate::PROBE_BYTES;
+use crate::window::{AHEAD, Window};
+
+/// sync_byte.
+const SYNC: u8 = 0x47;
+
+/// Bytes of a transport packet.
+pub(super) const PACKET: usize = 188;
+
+/// From packet to packet: plain, after a time stamp of 4 bytes (M2TS), before 16 bytes of error correction.
+const STRIDES: [usize; 3] = [PACKET, 192, 204];
+
+/// Packets in a row that are taken for a transport stream.
+const ENOUGH: usize = 5;
+
+/// Packets in a row that are taken for the stream's after damage.
+const RESYNC: usize = 3;
+
+/// Where the packets of a stream stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Where the first begins.
+    pub(super) first: u64,
+    /// From one to the next.
+    pub(super) stride: usize,
+}
+
+/// A byte that can be a packet's first: the adaptation_field_control of 0 is reserved, which rules out runs of 0x47.
+fn is_start(data: &[u8], at: usize) -> bool {
+    data.get(at) == Some(&SYNC) && data.get(at + 3).is_some_and(|byte| byte & 0x30 != 0)
+}
+
+impl Layout {
+    /// The layout of a stream that starts with `head`: all there is, or [`PROBE_BYTES`].
+    pub(super) fn detect(head: &[u8]) -> Option<Self> {
+        let whole = head.len() < PROBE_BYTES;
+        for stride in STRIDES {
+            let last = head.len().saturating_sub(stride.saturating_mul(ENOUGH));
+            // A short source is taken from its first packet on; in a longer one damage may stand before.
+            let starts = if whole { 0..5.min(head.len()) } else { 0..last };
+            for first in starts {
+                if !is_start(head, first) {
+                    continue;
+                }
+                let mut places = (first..head.len().saturating_sub(3)).step_by(stride);
+                let fits = if whole {
+                    places.len() > 1 && places.all(|at| is_start(head, at))
+                } else {
+                    places.take(ENOUGH).all(|at| is_start(head, at))
+                };
+                if fits {
+                    return Some(Self {
+                        first: first as u64,
+                        stride,
+                    });
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A transport packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TsPacket<'a> {
+    pub(super) pid: u16,
+    /// transport_error_indicator: damaged on the way.
+    pub(super) damaged: bool,
+    /// payload_unit_start_indicator.
+    pub(super) starts_unit: bool,
+    /// transport_scrambling_control is not 0.
+    pub(super) scrambled: bool,
+    pub(super) continuity: u8,
+    /// discontinuity_indicator: the continuity counter may jump.
+    pub(super) discontinuity: bool,
+    /// `None` where the packet has none.
+    pub(super) payload: Option<&'a [u8]>,
+}
+
+impl<'a> TsPacket<'a> {
+    /// Reads a packet; `None` where its adaptation field is longer than it.
+    fn parse(data: &'a [u8; PACKET]) -> Option<Self> {
+        let [_, b1, b2, b3, body @ ..] = data;
+        let (mut discontinuity, mut rest) = (false, &body[..]);
+        if b3 & 0x20 != 0 {
+            let (&length, after) = rest.split_first()?;
+            let (field, after) = after.split_at_checked(usize::from(length))?;
+            discontinuity = field.first().is_some_and(|flags| flags & 0x80 != 0);
+            rest = after;
+        }
+        Some(Self {
+            pid: u16::from(b1 & 0x1f) << 8 | u16::from(*b2),
+            damaged: b1 & 0x80 != 0,
+            starts_unit: b1 & 0x40 != 0,
+            scrambled: b3 & 0xc0 != 0,
+            continuity: b3 & 15,
+            discontinuity,
+            payload: (b3 & 0x10 != 0).then_some(rest),
+        })
+    }
+}
+
+/// The packets of a source in order.
+pub(super) struct Packets {
+    window: Window,
+    stride: usize,
+    at: u64,
+}
+
+impl Packets {
+    pub(super) fn new(window: Window, layout: Layout) -> Self {
+        Self {
+            window,
+            stride: layout.stride,
+            at: layout.first,
+        }
+    }
+
+    /// Goes on with the first packet at or after `offset`.
+    pub(super) fn goto(&mut self, offset: u64) {
+        self.at = offset;
+    }
+
+    /// Where the next packet is looked for.
+    pub(super) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The next packet with its offset. Bytes that are no packets are passed over, and so are packets that cannot be
+    /// read: gaps in the continuity counters tell of them. `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<(u64, TsPacket<'_>)>> {
+        // Twice over the window, because a slice that is returned from within a loop stays borrowed.
+        let at = loop {
+            let data = self.window.peek(self.at, PACKET, AHEAD)?;
+            let Some(packet) = data.first_chunk() else {
+                return Ok(None);
+            };
+            if packet.first() == Some(&SYNC) {
+                let at = self.at;
+                self.at = at.saturating_add(self.stride as u64);
+                if TsPacket::parse(packet).is_some() {
+                    break at;
+                }
+            } else if !self.resync()? {
+                return Ok(None);
+            }
+        };
+        let data = self.window.peek(at, PACKET, AHEAD)?;
+        let packet = data.first_chunk().and_then(TsPacket::parse);
+        Ok(packet.map(|packet| (at, packet)))
+    }
+
+    /// Moves on to where packets begin again; `false` at the end.
+    fn resync(&mut self) -> io::Result<bool> {
+        let need = self.stride.saturating_mul(RESYNC + 1);
+        loop {
+            let data = self.window.peek(self.at, need, AHEAD)?;
+            let whole = data.len() < need;
+            let starts = data.len().saturating_sub(if whole { PACKET - 1 } else { need });
+            let found = (0..starts).find(|&start| {
+                let mut places = (start..data.len().saturating_sub(3)).step_by(self.stride);
+                places.by_ref().take(RESYNC).all(|at| is_start(data, at))
+            });
+            if let Some(start) = found {
+                self.at = self.at.saturating_add(start as u64);
+                return Ok(true);
+            }
+            if whole {
+                return Ok(false);
+            }
+            self.at = self.at.saturating_add(starts.max(1) as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(stride: usize, lead: usize, count: usize) -> Vec<u8> {
+        let mut out = vec![0x55; lead];
+        for _ in 0..count {
+            let mut cell = vec![0; stride];
+            cell[..4].copy_from_slice(&[SYNC, 1, 0, 0x10]);
+            out.extend(cell);
+        }
+        out
+    }
+
+    #[test]
+    fn all_strides_are_told_apart_and_runs_of_one_byte_are_not_taken() {
+        for stride in STRIDES {
+            for lead in [0, 4, 77] {
+                let head = stream(stride, lead, 40);
+                let layout = Layout {
+                    first: lead as u64,
+                    stride,
+                };
+                assert_eq!(Layout::detect(&head[..PROBE_BYTES]), Some(layout));
+            }
+            let short = stream(stride, 4, 3);
+            assert_eq!(Layout::detect(&short).map(|l| l.stride), Some(stride));
+        }
+        assert_eq!(Layout::detect(&[SYNC; PROBE_BYTES]), None);
+        assert_eq!(Layout::detect(&[0; PROBE_BYTES]), None);
+        assert_eq!(Layout::detect(&[]), None);
+    }
+}

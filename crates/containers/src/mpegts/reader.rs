@@ -1,0 +1,238 @@
+//! The packets of one track.
+
+use std::sync::Arc;
+
+use reelcore_media::demux::{DemuxError, Packet, PacketReader};
+use reelcore_media::{ChunkKind, EncodedChunk};
+
+use super::clock::Clock;
+use super::follow::Follower;
+use super::pes::Frame;
+use super::{FINE, TsDemuxer};
+
+/// How far before the place that bisecting finds a key packet is looked for, in bytes, at first.
+const BACK: u64 = 256 << 10;
+
+/// Reads the packets of one track; see [`PacketReader`].
+pub(crate) struct TsReader {
+    demuxer: Arc<TsDemuxer>,
+    index: usize,
+    base: i64,
+    follower: Follower,
+    failed: bool,
+    /// The next packet is the first after a seek.
+    sought: bool,
+    /// Where the key packet begins that was found last in a source that cannot be read anywhere.
+    resume: Option<Found>,
+}
+
+/// A key packet.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    micros: i64,
+    offset: u64,
+    anchor: (u64, i64),
+}
+
+impl TsReader {
+    pub(super) fn new(demuxer: Arc<TsDemuxer>, index: usize) -> Result<Self, DemuxError> {
+        let Some(track) = demuxer.details.get(index) else {
+            return Err(DemuxError::Unsupported(format!(
+                "track {index} of {}",
+                demuxer.details.len()
+            )));
+        };
+        Ok(Self {
+            base: demuxer.base(&track.entry),
+            follower: demuxer.follow([track.entry.clone()]),
+            index,
+            failed: false,
+            sought: false,
+            resume: None,
+            demuxer,
+        })
+    }
+
+    /// The next frame with a time. What comes before the first time stamp has none, and is no use to anybody.
+    fn frame(&mut self) -> Result<Option<(Frame, i64)>, DemuxError> {
+        loop {
+            if let Some(frame) = self.follower.pop(0) {
+                if let Some(pts) = frame.pts {
+                    let micros = pts.micros(self.base);
+                    return Ok(Some((frame, micros)));
+                }
+            } else if !self.follower.step()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn packet(&mut self, frame: Frame, timestamp: i64) -> Packet {
+        let mut data = frame.data;
+        if std::mem::take(&mut self.sought) && frame.lacks_sets {
+            // A decoder that starts here has not seen the parameter sets: only for this packet they are put in front.
+            let mut sets = self
+                .follower
+                .stream(0)
+                .map(|stream| stream.framer.parameter_sets())
+                .unwrap_or_default();
+            if sets.is_empty()
+                && let Some(track) = self.demuxer.details.get(self.index)
+            {
+                sets.clone_from(&track.sets);
+            }
+            data = [&sets[..], &data[..]].concat().into();
+        }
+        let decode = frame.dts.map(super::clock::Moment::ticks);
+        Packet {
+            chunk: EncodedChunk {
+                kind: if frame.key {
+                    ChunkKind::Key
+                } else {
+                    ChunkKind::Delta
+                },
+                timestamp,
+                duration: frame
+                    .end
+                    .and_then(|end| u64::try_from(end.micros(self.base).saturating_sub(timestamp)).ok()),
+                data,
+                side: None,
+            },
+            decode_time: decode.map_or(timestamp, |decode| decode.micros(self.base)),
+            offset: frame.offset,
+            presented: true,
+            encryption: None,
+        }
+    }
+
+    fn goto(&mut self, offset: u64, clock: Clock) {
+        self.follower.goto(offset, &|_| clock);
+    }
+
+    /// The decode time, in ticks, of the first frame that begins between two offsets.
+    fn time_between(&mut self, from: u64, to: u64, clock: Clock) -> Result<Option<i64>, DemuxError> {
+        self.goto(from, clock);
+        loop {
+            while let Some(frame) = self.follower.pop(0) {
+                let time = frame.dts.or(frame.pts.map(|pts| pts.ticks));
+                if let Some(time) = time {
+                    return Ok((frame.offset < to).then_some(time));
+                }
+            }
+            // A frame ends behind where it begins: look on until one comes.
+            if !self.follower.step()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads on to the last key frame at or before `time`, or the first one where `first` asks for it.
+    fn last_key(&mut self, time: i64, first: bool) -> Result<Option<Found>, DemuxError> {
+        let mut found: Option<Found> = None;
+        while let Some((frame, micros)) = self.frame()? {
+            let fits = micros <= time || first && found.is_none();
+            if frame.key && fits {
+                found = Some(Found {
+                    micros,
+                    offset: frame.offset,
+                    anchor: frame.anchor,
+                });
+            }
+            // What is decoded later is not shown before.
+            let decode = frame.dts.map_or(micros, |dts| {
+                super::clock::Moment::ticks(dts).micros(self.base)
+            });
+            if decode > time && (found.is_some() || !first) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn find(&mut self, time: i64) -> Result<Option<Found>, DemuxError> {
+        let start = self.demuxer.layout.first;
+        let Some(len) = self.demuxer.window.len() else {
+            return self.find_forward(time);
+        };
+        let (mut low, mut high, mut reference) = (start, len, self.base);
+        while high.saturating_sub(low) > FINE {
+            let middle = low + (high - low) / 2;
+            let clock = if low == start {
+                Clock::after(reference)
+            } else {
+                Clock::near(reference)
+            };
+            let at = self.time_between(middle, high, clock)?;
+            let ticks = |ticks| super::clock::Moment::ticks(ticks).micros(self.base);
+            match at {
+                Some(at) if ticks(at) <= time => (low, reference) = (middle, at),
+                _ => high = middle,
+            }
+        }
+        let mut back = BACK;
+        loop {
+            let from = low.saturating_sub(back).max(start);
+            let first = from == start;
+            let clock = if first { self.base } else { reference };
+            self.goto(from, Clock::near(clock));
+            let found = self.last_key(time, first)?;
+            if found.is_some() || first {
+                return Ok(found);
+            }
+            back = back.saturating_mul(4);
+        }
+    }
+
+    /// In a source that comes in order: reads on from the last place that is known to be before `time`.
+    fn find_forward(&mut self, time: i64) -> Result<Option<Found>, DemuxError> {
+        match self.resume.filter(|resume| resume.micros <= time) {
+            Some(resume) => self.goto(resume.anchor.0, Clock::near(resume.anchor.1)),
+            None => self.goto(self.demuxer.layout.first, Clock::near(self.base)),
+        }
+        let found = self.last_key(time, true)?;
+        self.resume = found;
+        Ok(found)
+    }
+
+    fn seek_to(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        let Some(found) = self.find(time)? else {
+            return Ok(None);
+        };
+        self.goto(found.anchor.0, Clock::near(found.anchor.1));
+        while let Some((frame, micros)) = self.frame()? {
+            if frame.key && micros == found.micros && frame.offset == found.offset {
+                self.follower.unpop(0, frame);
+                self.sought = true;
+                return Ok(Some(micros));
+            }
+            if frame.offset > found.offset {
+                break;
+            }
+        }
+        Err(DemuxError::Invalid {
+            offset: found.offset,
+            message: "expected the key packet that was found here; the source changed, or is damaged".into(),
+        })
+    }
+}
+
+impl PacketReader for TsReader {
+    fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
+        let result = self.seek_to(time);
+        self.failed = result.is_err();
+        result
+    }
+
+    fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError> {
+        if self.failed {
+            return Ok(None);
+        }
+        match self.frame() {
+            Ok(next) => Ok(next.map(|(frame, micros)| self.packet(frame, micros))),
+            Err(error) => {
+                self.failed = true;
+                Err(error)
+            }
+        }
+    }
+}
