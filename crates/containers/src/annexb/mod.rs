@@ -8,7 +8,6 @@
 
 mod h264;
 mod hevc;
-mod hevc_sets;
 mod ranks;
 mod reader;
 mod splitter;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 
 use reelcore_media::Rotation;
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track, TrackKind};
-use reelcore_media::h264::{Nal, NalKind, Sps};
+use reelcore_media::{h264 as avc, hevc as h265};
 
 pub(crate) use self::splitter::{AccessUnit, Splitter, Step, Syntax, VideoInfo, find_start_code};
 pub(crate) use self::tick::Tick;
@@ -50,20 +49,19 @@ fn detect(head: &[u8]) -> Option<Syntax> {
         if first & 0x80 != 0 {
             return None;
         }
-        if let Ok(nal) = Nal::new(0, nal)
-            && nal.kind == NalKind::Sps
+        if let Ok(nal) = avc::Nal::new(0, nal)
+            && nal.kind == avc::NalKind::Sps
             && nal.ref_idc > 0
-            && Sps::parse(&nal).is_ok()
+            && avc::Sps::parse(&nal).is_ok()
         {
             return Some(Syntax::h264());
         }
-        // A parameter set of the base layer.
-        if matches!(first, 0x40 | 0x42) && nal.get(1) == Some(&1) {
-            let mut payload = Vec::new();
-            reelcore_media::h264::unescape_into(nal.get(2..)?, PROBE_BYTES, &mut payload);
-            if first == 0x42 && hevc_sets::Sps::parse(&payload).is_some() {
-                return Some(Syntax::hevc());
-            }
+        if let Ok(nal) = h265::Nal::new(0, nal)
+            && nal.nal_type == h265::NalType::SPS
+            && nal.layer_id == 0
+            && h265::Sps::parse(&nal).is_ok()
+        {
+            return Some(Syntax::hevc());
         }
         code = next?;
     }

@@ -29,14 +29,6 @@ pub(super) fn ticks(picture: &Picture) -> u64 {
 }
 
 impl Ranks {
-    /// Counting begins at `next`.
-    pub(super) fn new(next: u64) -> Self {
-        Self {
-            next,
-            ..Self::default()
-        }
-    }
-
     /// The time of the next picture whose turn comes.
     pub(super) fn next(&self) -> u64 {
         self.next

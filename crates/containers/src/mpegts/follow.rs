@@ -127,11 +127,6 @@ impl Follower {
         }
     }
 
-    /// Where the next packet is looked for.
-    pub(super) fn position(&self) -> u64 {
-        self.packets.position()
-    }
-
     /// The stream of the track at `index`.
     pub(super) fn stream(&self, index: usize) -> Option<&PesStream> {
         self.tracks.get(index).map(|track| &track.stream)
