@@ -23,13 +23,19 @@ const {
   ArrayBufferIsView,
   ArrayBufferPrototypeGetByteLength,
   ArrayBufferPrototypeSlice,
+  ArrayPrototypeFilter,
   ArrayPrototypeIncludes,
+  ArrayPrototypeJoin,
   ArrayPrototypeMap,
+  ErrorCaptureStackTrace,
+  ObjectDefineProperty,
   ObjectFreeze,
   ObjectFromEntries,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   SafeArrayIterator,
+  StringPrototypeIncludes,
+  StringPrototypeSplit,
   SymbolDispose,
   SymbolToStringTag,
   TypedArrayPrototypeGetBuffer,
@@ -61,6 +67,28 @@ for (const name of new SafeArrayIterator([
   core.registerErrorBuilder(`Reelcore.${name}`, (message) => {
     const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
     return new DOMException(message, name);
+  });
+}
+
+/** Where the script is now: the frames that are not this file's. */
+function callSite() {
+  const holder = { __proto__: null };
+  ErrorCaptureStackTrace(holder, callSite);
+  const lines = StringPrototypeSplit(holder.stack, "\n");
+  const ours = (line) => StringPrototypeIncludes(line, "ext:webcodecs/");
+  return ArrayPrototypeJoin(ArrayPrototypeFilter(lines, (line, index) => index > 0 && !ours(line)), "\n");
+}
+
+/** `promise`, whose error then says at which line of the script it was asked for. */
+function located(promise, site) {
+  return PromisePrototypeThen(promise, undefined, (error) => {
+    ObjectDefineProperty(error, "stack", {
+      __proto__: null,
+      configurable: true,
+      writable: true,
+      value: `${error.name}: ${error.message}\n${site}`,
+    });
+    throw error;
   });
 }
 
@@ -194,7 +222,7 @@ class Demuxer {
   #position = 0;
 
   constructor(source, options = { __proto__: null }) {
-    const opened = open(source, options?.transfer ?? []);
+    const opened = located(open(source, options?.transfer ?? []), callSite());
     this.#handle = opened;
     this.#tracks = PromisePrototypeThen(opened, (handle) =>
       ObjectFreeze(ArrayPrototypeMap(op_reelcore_demuxer_tracks(handle), (track) => ObjectFreeze(track))));
@@ -222,12 +250,13 @@ class Demuxer {
    */
   async seek(time, track) {
     checkTime(time, "time");
+    const site = callSite();
     const tracks = await this.#tracks;
     track ??= tracks.find((track) => track.type === "video") ?? tracks[0];
     this.#position = time;
     if (track === undefined) return null;
     const reader = op_reelcore_demuxer_reader(await this.#handle, this.#index(tracks, track));
-    return await op_reelcore_reader_seek(reader, time);
+    return await located(op_reelcore_reader_seek(reader, time), site);
   }
 
   /**
@@ -236,16 +265,15 @@ class Demuxer {
    */
   async *chunks(track, options = { __proto__: null }) {
     const start = checkTime(options?.start ?? this.#position, "start");
+    const site = callSite();
     const handle = await this.#handle;
     const index = this.#index(await this.#tracks, track);
     const reader = op_reelcore_demuxer_reader(handle, index);
-    if (start !== 0) await op_reelcore_reader_seek(reader, start);
-    let batch = op_reelcore_reader_fill(reader);
-    while ((await batch) > 0) {
+    if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+    while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
       for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
         yield chunk;
       }
-      batch = op_reelcore_reader_fill(reader);
     }
   }
 

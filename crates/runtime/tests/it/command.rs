@@ -232,6 +232,20 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
+#[test]
+fn an_error_of_the_demuxer_says_its_name_and_the_line_of_the_script() {
+    let (code, _, stderr) = run(
+        "async function main() {\n  const d = new Reelcore.Demuxer('/no/such.mp4');\n  await d.tracks;\n}\nmain();",
+    );
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("NotFoundError: cannot read: /no/such.mp4"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(".js:2:13"), "{stderr}");
+    assert!(!stderr.contains("ext:"), "{stderr}");
+}
+
 fn clip(name: &str) -> String {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/media");
     root.join(name).display().to_string()
