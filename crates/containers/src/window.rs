@@ -26,6 +26,8 @@ pub(crate) struct Window {
     bytes: Bytes,
     /// Whether `bytes` is the whole source.
     whole: bool,
+    /// Offset after the last byte that was seen.
+    reached: u64,
 }
 
 impl Window {
@@ -46,6 +48,7 @@ impl Window {
             start: 0,
             whole: all.is_some(),
             bytes: all.unwrap_or_default(),
+            reached: 0,
         })
     }
 
@@ -61,6 +64,7 @@ impl Window {
                 Bytes::new()
             },
             whole: self.whole,
+            reached: 0,
         }
     }
 
@@ -72,6 +76,14 @@ impl Window {
     /// Whether any offset can be read at any time.
     pub(crate) fn is_seekable(&self) -> bool {
         self.source.is_seekable()
+    }
+
+    /// Whether the source ends before `offset`, at which nothing was found.
+    pub(crate) fn ends_before(&mut self, offset: u64) -> io::Result<bool> {
+        if let Some(len) = self.len {
+            return Ok(offset > len);
+        }
+        Ok(offset > self.reached && self.peek(offset - 1, 1, AHEAD_SPARSE)?.is_empty())
     }
 
     fn held(&self, offset: u64) -> &[u8] {
@@ -95,6 +107,7 @@ impl Window {
     pub(crate) fn take(&mut self, offset: u64, size: usize, ahead: usize) -> io::Result<Bytes> {
         if self.held(offset).len() < size && !self.whole {
             if let Some(bytes) = self.source.shared(offset, size) {
+                self.reached = self.reached.max(offset.saturating_add(size as u64));
                 return Ok(bytes);
             }
             self.fill(offset, size, ahead)?;
@@ -164,6 +177,9 @@ impl Window {
         buffer.truncate(done);
         self.start = offset;
         self.bytes = buffer.freeze();
+        if done > 0 {
+            self.reached = self.reached.max(offset.saturating_add(done as u64));
+        }
         result
     }
 }

@@ -56,6 +56,18 @@ pub(crate) enum Next {
 }
 
 impl Header {
+    /// How many bytes the header that starts with `head` has, as far as they tell; at most [`MAX_HEADER`].
+    pub(crate) fn length(head: &[u8]) -> usize {
+        let id = match head.first() {
+            Some(first) => (first.leading_zeros() as usize + 1).min(4),
+            None => 1,
+        };
+        match head.get(id) {
+            Some(size) => id + (size.leading_zeros() as usize + 1).min(8),
+            None => id + 1,
+        }
+    }
+
     /// Parses the header at `offset` from the bytes there, fewer than [`MAX_HEADER`] only at the source's end.
     pub(crate) fn parse(head: &[u8], offset: u64) -> Result<Next, DemuxError> {
         let Some(&first) = head.first() else {
@@ -289,6 +301,14 @@ mod tests {
         assert_eq!(parse(&[]).expect("the end"), Next::End);
         for cut in [&[0x1f, 0x43][..], &[0xa3], &[0xa3, 0x40]] {
             assert_eq!(parse(cut).expect("cut"), Next::Cut);
+        }
+        for (head, length) in [
+            (&[][..], 2),
+            (&[0x1f], 5),
+            (&[0xa3, 0x40], 3),
+            (&[0, 0, 0, 0, 0], 12),
+        ] {
+            assert_eq!(Header::length(head), length, "{head:?}");
         }
         assert!(parse(&[0x0f, 1, 2, 3]).is_err());
         assert!(parse(&[0xa3, 0]).is_err());

@@ -10,7 +10,7 @@ use super::segment::{self, Segment};
 use super::tracks::MatroskaTrack;
 use super::walk::uint;
 use crate::Limits;
-use crate::window::Window;
+use crate::window::{AHEAD_SPARSE, Window};
 
 /// Clusters that an index without Cues holds, at most. In longer files it grows coarser.
 const MAX_CLUSTERS: usize = 1 << 16;
@@ -117,7 +117,7 @@ impl Index {
         if self.end.is_some_and(|end| at >= end) {
             return Ok(None);
         }
-        let Next::Element(header) = segment::header(&mut self.window, at)? else {
+        let Next::Element(header) = segment::header(&mut self.window, at, AHEAD_SPARSE)? else {
             return Ok(None);
         };
         match header.id {
@@ -130,7 +130,8 @@ impl Index {
         let mut time = None;
         let mut children = 0;
         while end.is_none_or(|end| inner < end) && (time.is_none() || end.is_none()) {
-            let Next::Element(child) = segment::header(&mut self.window, inner)? else {
+            let Next::Element(child) = segment::header(&mut self.window, inner, AHEAD_SPARSE)?
+            else {
                 break;
             };
             if end.is_none() && ids::ends_cluster(child.id) {
@@ -176,7 +177,7 @@ fn read_cues(
     segment: &Segment,
     limits: &Limits,
 ) -> Result<Cues, DemuxError> {
-    let Next::Element(header) = segment::header(window, at)? else {
+    let Next::Element(header) = segment::header(window, at, AHEAD_SPARSE)? else {
         return Ok(Cues::None);
     };
     if header.id != ids::CUES {

@@ -18,7 +18,7 @@ use super::tracks::{Kind, MatroskaTrack};
 use super::walk::{Block, Walker};
 use crate::Limits;
 use crate::bitstream::audio::{Frames, HEAD, Timing};
-use crate::window::Window;
+use crate::window::{AHEAD_SPARSE, Window};
 
 /// Bytes in which most lacing headers end.
 const LACING_HEAD: usize = 512;
@@ -603,7 +603,7 @@ impl MatroskaPacketReader {
     }
 
     fn is_cluster(&mut self, pos: u64) -> Result<bool, DemuxError> {
-        match segment::header(&mut self.window, pos) {
+        match segment::header(&mut self.window, pos, AHEAD_SPARSE) {
             Ok(Next::Element(header)) => Ok(header.id == ids::CLUSTER),
             Ok(_) | Err(DemuxError::Invalid { .. }) => Ok(false),
             Err(error) => Err(error),

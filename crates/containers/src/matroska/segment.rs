@@ -26,10 +26,19 @@ pub(crate) struct Segment {
     pub(crate) tracks: Vec<MatroskaTrack>,
 }
 
-/// The header of the element at `offset`.
-pub(crate) fn header(window: &mut Window, offset: u64) -> Result<Next, DemuxError> {
-    let head = window.peek(offset, MAX_HEADER, AHEAD_SPARSE)?;
-    Header::parse(head, offset)
+/// The header of the element at `offset`. Waits for no more of a stream than the header itself.
+pub(crate) fn header(window: &mut Window, offset: u64, ahead: usize) -> Result<Next, DemuxError> {
+    let mut need = 2;
+    loop {
+        let head = window.peek(offset, need, ahead)?;
+        let wants = Header::length(head);
+        // All of it is there, or no more.
+        if head.len() >= wants || head.len() < need {
+            let head = head.get(..head.len().min(MAX_HEADER)).unwrap_or_default();
+            return Header::parse(head, offset);
+        }
+        need = wants;
+    }
 }
 
 /// An element in memory.
@@ -68,7 +77,7 @@ pub(crate) fn read(
 
 /// Reads the EBML header. Returns whether the file is WebM, and where the header ends.
 fn ebml(window: &mut Window, limits: &Limits) -> Result<(bool, u64), DemuxError> {
-    let found = match header(window, 0)? {
+    let found = match header(window, 0, AHEAD_SPARSE)? {
         Next::Element(found) if found.id == ids::EBML => found,
         _ => return Err(invalid(0, "expected an EBML header, found none")),
     };
@@ -190,7 +199,7 @@ impl Parts {
                 continue;
             }
             // A SeekHead that leads astray, or past a file's end that is cut off, is no reason to give up.
-            let Ok(Next::Element(found)) = header(window, position) else {
+            let Ok(Next::Element(found)) = header(window, position, AHEAD_SPARSE) else {
                 continue;
             };
             if found.id != id {
@@ -208,7 +217,7 @@ impl Parts {
 pub(crate) fn open(window: &mut Window, limits: &Limits) -> Result<Segment, DemuxError> {
     let (webm, mut at) = ebml(window, limits)?;
     let segment = loop {
-        match header(window, at)? {
+        match header(window, at, AHEAD_SPARSE)? {
             Next::Element(found) if found.id == ids::SEGMENT => break found,
             Next::Element(found) => at = found.body.saturating_add(found.known_size()?),
             Next::End | Next::Cut => {
@@ -223,7 +232,7 @@ pub(crate) fn open(window: &mut Window, limits: &Limits) -> Result<Segment, Demu
     let mut parts = Parts::default();
     at = start;
     while end.is_none_or(|end| at < end) {
-        let Next::Element(found) = header(window, at)? else {
+        let Next::Element(found) = header(window, at, AHEAD_SPARSE)? else {
             break;
         };
         if matches!(found.id, ids::CLUSTER | ids::SEGMENT | ids::EBML) {

@@ -2,9 +2,10 @@
 
 use reelcore_media::demux::DemuxError;
 
-use super::ebml::{Header, MAX_HEADER, Next, invalid, vint};
+use super::ebml::{Header, Next, invalid, vint};
 use super::ids;
 use super::lacing::Lacing;
+use super::segment;
 use crate::window::{AHEAD, AHEAD_SPARSE, Window};
 
 /// Bytes before the data of a block, at most: the number of its track, a time, flags.
@@ -94,10 +95,9 @@ impl Walker {
                 continue;
             }
             let ahead = self.ahead(window);
-            let head = window.peek(at, MAX_HEADER + BLOCK_HEADER, ahead)?;
-            let header = match Header::parse(head, at)? {
+            let header = match segment::header(window, at, ahead)? {
                 Next::Element(header) => header,
-                Next::End if cluster.end.is_none() && !is_past_end(window, at)? => {
+                Next::End if cluster.end.is_none() && !window.ends_before(at)? => {
                     self.cluster = None;
                     continue;
                 }
@@ -127,11 +127,7 @@ impl Walker {
                     });
                     None
                 }
-                ids::SIMPLE_BLOCK => {
-                    let skip = header.body.saturating_sub(at) as usize;
-                    let head = head.get(skip..).unwrap_or_default();
-                    Some(self.block(head, &header, size)?)
-                }
+                ids::SIMPLE_BLOCK => Some(self.block(window, &header, size, ahead)?),
                 ids::BLOCK_GROUP => self.group(window, &header, end, track)?,
                 _ => None,
             };
@@ -150,14 +146,14 @@ impl Walker {
             let at = self.pos;
             if self.segment_end.is_some_and(|end| at >= end) {
                 // Where the source ends within an element, the Segment ends past it too.
-                if is_past_end(window, at)? {
+                if window.ends_before(at)? {
                     return Err(ended(at, "the Segment"));
                 }
                 return Ok(false);
             }
-            let header = match super::segment::header(window, at)? {
+            let header = match segment::header(window, at, AHEAD_SPARSE)? {
                 Next::Element(header) => header,
-                Next::End if self.segment_end.is_none() && !is_past_end(window, at)? => {
+                Next::End if self.segment_end.is_none() && !window.ends_before(at)? => {
                     return Ok(false);
                 }
                 Next::End | Next::Cut => return Err(ended(at, "the Segment")),
@@ -178,8 +174,19 @@ impl Walker {
         }
     }
 
-    /// Parses the start of a block, `head`.
-    fn block(&self, head: &[u8], header: &Header, size: u64) -> Result<Block, DemuxError> {
+    /// Parses the start of a block.
+    fn block(
+        &self,
+        window: &mut Window,
+        header: &Header,
+        size: u64,
+        ahead: usize,
+    ) -> Result<Block, DemuxError> {
+        let most = usize::try_from(size).map_or(BLOCK_HEADER, |size| size.min(BLOCK_HEADER));
+        let head = window.peek(header.body, most, ahead)?;
+        if head.len() < most {
+            return Err(ended(header.start, ids::name(header.id)));
+        }
         let fields = vint(head).and_then(|(track, length, _)| {
             let &[high, low, flags] = head.get(length..)?.first_chunk()?;
             Some((track, length, i16::from_be_bytes([high, low]), flags))
@@ -232,8 +239,7 @@ impl Walker {
             let size = child.known_size()?;
             match child.id {
                 ids::BLOCK if block.is_none() => {
-                    let head = window.peek(child.body, BLOCK_HEADER, ahead)?;
-                    let found = self.block(head, &child, size)?;
+                    let found = self.block(window, &child, size, ahead)?;
                     if found.track != track {
                         return Ok(None);
                     }
@@ -274,8 +280,7 @@ fn child(
     if at >= end {
         return Ok(None);
     }
-    let head = window.peek(at, MAX_HEADER, ahead)?;
-    let Next::Element(header) = Header::parse(head, at)? else {
+    let Next::Element(header) = segment::header(window, at, ahead)? else {
         return Err(ended(at, ids::name(parent.id)));
     };
     let reach = header.body.saturating_add(header.known_size()?);
@@ -352,14 +357,6 @@ fn int(window: &mut Window, header: &Header) -> Result<i64, DemuxError> {
             (value << unused).cast_signed() >> unused
         }
         _ => 0,
-    })
-}
-
-/// Whether the source ended before `at`, which an element before it claimed to reach.
-fn is_past_end(window: &mut Window, at: u64) -> Result<bool, DemuxError> {
-    Ok(match window.len() {
-        Some(len) => at > len,
-        None => at > 0 && window.peek(at - 1, 1, AHEAD_SPARSE)?.is_empty(),
     })
 }
 
