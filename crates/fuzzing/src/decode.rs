@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use reelcore_codec_dav1d::Dav1d;
+use reelcore_codec_hevc::Hevc;
 use reelcore_codec_openh264::OpenH264;
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::pool::BufferPool;
@@ -34,6 +35,7 @@ pub(crate) fn registry() -> Registry {
     Registry::new()
         .with_video_decoder(Dav1d)
         .with_video_decoder(OpenH264)
+        .with_video_decoder(Hevc)
 }
 
 /// The chunks of an input.
@@ -110,4 +112,9 @@ pub fn dav1d(input: &[u8]) {
 /// H.264 in Annex B form over OpenH264.
 pub fn openh264(input: &[u8]) {
     video(&OpenH264, "avc1.64001f", input);
+}
+
+/// HEVC in Annex B form over rusty_h265.
+pub fn hevc(input: &[u8]) {
+    video(&Hevc, "hev1.1.6.L93.B0", input);
 }

@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("description", strings::description, 4000),
     target("decode_dav1d", decode::dav1d, 1000),
     target("decode_openh264", decode::openh264, 1000),
+    target("decode_hevc", decode::hevc, 1000),
 ];
 
 /// The target of that name.

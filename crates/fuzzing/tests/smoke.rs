@@ -120,4 +120,5 @@ smoke_tests!(
     description,
     decode_dav1d,
     decode_openh264,
+    decode_hevc,
 );

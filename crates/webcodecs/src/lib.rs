@@ -64,6 +64,8 @@ pub fn default_codecs() -> Registry {
     let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
     #[cfg(feature = "openh264")]
     let registry = registry.with_video_decoder(reelcore_codec_openh264::OpenH264);
+    #[cfg(feature = "hevc")]
+    let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
     registry
 }
 
