@@ -208,7 +208,7 @@ fn inflate(data: &Bytes, offset: u64, max: u64) -> Result<Bytes, DemuxError> {
     let max = max.min(MAX_INFLATED);
     let mut whole = Vec::new();
     // One byte more than is allowed tells a frame that is too large.
-    flate2::read::ZlibDecoder::new(&data[..])
+    flate2::bufread::ZlibDecoder::new(&data[..])
         .take(max.saturating_add(1))
         .read_to_end(&mut whole)
         .map_err(|error| invalid(offset, format!("expected zlib data: {error}")))?;
