@@ -182,3 +182,63 @@ pub(crate) fn check_pps(pps: &ps::Pps) -> Result<(), MediaError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reelcore_media::hevc::{Packaging, nal_units};
+    use std::path::Path;
+
+    #[test]
+    fn both_readers_see_the_same_in_every_set_of_the_test_streams() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let mut sets = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "265") {
+                continue;
+            }
+            let stream = std::fs::read(&path).unwrap();
+            for nal in nal_units(&stream, Packaging::AnnexB) {
+                let nal = nal.unwrap();
+                if nal.nal_type != NalType::SPS {
+                    continue;
+                }
+                let ours = Sps::parse(&nal).unwrap();
+                let theirs = ps::parse_sps(&unescape(nal.payload()).data).unwrap();
+                let name = path.display();
+                assert_eq!(ours.id, theirs.id, "{name}");
+                assert_eq!(
+                    (ours.coded_size.width, ours.coded_size.height),
+                    (theirs.width, theirs.height),
+                    "{name}"
+                );
+                let visible = (ours.visible.width, ours.visible.height);
+                assert_eq!(visible, theirs.output_size(), "{name}");
+                assert_eq!(
+                    ours.log2_max_poc_lsb,
+                    u32::from(theirs.log2_max_poc_lsb),
+                    "{name}"
+                );
+                assert_eq!(
+                    ours.log2_ctb_size,
+                    u32::from(theirs.log2_ctb_size),
+                    "{name}"
+                );
+                assert_eq!(
+                    ours.chroma_format,
+                    u32::from(theirs.chroma_format_idc),
+                    "{name}"
+                );
+                let theirs_of_highest = theirs.ordering[usize::from(theirs.max_sub_layers_minus1)];
+                assert_eq!(
+                    ours.ordering.max_num_reorder, theirs_of_highest.max_num_reorder_pics,
+                    "{name}"
+                );
+                assert_eq!(ours.extensions[0], theirs.range_extension, "{name}");
+                sets += 1;
+            }
+        }
+        assert!(sets >= 25, "{sets} sets");
+    }
+}

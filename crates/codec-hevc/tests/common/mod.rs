@@ -130,7 +130,9 @@ pub fn with_lengths(chunk: &EncodedChunk, length_size: usize) -> EncodedChunk {
             continue;
         }
         let length = (nal.bytes.len() as u32).to_be_bytes();
-        data.extend_from_slice(&length[4 - length_size..]);
+        let (high, low) = length.split_at(4 - length_size);
+        assert!(high.iter().all(|b| *b == 0), "{} bytes", nal.bytes.len());
+        data.extend_from_slice(low);
         data.extend_from_slice(nal.bytes);
     }
     EncodedChunk {

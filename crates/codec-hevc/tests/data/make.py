@@ -39,6 +39,7 @@ STREAMS = {
     "intra-refresh": (NOISE, "128x96", 12, "yuv420p", ["-preset", "fast"], "intra-refresh=1:keyint=6:bframes=0"),
     "hrd": (NOISE, "96x64", 6, "yuv420p", ["-preset", "fast", "-b:v", "200k"], "hrd=1:vbv-maxrate=300:vbv-bufsize=300:aud=1"),
     "still": (ZOOM, "96x64", 1, "yuv420p", ["-preset", "fast"], "total-frames=1"),
+    "tiny": (ZOOM, "32x32", 5, "yuv420p", ["-preset", "fast", "-crf", "40"], "ctu=16:max-tu-size=16"),
     "cropped-sar": (ZOOM, "90x70", 6, "yuvj420p",
                     ["-preset", "fast", "-bsf:v", "hevc_metadata=sample_aspect_ratio=4/3:crop_left=4:crop_top=2"],
                     "range=full:colorprim=bt709:transfer=iec61966-2-1:colormatrix=bt709"),

@@ -18,16 +18,18 @@ struct Waiting<T> {
 ///
 /// A frame leaves when the stream's limits say that its turn has come (C.5.2.3: more frames wait than
 /// sps_max_num_reorder_pics, or one has waited SpsMaxLatencyPictures), and before that when nothing can come before it
-/// any more: its count is the next integer after the last one that left, or it is the IRAP picture that starts the
-/// sequence and no leading picture can follow.
+/// any more: its count is the next integer after the last one that left, or it is an IRAP picture or one before that,
+/// and no leading picture can follow.
 #[derive(Debug)]
 pub struct OutputOrder<T> {
     waiting: Vec<Waiting<T>>,
     max_reorder: usize,
     max_latency: Option<u32>,
     last: Option<i32>,
-    /// The count of the IRAP picture that started the sequence, while pictures before it can still come.
-    before_start: bool,
+    /// The count of the last IRAP picture.
+    irap: Option<i32>,
+    /// No more pictures that precede it in output order can come.
+    leading_done: bool,
 }
 
 impl<T> Default for OutputOrder<T> {
@@ -37,7 +39,8 @@ impl<T> Default for OutputOrder<T> {
             max_reorder: 0,
             max_latency: None,
             last: None,
-            before_start: false,
+            irap: None,
+            leading_done: false,
         }
     }
 }
@@ -56,7 +59,8 @@ impl<T> OutputOrder<T> {
         }
         self.drain(sink);
         self.last = None;
-        self.before_start = true;
+        self.irap = None;
+        self.leading_done = false;
         self.max_reorder = (sps.ordering.max_num_reorder as usize).min(MAX_WAITING - 1);
         self.max_latency = sps.ordering.max_latency;
     }
@@ -69,8 +73,13 @@ impl<T> OutputOrder<T> {
             // next ones shall not be.
             self.max_reorder = (self.max_reorder + 1).min(MAX_WAITING - 1);
         }
-        if nal_type.has_no_leading() || !(nal_type.is_irap() || nal_type.is_leading()) {
-            self.before_start = false;
+        // 7.4.2.2: leading pictures precede their IRAP picture in output order and all its trailing ones in decoding
+        // order; trailing ones follow it in both.
+        if nal_type.is_irap() {
+            self.irap = Some(poc);
+            self.leading_done = nal_type.has_no_leading();
+        } else if !nal_type.is_leading() {
+            self.leading_done = true;
         }
         // C.5.2.3: only pictures that follow this one in output order are kept waiting by it.
         for waiting in self.waiting.iter_mut().filter(|w| w.poc > poc) {
@@ -95,10 +104,8 @@ impl<T> OutputOrder<T> {
             let too_late = self
                 .max_latency
                 .is_some_and(|max| self.waiting.iter().any(|w| w.latency >= max));
-            let in_turn = match self.last {
-                Some(last) => poc <= last.saturating_add(1),
-                None => !self.before_start,
-            };
+            let in_turn = self.last.is_some_and(|last| poc <= last.saturating_add(1))
+                || (self.leading_done && self.irap.is_some_and(|irap| poc <= irap));
             if !(too_many || too_late || in_turn) {
                 return;
             }
@@ -135,7 +142,6 @@ mod tests {
         let mut order = OutputOrder {
             max_reorder: reorder,
             max_latency: latency,
-            before_start: true,
             ..OutputOrder::default()
         };
         let mut out = Vec::new();

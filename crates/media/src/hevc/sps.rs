@@ -292,3 +292,59 @@ fn predicted_set(r: &mut BitReader<'_>, from: &ReferenceSet) -> Result<Reference
     }
     Ok(set)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader over a string of bits.
+    fn bits(text: &str) -> Vec<u8> {
+        let bits: Vec<u8> = text.bytes().filter(|b| *b != b' ').collect();
+        bits.chunks(8)
+            .map(|byte| {
+                let value = byte.iter().fold(0, |n, bit| n << 1 | (bit - b'0'));
+                value << (8 - byte.len())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_predicted_set_has_the_pictures_of_equations_7_61_and_7_62() {
+        let from = ReferenceSet {
+            negative: vec![-1, -3],
+            positive: vec![1],
+        };
+        // delta_rps_sign 1, abs_delta_rps_minus1 0; all four used.
+        let data = bits("1 1 1111");
+        let set = predicted_set(&mut BitReader::new(&data, "test"), &from).unwrap();
+        assert_eq!(set.negative, [-1, -2, -4]);
+        assert!(set.positive.is_empty(), "1 - 1 is the picture itself");
+        // delta 2: -1 is not used, and not kept; -3 is kept only.
+        let data = bits("0 010 00 01 1 1");
+        let set = predicted_set(&mut BitReader::new(&data, "test"), &from).unwrap();
+        assert_eq!(set.negative, [-1]);
+        assert_eq!(set.positive, [2, 3]);
+    }
+
+    #[test]
+    fn sets_are_passed_over_to_the_bit() {
+        // Three sets: -1, -3 and +1; predicted from it; none. Then a mark.
+        let data = bits("00100 011 010 1 1 010 1 1 1  1 1 1 1111  0 1 1  1011");
+        let mut reader = BitReader::new(&data, "test");
+        skip_reference_picture_sets(&mut reader).unwrap();
+        assert_eq!(reader.u(4, "mark").unwrap(), 0b1011);
+    }
+
+    #[test]
+    fn a_window_that_leaves_nothing_is_an_error() {
+        let window = |text| {
+            let data = bits(text);
+            conformance_window(&mut BitReader::new(&data, "test"), Size::new(16, 16), 1)
+        };
+        // Left 2, right 2, top 0, bottom 1 units of two samples.
+        let rect = window("1 011 011 1 010").unwrap();
+        assert_eq!((rect.x, rect.width, rect.y, rect.height), (4, 8, 0, 14));
+        // 4 + 4 units are the whole width.
+        assert!(window("1 00101 00101 1 1").is_err());
+    }
+}
