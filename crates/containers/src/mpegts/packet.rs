@@ -109,6 +109,8 @@ pub(super) struct Packets {
     window: Window,
     stride: usize,
     at: u64,
+    /// The packet before, where `at` adjoins it.
+    before: Option<u64>,
 }
 
 impl Packets {
@@ -117,12 +119,14 @@ impl Packets {
             window,
             stride: layout.stride,
             at: layout.first,
+            before: None,
         }
     }
 
     /// Goes on with the first packet at or after `offset`.
     pub(super) fn goto(&mut self, offset: u64) {
         self.at = offset;
+        self.before = None;
     }
 
     /// Where the next packet is looked for.
@@ -142,6 +146,7 @@ impl Packets {
             if packet.first() == Some(&SYNC) {
                 let at = self.at;
                 self.at = at.saturating_add(self.stride as u64);
+                self.before = Some(at);
                 if TsPacket::parse(packet).is_some() {
                     break at;
                 }
@@ -156,6 +161,10 @@ impl Packets {
 
     /// Moves on to where packets begin again; `false` at the end.
     fn resync(&mut self) -> io::Result<bool> {
+        // The packet before may have been bytes that looked like one, and reach into a real one.
+        if let Some(before) = self.before.take() {
+            self.at = before.saturating_add(1);
+        }
         let need = self.stride.saturating_mul(RESYNC + 1);
         loop {
             let data = self.window.peek(self.at, need, AHEAD)?;

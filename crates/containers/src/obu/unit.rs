@@ -79,8 +79,10 @@ fn put_leb128(mut value: u64, out: &mut Vec<u8>) {
 
 /// The form that the first bytes are of: a temporal delimiter, then a sequence header (7.5).
 pub(super) fn detect(head: &[u8]) -> Option<Form> {
-    let delimiter = Header::parse(head).ok()?;
-    if delimiter.kind == TEMPORAL_DELIMITER && delimiter.size == Some(0) {
+    if let Ok(delimiter) = Header::parse(head)
+        && delimiter.kind == TEMPORAL_DELIMITER
+        && delimiter.size == Some(0)
+    {
         let next = head.get(delimiter.len..)?;
         let header = Header::parse(next).ok()?;
         let sequence = next.get(header.len..)?;
