@@ -19,13 +19,22 @@
 
 #![forbid(unsafe_code)]
 
-mod bitstream;
+pub mod adts;
+pub mod annexb;
+mod audio;
+pub mod flac;
 pub mod ivf;
 pub mod matroska;
+pub mod mp3;
 pub mod mp4;
+pub mod mpegts;
+pub mod obu;
+pub mod ogg;
+pub mod wav;
+mod bitstream;
+mod window;
 mod source;
 mod stream;
-mod window;
 
 use std::sync::Arc;
 
@@ -55,8 +64,11 @@ impl Default for Limits {
     }
 }
 
-/// How many bytes a probe sees.
-const PROBE_BYTES: usize = 64;
+/// How many bytes a probe sees that looks for a signature.
+const SIGNATURE_BYTES: usize = 64;
+
+/// How many bytes any other probe sees.
+pub(crate) const PROBE_BYTES: usize = 4096;
 
 /// Opens a container with the default [`Limits`].
 ///
@@ -72,23 +84,51 @@ pub fn open(source: Arc<dyn Source>) -> Result<Arc<dyn Demuxer>, DemuxError> {
 /// As [`open`]; [`DemuxError::Limit`] when a cap is reached.
 pub fn open_with(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Demuxer>, DemuxError> {
     let mut head = [0; PROBE_BYTES];
-    let len = source::read_up_to(&*source, 0, &mut head)?;
-    let head = head.get(..len).unwrap_or_default();
-    if mp4::probe(head) {
+    // Those with a signature are told by it: a stream that comes slowly is not waited for.
+    let (first, rest) = head.split_at_mut(SIGNATURE_BYTES);
+    let mut len = source::read_up_to(&*source, 0, first)?;
+    let signature = first.get(..len).unwrap_or_default();
+    if mp4::probe(signature) {
         return Ok(Arc::new(mp4::Mp4Demuxer::open(source, limits)?));
     }
-    if matroska::probe(head) {
+    if matroska::probe(signature) {
         return Ok(Arc::new(matroska::MatroskaDemuxer::open(source, limits)?));
     }
-    if ivf::probe(head) {
+    if ivf::probe(signature) {
         return Ok(Arc::new(ivf::IvfDemuxer::open(source, limits)?));
+    }
+    if ogg::probe(signature) {
+        return Ok(Arc::new(ogg::OggDemuxer::open(source, limits)?));
+    }
+    if wav::probe(signature) {
+        return Ok(Arc::new(wav::WavDemuxer::open(source, limits)?));
+    }
+    if flac::probe(signature) {
+        return Ok(Arc::new(flac::FlacDemuxer::open(source, limits)?));
+    }
+    if len == SIGNATURE_BYTES {
+        len += source::read_up_to(&*source, len as u64, rest)?;
+    }
+    let head = head.get(..len).unwrap_or_default();
+    if annexb::probe(head) {
+        return Ok(Arc::new(annexb::AnnexBDemuxer::open(source, limits)?));
+    }
+    if obu::probe(head) {
+        return Ok(Arc::new(obu::ObuDemuxer::open(source, limits)?));
+    }
+    if mpegts::probe(head) {
+        return Ok(Arc::new(mpegts::TsDemuxer::open(source, limits)?));
+    }
+    // The weakest signatures come last.
+    if let Some(demuxer) = audio::open(&source, head, limits)? {
+        return Ok(demuxer);
     }
     Err(DemuxError::UnknownContainer(if head.is_empty() {
         "the source is empty".to_owned()
     } else {
         let start: Vec<String> = head.iter().take(12).map(|b| format!("{b:02x}")).collect();
         format!(
-            "the content, starting with {}, is of none of: MP4, Matroska, WebM, IVF",
+            "the content, starting with {}, is of none of: MP4, Matroska, WebM, IVF, Ogg, WAV, FLAC, H.264, HEVC, OBU, MPEG-TS, ADTS, MP3",
             start.join(" ")
         )
     }))

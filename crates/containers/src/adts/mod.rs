@@ -1,0 +1,138 @@
+//! AAC in ADTS.
+//!
+//! The chunks are whole ADTS frames and there is no description: of the two forms of the registration
+//! (<https://www.w3.org/TR/webcodecs-aac-codec-registration/>) the one that needs no change of the bytes, and in which a
+//! frame may hold several raw data blocks.
+
+mod header;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use reelcore_media::demux::{DemuxError, Source, TrackKind};
+
+use self::header::{HEADER, Header};
+use crate::audio::file::{AudioFile, Frame, Opened, Position, Total, audio_demuxer, track};
+use crate::audio::tags::Tags;
+use crate::audio::walk::{self, Head, Syntax, Walk};
+use crate::audio::{id3, invalid, tail};
+use crate::window::{AHEAD_SPARSE, Window};
+use crate::{Limits, PROBE_BYTES};
+
+/// Samples of a raw data block.
+const BLOCK: u32 = 1024;
+
+/// Whether the bytes at the start of a source, behind any ID3v2 tag, can be ADTS: three frames one behind the other, or
+/// frames up to the end.
+pub fn probe(head: &[u8]) -> bool {
+    walk::probe(head, PROBE_BYTES, Adts::of)
+}
+
+audio_demuxer!(
+    /// An opened ADTS file.
+    AdtsDemuxer,
+    "adts"
+);
+
+impl AdtsDemuxer {
+    /// Opens an ADTS file: reads its tags and its first frame. The frames of a source that can be read anywhere are
+    /// counted.
+    ///
+    /// # Errors
+    /// [`DemuxError::Invalid`] with the byte offset of what is not ADTS.
+    pub fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, DemuxError> {
+        let mut window = Window::new(source)?;
+        let mut tags = Tags::default();
+        let begin = id3::read_all(&mut window, 0, &mut tags)?;
+        let end = tail::read(&mut window, begin, &mut tags)?;
+        let head = window.peek(begin, PROBE_BYTES, AHEAD_SPARSE)?;
+        let at = (0..head.len()).find(|&at| {
+            let rest = head.get(at..).unwrap_or_default();
+            let Some(adts) = Adts::of(rest) else {
+                return false;
+            };
+            let after = rest.get(adts.first.size..).unwrap_or_default();
+            adts.head(after).is_some() || (at == 0 && after.len() < HEADER)
+        });
+        let Some(at) = at else {
+            return Err(invalid(
+                begin,
+                format!(
+                    "expected a frame of ADTS, found none in {} bytes",
+                    head.len()
+                ),
+            ));
+        };
+        let frame = head.get(at..).unwrap_or_default();
+        let Some(adts) = Adts::of(frame) else {
+            return Err(invalid(begin, "expected a frame of ADTS"));
+        };
+        let first = adts.first;
+        let kind = TrackKind::Audio {
+            sample_rate: first.rate,
+            channels: first.channel_count(frame).unwrap_or(2),
+        };
+        let codec = format!("mp4a.40.{}", first.object_type);
+        let walk = Walk {
+            syntax: adts,
+            start: Position {
+                at: begin + at as u64,
+                sample: 0,
+            },
+            end,
+        };
+        let file = AudioFile::new(
+            Opened {
+                window,
+                framing: Box::new(walk),
+                rate: first.rate,
+                track: track(kind, Some(&codec)),
+                tags,
+            },
+            limits,
+            Total::Scan,
+            0,
+            None,
+        )?;
+        Ok(Self(Arc::new(file)))
+    }
+}
+
+/// Frames like the first.
+#[derive(Clone, Copy, Debug)]
+struct Adts {
+    first: Header,
+}
+
+impl Adts {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        Header::parse(bytes).map(|first| Self { first })
+    }
+}
+
+impl Syntax for Adts {
+    const HEADER: usize = HEADER;
+    const NAME: &'static str = "ADTS";
+
+    fn head(&self, bytes: &[u8]) -> Option<Head> {
+        let header = Header::parse(bytes).filter(|header| header.same_stream(&self.first))?;
+        Some(Head {
+            size: header.size,
+            samples: BLOCK * header.blocks,
+        })
+    }
+
+    fn max_lead(&self) -> u64 {
+        4 * u64::from(BLOCK)
+    }
+
+    /// A frame overlaps with the one before it.
+    fn lead(
+        &self,
+        _: &mut Window,
+        before: &VecDeque<Frame>,
+        _: &Frame,
+    ) -> Result<usize, DemuxError> {
+        Ok(before.len().min(1))
+    }
+}

@@ -1,0 +1,231 @@
+//! Where frames begin and end. A frame does not tell its size: it ends where its checksum is right and another begins.
+
+use reelcore_media::demux::DemuxError;
+
+use super::header::{self, MAX_HEADER, StreamInfo};
+use crate::audio::crc;
+use crate::audio::file::{Frame, Framing, Position};
+use crate::audio::invalid;
+use crate::window::{AHEAD, Window};
+
+/// Seek points that are kept, at most.
+pub(crate) const MAX_POINTS: usize = 1 << 16;
+
+/// Headers that are followed to the end of their frames in one look, at most: others are forged.
+const MAX_TRIES: usize = 64;
+
+/// A stretch that is walked rather than halved again.
+const WALK: u64 = 64 << 10;
+
+/// The frames of a stream.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    pub(crate) info: StreamInfo,
+    pub(crate) start: Position,
+    /// Where the tags at the end begin, where the source can be read anywhere.
+    pub(crate) end: Option<u64>,
+    /// From the seek table, in order.
+    pub(crate) points: Vec<Position>,
+    pub(crate) max_frame: usize,
+}
+
+/// Something else than a frame that a file may end with.
+fn is_tail(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"TAG") || bytes.starts_with(b"APETAGEX") || bytes.starts_with(b"ID3")
+}
+
+impl Frames {
+    /// The next `need` bytes at `at` or what there is, up to the end.
+    fn peek<'a>(
+        &self,
+        window: &'a mut Window,
+        at: u64,
+        need: usize,
+        ahead: usize,
+    ) -> Result<&'a [u8], DemuxError> {
+        let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(at));
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let bytes = window.peek(at, need.min(left), ahead)?;
+        Ok(bytes.get(..bytes.len().min(left)).unwrap_or_default())
+    }
+
+    /// The size of the frame at `at`, whose header is known to be good; `None` where no end is found.
+    fn size(
+        &self,
+        window: &mut Window,
+        at: u64,
+        ahead: usize,
+    ) -> Result<Option<usize>, DemuxError> {
+        let (mut seen, mut summed, mut sum) = (5, 0, 0);
+        let mut need = MAX_HEADER + 1;
+        loop {
+            let bytes = self.peek(window, at, need, ahead)?;
+            let ended = bytes.len() < need;
+            let bytes = bytes
+                .get(..bytes.len().min(self.max_frame + MAX_HEADER))
+                .unwrap_or_default();
+            // A header may be cut off by what is at hand.
+            let safe = if ended {
+                bytes.len()
+            } else {
+                bytes.len() - MAX_HEADER
+            };
+            while let Some(rest) = bytes.get(seen..safe) {
+                let Some(found) = rest
+                    .iter()
+                    .position(|&byte| matches!(byte, 0xff | b'T' | b'A' | b'I'))
+                else {
+                    seen = safe;
+                    break;
+                };
+                let place = seen + found;
+                let next = bytes.get(place..).unwrap_or_default();
+                if header::parse(next, &self.info).is_some() || is_tail(next) {
+                    sum = crc::flac16(sum, bytes.get(summed..place).unwrap_or_default());
+                    summed = place;
+                    if sum == 0 {
+                        return Ok(Some(place));
+                    }
+                }
+                seen = place + 1;
+            }
+            if ended {
+                sum = crc::flac16(sum, bytes.get(summed..).unwrap_or_default());
+                return Ok((sum == 0).then_some(bytes.len()));
+            }
+            if bytes.len() >= self.max_frame + MAX_HEADER {
+                return Ok(None);
+            }
+            // A stream gives what has arrived; of long frames, reads in steps that grow.
+            need = bytes.len()
+                + 1
+                + if bytes.len() < AHEAD {
+                    0
+                } else {
+                    bytes.len() / 2
+                };
+        }
+    }
+
+    /// The first whole frame that begins in `from..to`.
+    fn first_in(
+        &self,
+        window: &mut Window,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Frame>, DemuxError> {
+        let mut at = from;
+        let mut tries = 0;
+        while at < to && tries < MAX_TRIES {
+            let bytes = self.peek(window, at, 2 * MAX_HEADER, AHEAD)?;
+            // A header may be cut off by what is at hand.
+            let safe = match bytes.len() {
+                len @ 0..=MAX_HEADER => len,
+                len => len - MAX_HEADER,
+            };
+            let safe = safe.min(usize::try_from(to - at).unwrap_or(usize::MAX));
+            if safe == 0 {
+                break;
+            }
+            let starts = |place: &usize| {
+                let rest = bytes.get(*place..).unwrap_or_default();
+                rest.first() == Some(&0xff) && header::parse(rest, &self.info).is_some()
+            };
+            let Some(place) = (0..safe).find(starts) else {
+                at += safe as u64;
+                continue;
+            };
+            let header = header::parse(bytes.get(place..).unwrap_or_default(), &self.info);
+            at += place as u64;
+            tries += 1;
+            if let Some(header) = header
+                && let Some(size) = self.size(window, at, AHEAD)?
+            {
+                return Ok(Some(Frame {
+                    at,
+                    size,
+                    sample: header.sample,
+                    samples: header.samples,
+                }));
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+}
+
+impl Framing for Frames {
+    fn start(&self) -> Position {
+        self.start
+    }
+
+    fn frame(
+        &self,
+        window: &mut Window,
+        from: Position,
+        ahead: usize,
+    ) -> Result<Option<Frame>, DemuxError> {
+        let head = self.peek(window, from.at, MAX_HEADER, ahead)?;
+        if head.is_empty() || is_tail(head) {
+            return Ok(None);
+        }
+        let Some(header) = header::parse(head, &self.info) else {
+            // Zeros after the last frame are padding.
+            let all = self.info.samples.is_some_and(|all| from.sample >= all);
+            if all && head.iter().all(|&byte| byte == 0) {
+                return Ok(None);
+            }
+            return Err(invalid(
+                from.at,
+                "expected the header of a FLAC frame with its CRC-8, found other bytes",
+            ));
+        };
+        let Some(size) = self.size(window, from.at, ahead)? else {
+            return Err(invalid(
+                from.at,
+                "expected a FLAC frame with its CRC-16, found one that is cut off or damaged",
+            ));
+        };
+        Ok(Some(Frame {
+            at: from.at,
+            size,
+            sample: header.sample,
+            samples: header.samples,
+        }))
+    }
+
+    /// The seek table and then halving, by the numbers in frame headers.
+    fn locate(&self, window: &mut Window, sample: u64) -> Result<Option<Position>, DemuxError> {
+        let Some(end) = self.end.or(window.len()) else {
+            return Ok(None);
+        };
+        let after = self.points.partition_point(|point| point.sample <= sample);
+        let (mut low, mut high) = (self.start, end);
+        // A table may lie: a point counts where a frame of its sample begins there.
+        let point = after.checked_sub(1).and_then(|at| self.points.get(at));
+        if let Some(point) = point.filter(|point| point.at > low.at) {
+            let head = self.peek(window, point.at, MAX_HEADER, AHEAD)?;
+            if header::parse(head, &self.info).is_some_and(|header| header.sample == point.sample) {
+                low = *point;
+                if let Some(next) = self.points.get(after).filter(|next| next.at > low.at) {
+                    let head = self.peek(window, next.at, MAX_HEADER, AHEAD)?;
+                    if header::parse(head, &self.info)
+                        .is_some_and(|header| header.sample == next.sample)
+                    {
+                        high = next.at;
+                    }
+                }
+            }
+        }
+        while high.saturating_sub(low.at) > WALK {
+            let middle = low.at + (high - low.at) / 2;
+            match self.first_in(window, middle, high)? {
+                Some(frame) if frame.sample <= sample && frame.sample >= low.sample => {
+                    low = frame.position()
+                }
+                _ => high = middle,
+            }
+        }
+        Ok(Some(low))
+    }
+}

@@ -1,0 +1,257 @@
+//! MP3: layer III of MPEG-1, MPEG-2 and MPEG-2.5, and layers I and II by their names.
+
+mod header;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use reelcore_media::demux::{DemuxError, Source, TrackKind};
+
+use self::header::{HEADER, Header, Info, Layer, info};
+use crate::audio::file::{
+    AudioFile, Frame, MAX_LEAD, Opened, Position, Total, audio_demuxer, track,
+};
+use crate::audio::tags::Tags;
+use crate::audio::walk::{self, Head, Syntax, Walk};
+use crate::audio::{id3, invalid, tail};
+use crate::window::{AHEAD, AHEAD_SPARSE, Window};
+use crate::{Limits, PROBE_BYTES};
+
+/// Samples that a decoder of layer III is late by, as encoders count.
+const DECODER_DELAY: u64 = 529;
+
+/// Bytes that are looked through for the first frame.
+const MAX_BEFORE: usize = 64 << 10;
+
+/// Whether the bytes at the start of a source, behind any ID3v2 tag, can be MPEG audio: three frames one behind the
+/// other, or frames up to the end.
+pub fn probe(head: &[u8]) -> bool {
+    walk::probe(head, PROBE_BYTES, Mpeg::of)
+}
+
+audio_demuxer!(
+    /// An opened MP3 file.
+    Mp3Demuxer,
+    "mp3"
+);
+
+impl Mp3Demuxer {
+    /// Opens an MP3 file: reads its tags and its first frame. Without a Xing or VBRI header the frames of a source that
+    /// can be read anywhere are counted.
+    ///
+    /// # Errors
+    /// [`DemuxError::Invalid`] with the byte offset of what is not MPEG audio, [`DemuxError::Unsupported`] for free
+    /// format.
+    pub fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, DemuxError> {
+        let mut window = Window::new(source)?;
+        let mut tags = Tags::default();
+        let begin = id3::read_all(&mut window, 0, &mut tags)?;
+        let end = tail::read(&mut window, begin, &mut tags)?;
+        let Some(opened) = within(&mut window, begin, end)? else {
+            return Err(invalid(
+                begin,
+                format!("expected a frame of MPEG audio, found none in {MAX_BEFORE} bytes"),
+            ));
+        };
+        Ok(Self(Arc::new(opened.file(window, tags, limits)?)))
+    }
+}
+
+/// MPEG audio in a part of a source.
+pub(crate) struct Found {
+    walk: Walk<Mpeg>,
+    first: Header,
+    info: Option<Info>,
+}
+
+/// Looks for MPEG audio in `begin..end`.
+pub(crate) fn within(
+    window: &mut Window,
+    begin: u64,
+    end: Option<u64>,
+) -> Result<Option<Found>, DemuxError> {
+    let Some(at) = first(window, begin, end)? else {
+        return Ok(None);
+    };
+    let Some(first) = Header::parse(window.peek(at, HEADER, AHEAD_SPARSE)?) else {
+        return Ok(None);
+    };
+    let size = first.size.unwrap_or(0);
+    let frame = window.peek(at, size, AHEAD_SPARSE)?;
+    let frame = frame.get(..size.min(frame.len())).unwrap_or_default();
+    let info = match first.layer {
+        Layer::III => info(&first, frame),
+        _ => None,
+    };
+    let start = if info.is_some() { at + size as u64 } else { at };
+    Ok(Some(Found {
+        walk: Walk {
+            syntax: Mpeg { first },
+            start: Position {
+                at: start,
+                sample: 0,
+            },
+            end,
+        },
+        first,
+        info,
+    }))
+}
+
+/// The first frame that another follows, or that is the last.
+fn first(window: &mut Window, begin: u64, end: Option<u64>) -> Result<Option<u64>, DemuxError> {
+    // What stands at the very start is seen without waiting for more of a stream.
+    let bytes = window.peek(begin, HEADER, AHEAD_SPARSE)?;
+    let look = if Header::parse(bytes).is_some() {
+        PROBE_BYTES
+    } else {
+        MAX_BEFORE
+    };
+    let bytes = window.peek(begin, look, AHEAD)?;
+    let left = end.map_or(u64::MAX, |end| end.saturating_sub(begin));
+    let left = usize::try_from(left).unwrap_or(usize::MAX).min(MAX_BEFORE);
+    let bytes = bytes.get(..bytes.len().min(left)).unwrap_or_default();
+    let mut free = None;
+    for place in 0..bytes.len() {
+        let rest = bytes.get(place..).unwrap_or_default();
+        if rest.first() != Some(&0xff) {
+            continue;
+        }
+        let Some(header) = Header::parse(rest) else {
+            continue;
+        };
+        let Some(size) = header.size else {
+            free = free.or(Some(place));
+            continue;
+        };
+        let next = rest.get(size..);
+        let confirmed = match next.and_then(Header::parse) {
+            Some(next) => next.same_stream(&header),
+            // What is at hand ends with it, or within the next header.
+            None => rest.len() < size + HEADER && (place == 0 || rest.len() == size),
+        };
+        if confirmed {
+            return Ok(Some(begin + place as u64));
+        }
+    }
+    if free == Some(0) {
+        return Err(DemuxError::Unsupported(format!(
+            "MPEG audio in free format, at byte {begin}"
+        )));
+    }
+    Ok(None)
+}
+
+impl Found {
+    /// The demuxer's part.
+    pub(crate) fn file(
+        self,
+        window: Window,
+        tags: Tags,
+        limits: &Limits,
+    ) -> Result<AudioFile, DemuxError> {
+        let first = self.first;
+        let kind = match first.layer {
+            Layer::I => TrackKind::Other("mp1".to_owned()),
+            Layer::II => TrackKind::Other("mp2".to_owned()),
+            Layer::III => TrackKind::Audio {
+                sample_rate: first.rate,
+                channels: first.channels,
+            },
+        };
+        let frames = self.info.and_then(|info| info.frames);
+        let samples = frames.and_then(|frames| frames.checked_mul(u64::from(first.samples)));
+        let gapless = self.info.and_then(|info| info.gapless);
+        let skip = gapless.map_or(0, |(delay, _)| u64::from(delay) + DECODER_DELAY);
+        let end = match (gapless, samples) {
+            (Some((_, padding)), Some(samples)) => {
+                let padding = u64::from(padding).saturating_sub(DECODER_DELAY);
+                (padding > 0).then(|| samples.saturating_sub(padding))
+            }
+            _ => None,
+        };
+        let mut track = track(kind, (first.layer == Layer::III).then_some("mp3"));
+        track.samples = frames;
+        AudioFile::new(
+            Opened {
+                window,
+                framing: Box::new(self.walk),
+                rate: first.rate,
+                track,
+                tags,
+            },
+            limits,
+            samples.map_or(Total::Scan, Total::Samples),
+            skip,
+            end,
+        )
+    }
+}
+
+/// Frames like the first.
+#[derive(Clone, Copy, Debug)]
+struct Mpeg {
+    first: Header,
+}
+
+impl Mpeg {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let first = Header::parse(bytes).filter(|first| first.size.is_some())?;
+        Some(Self { first })
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        Header::parse(bytes).filter(|header| header.same_stream(&self.first))
+    }
+}
+
+impl Syntax for Mpeg {
+    const HEADER: usize = HEADER;
+    const NAME: &'static str = "MPEG audio";
+
+    fn head(&self, bytes: &[u8]) -> Option<Head> {
+        let header = self.header(bytes)?;
+        Some(Head {
+            size: header.size?,
+            samples: header.samples,
+        })
+    }
+
+    fn max_lead(&self) -> u64 {
+        MAX_LEAD as u64 * u64::from(self.first.samples)
+    }
+
+    /// A frame overlaps with the one before it, and that one's main data may begin in frames before it (the bit
+    /// reservoir).
+    fn lead(
+        &self,
+        window: &mut Window,
+        before: &VecDeque<Frame>,
+        _: &Frame,
+    ) -> Result<usize, DemuxError> {
+        if self.first.layer != Layer::III {
+            return Ok(before.len().min(1));
+        }
+        let mut need = None;
+        for (count, frame) in before.iter().rev().enumerate() {
+            let bytes = window.peek(frame.at, frame.size.min(64), AHEAD_SPARSE)?;
+            let Some(header) = self.header(bytes) else {
+                return Ok(count);
+            };
+            let Some(left) = need else {
+                need = header.main_data_begin(bytes).filter(|&begin| begin > 0);
+                if need.is_none() {
+                    return Ok(1);
+                }
+                continue;
+            };
+            let left =
+                usize::saturating_sub(left, frame.size.saturating_sub(header.before_main_data()));
+            if left == 0 {
+                return Ok(count + 1);
+            }
+            need = Some(left);
+        }
+        Ok(before.len())
+    }
+}
