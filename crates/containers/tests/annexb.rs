@@ -54,14 +54,20 @@ fn assert_whole(bytes: &[u8], packets: &[Packet], what: &str) {
     let mut end = 0;
     for time in times {
         assert_eq!(time, end, "{what}: a gap in the times");
-        let packet = packets.iter().find(|p| p.chunk.timestamp == time).expect("it");
+        let packet = packets
+            .iter()
+            .find(|p| p.chunk.timestamp == time)
+            .expect("it");
         end = time + packet.chunk.duration.expect("a duration") as i64;
     }
     for pair in packets.windows(2) {
         assert!(pair[0].decode_time < pair[1].decode_time, "{what}");
     }
     for packet in packets {
-        assert!(packet.decode_time <= packet.chunk.timestamp, "{what}: {packet:?}");
+        assert!(
+            packet.decode_time <= packet.chunk.timestamp,
+            "{what}: {packet:?}"
+        );
     }
     assert_eq!(packets[0].chunk.kind, ChunkKind::Key, "{what}");
 }
@@ -175,7 +181,11 @@ fn packets_and_their_order_are_those_that_ffmpeg_finds() {
 fn assert_seeks(demuxer: &Arc<dyn Demuxer>, what: &str) {
     let all = packets(demuxer, 0).expect("the stream");
     let key = |p: &Packet| p.chunk.kind == ChunkKind::Key;
-    let last = all.iter().map(|p| p.chunk.timestamp).max().expect("packets");
+    let last = all
+        .iter()
+        .map(|p| p.chunk.timestamp)
+        .max()
+        .expect("packets");
     let mut reader = Arc::clone(demuxer).reader(0).expect("the track");
     // Forward, backward, and beyond both ends.
     let forward = (-1..=last / 90_000 + 1).map(|step| step * 90_000);
@@ -192,7 +202,10 @@ fn assert_seeks(demuxer: &Arc<dyn Demuxer>, what: &str) {
             let got = reader.next_sample().expect("read").expect("a packet");
             if nth == 0 && got.chunk.data != want.chunk.data {
                 // Parameter sets were put in front.
-                assert!(got.chunk.data.ends_with(&want.chunk.data), "{what} at {time}");
+                assert!(
+                    got.chunk.data.ends_with(&want.chunk.data),
+                    "{what} at {time}"
+                );
                 assert_eq!(got.chunk.timestamp, want.chunk.timestamp);
                 continue;
             }
@@ -252,7 +265,10 @@ fn the_order_of_output_is_that_of_the_clip_it_came_from() {
 #[test]
 fn a_stream_that_begins_in_the_middle_of_a_picture_begins_with_the_next_whole_one() {
     let units = h264_units("h264-fragmented.mp4");
-    let key = units.iter().rposition(|unit| unit.key).expect("a key picture");
+    let key = units
+        .iter()
+        .rposition(|unit| unit.key)
+        .expect("a key picture");
     let sets = units[0].data[6..60].to_vec();
     let end = (0..sets.len() - 3)
         .rfind(|&at| sets[at..at + 3] == [0, 0, 1] && matches!(sets[at + 3] & 31, 5 | 6))
@@ -280,6 +296,9 @@ fn other_start_codes_are_not_taken_for_h264() {
     ] {
         let error = open(Arc::new(BytesSource::new(content))).err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.starts_with("unknown container"), "{content:?}: {error}");
+        assert!(
+            error.starts_with("unknown container"),
+            "{content:?}: {error}"
+        );
     }
 }

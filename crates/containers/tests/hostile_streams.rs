@@ -167,7 +167,10 @@ fn streams() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("m2ts", restride(&transport, 192)),
         ("ts", transport),
-        ("h264", video.iter().flat_map(|unit| unit.data.clone()).collect()),
+        (
+            "h264",
+            video.iter().flat_map(|unit| unit.data.clone()).collect(),
+        ),
         ("obu", av1.concat()),
     ]
 }
@@ -204,8 +207,14 @@ impl Random {
 /// Bytes that say how the rest is read: packet, PES, section and frame headers, parameter sets and slice headers.
 fn structure(name: &str, stream: &[u8]) -> Vec<usize> {
     let mut places: Vec<usize> = match name {
-        "ts" => (0..stream.len()).step_by(188).flat_map(|at| at..at + 24).collect(),
-        "m2ts" => (4..stream.len()).step_by(192).flat_map(|at| at..at + 24).collect(),
+        "ts" => (0..stream.len())
+            .step_by(188)
+            .flat_map(|at| at..at + 24)
+            .collect(),
+        "m2ts" => (4..stream.len())
+            .step_by(192)
+            .flat_map(|at| at..at + 24)
+            .collect(),
         _ => (0..stream.len().min(400)).collect(),
     };
     for at in 0..stream.len().saturating_sub(3) {
@@ -257,7 +266,10 @@ fn random_mutations_never_panic_hang_or_take_much_memory() {
             let result = survive(bytes, &format!("{name}, mutation {round}"));
             changed += u32::from(result.as_ref().ok() != Some(&want));
         }
-        assert!(changed > rounds / 4, "{name}: mutations reach the structure: {changed}");
+        assert!(
+            changed > rounds / 4,
+            "{name}: mutations reach the structure: {changed}"
+        );
     }
 }
 
@@ -310,5 +322,11 @@ fn streams_that_never_end_a_packet_take_no_more_than_they_hold() {
     let mut large = unit.clone();
     large.extend([0x12, 0, 0x32, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3]);
     let outcome = survive(large, "a large OBU").expect("opens");
-    assert!(outcome.errors.iter().any(|e| e.contains("4294967295") || e.contains("429496")), "{outcome:?}");
+    assert!(
+        outcome
+            .errors
+            .iter()
+            .any(|e| e.contains("4294967295") || e.contains("429496")),
+        "{outcome:?}"
+    );
 }

@@ -101,8 +101,14 @@ fn every_packet_is_what_ffprobe_says_it_is() {
         let probed = ffprobe(&path, names.len());
         // Where FFmpeg's times have their zero is ours, less what it starts at.
         let base = |track: &Vec<Probed>| track.iter().filter_map(|p| p.pts).min();
-        let known = probed.iter().zip(names.iter()).filter(|(_, name)| **name != "ac-3");
-        let base = known.filter_map(|(track, _)| base(track)).min().expect("a time");
+        let known = probed
+            .iter()
+            .zip(names.iter())
+            .filter(|(_, name)| **name != "ac-3");
+        let base = known
+            .filter_map(|(track, _)| base(track))
+            .min()
+            .expect("a time");
         let mut end = 0;
         for (index, probed) in probed.iter().enumerate() {
             let what = format!("{} track {index}", clip.0);
@@ -126,11 +132,20 @@ fn every_packet_is_what_ffprobe_says_it_is() {
                 assert_same_data(packet, probed, &what);
                 let pts = micros(probed.pts.expect("a time") - base);
                 let dts = micros(probed.dts.expect("a time") - base);
-                assert!(packet.chunk.timestamp.abs_diff(pts) <= slack, "{what}: {packet:?} {pts}");
-                assert!(packet.decode_time.abs_diff(dts) <= slack, "{what}: {packet:?} {dts}");
+                assert!(
+                    packet.chunk.timestamp.abs_diff(pts) <= slack,
+                    "{what}: {packet:?} {pts}"
+                );
+                assert!(
+                    packet.decode_time.abs_diff(dts) <= slack,
+                    "{what}: {packet:?} {dts}"
+                );
                 let duration = micros(probed.duration.expect("a duration")) as u64;
                 let ours = packet.chunk.duration.expect("a duration");
-                assert!(ours.abs_diff(duration) <= slack, "{what}: {ours} {duration}");
+                assert!(
+                    ours.abs_diff(duration) <= slack,
+                    "{what}: {ours} {duration}"
+                );
                 // FFmpeg's offset is that of the time stamp before the packet.
                 let lead = if clip.0.ends_with("m2ts") { 4 } else { 0 };
                 if let Some(pos) = &probed.pos {
@@ -193,11 +208,25 @@ fn assert_units(packets: &[Packet], units: &[Unit], what: &str) {
         let what = format!("{what}: {index}");
         assert_eq!(md5(&packet.chunk.data), md5(&unit.data), "{what}");
         assert_eq!(packet.chunk.kind == ChunkKind::Key, unit.key, "{what}");
-        let slack = if unit.dts == unit.pts && unit.key { 12 } else { 0 };
+        let slack = if unit.dts == unit.pts && unit.key {
+            12
+        } else {
+            0
+        };
         let off = packet.chunk.timestamp.abs_diff(micros(unit.pts));
-        assert!(off <= slack, "{what}: {} {}", packet.chunk.timestamp, micros(unit.pts));
+        assert!(
+            off <= slack,
+            "{what}: {} {}",
+            packet.chunk.timestamp,
+            micros(unit.pts)
+        );
         let off = packet.decode_time.abs_diff(micros(unit.dts));
-        assert!(off <= slack, "{what}: {} {}", packet.decode_time, micros(unit.dts));
+        assert!(
+            off <= slack,
+            "{what}: {} {}",
+            packet.decode_time,
+            micros(unit.dts)
+        );
     }
 }
 
@@ -248,7 +277,10 @@ fn times_go_on_over_the_wrap_of_33_bits() {
 fn a_jump_of_the_time_line_is_left_as_it_is() {
     let (mut video, mut audio) = media();
     let jump = 3600 * 90_000;
-    let middle = video.iter().rposition(|unit| unit.key).expect("a key picture");
+    let middle = video
+        .iter()
+        .rposition(|unit| unit.key)
+        .expect("a key picture");
     assert!(middle > 0);
     let cut = video[middle].dts;
     let mut ts = TsWriter::default();
@@ -294,7 +326,10 @@ fn a_jump_of_the_time_line_is_left_as_it_is() {
 #[test]
 fn a_track_goes_on_where_a_new_program_map_has_it() {
     let (video, audio) = media();
-    let middle = video.iter().rposition(|unit| unit.key).expect("a key picture");
+    let middle = video
+        .iter()
+        .rposition(|unit| unit.key)
+        .expect("a key picture");
     let cut = video[middle].dts;
     let split = audio.partition_point(|unit| unit.pts <= cut);
     let (early, late) = audio.split_at(split);
@@ -317,11 +352,24 @@ fn a_track_goes_on_where_a_new_program_map_has_it() {
     };
     ts.pat(0, &[(1, PMT)]);
     ts.pmt(PMT, 1, 0, &STREAMS);
-    write(&mut ts, interleave(&video[..middle], early, 5), (VIDEO, AUDIO));
+    write(
+        &mut ts,
+        interleave(&video[..middle], early, 5),
+        (VIDEO, AUDIO),
+    );
     // Everything moves: the map, the pictures, the sound; a second sound joins, under the PID that the pictures had.
     ts.pat(1, &[(1, PMT + 1)]);
-    ts.pmt(PMT + 1, 1, 1, &[(0x0f, 0x201, &[]), (0x1b, 0x200, &[]), (0x0f, VIDEO, &[])]);
-    write(&mut ts, interleave(&video[middle..], late, 5), (0x200, 0x201));
+    ts.pmt(
+        PMT + 1,
+        1,
+        1,
+        &[(0x0f, 0x201, &[]), (0x1b, 0x200, &[]), (0x0f, VIDEO, &[])],
+    );
+    write(
+        &mut ts,
+        interleave(&video[middle..], late, 5),
+        (0x200, 0x201),
+    );
     ts.pes(VIDEO, 0xc1, Some((start, start)), true, &audio[0].data);
     assert_stream(&ts.out, &video, &audio, "moved");
     let demuxer = open_bytes(ts.out.clone()).expect("opens");
@@ -347,6 +395,8 @@ fn of_pid(stream: &[u8], pid: u16) -> Vec<(usize, bool)> {
         .collect()
 }
 
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn what_a_lost_or_damaged_packet_belongs_to_is_not_given_and_all_else_is() {
     let (video, audio) = media();
@@ -365,7 +415,7 @@ fn what_a_lost_or_damaged_packet_belongs_to_is_not_given_and_all_else_is() {
             }
             // A start that is lost takes with it what might have continued the unit before.
             let doubtful = starts && unit > 0;
-            let damages: [&dyn Fn(&mut Vec<u8>); 3] = [
+            let damages: [Damage<'_>; 3] = [
                 &|s| drop(s.drain(index * 188..(index + 1) * 188)),
                 &|s| s[index * 188 + 1] |= 0x80,
                 // A sync byte that is none: the packet is passed over.
@@ -441,7 +491,9 @@ fn frames_need_not_begin_where_pes_packets_do() {
         at += frame.data.len();
     }
     for (index, piece) in sound.chunks(1000).enumerate() {
-        let first = begins.iter().position(|&at| at >= index * 1000 && at < (index + 1) * 1000);
+        let first = begins
+            .iter()
+            .position(|&at| at >= index * 1000 && at < (index + 1) * 1000);
         let stamps = first.map(|frame| (audio[frame].pts + start, audio[frame].pts + start));
         ts.pes(AUDIO, 0xc0, stamps, true, piece);
     }
@@ -458,8 +510,12 @@ fn frames_need_not_begin_where_pes_packets_do() {
         let to = begins.get(first + 3).map_or(pictures.len(), |at| at + 9);
         let stamps = Some((video[first].pts + start, video[first].dts + start));
         // All but the first group begin with the rest of the picture before; the delimiter of the next is cut as well.
-        let stamps = if group == 0 { stamps } else {
-            video.get(first + 1).map(|unit| (unit.pts + start, unit.dts + start))
+        let stamps = if group == 0 {
+            stamps
+        } else {
+            video
+                .get(first + 1)
+                .map(|unit| (unit.pts + start, unit.dts + start))
         };
         ts.pes(VIDEO, 0xe0, stamps, false, &pictures[from..to]);
         from = to;
@@ -472,7 +528,12 @@ fn frames_need_not_begin_where_pes_packets_do() {
         // Pictures without a time of their own are placed by their counts, at the rate that the stream says; the clip's own
         // times are rounded to its time scale.
         let off = packet.chunk.timestamp.abs_diff(micros(unit.pts));
-        assert!(off < 1500, "{index}: {} {}", packet.chunk.timestamp, micros(unit.pts));
+        assert!(
+            off < 1500,
+            "{index}: {} {}",
+            packet.chunk.timestamp,
+            micros(unit.pts)
+        );
     }
     assert_units(&packets(&demuxer, 1).expect("reads"), &audio, "sound");
     assert_seeks_as_it_reads(&demuxer, "spanning");
@@ -519,9 +580,16 @@ fn several_programs_have_time_lines_of_their_own() {
     assert_eq!(ids, [0x100, 0x101, 0x200, 0x201, 0x301, 0x302]);
     assert_eq!(demuxer.tracks()[3].language.as_deref(), Some("deu"));
     for (track, units) in [(0, &video), (1, &audio), (2, &video), (3, &audio)] {
-        assert_units(&packets(&demuxer, track).expect("reads"), units, &format!("track {track}"));
+        assert_units(
+            &packets(&demuxer, track).expect("reads"),
+            units,
+            &format!("track {track}"),
+        );
     }
-    assert_eq!(demuxer.tracks()[4].kind, TrackKind::Other("aac-latm".into()));
+    assert_eq!(
+        demuxer.tracks()[4].kind,
+        TrackKind::Other("aac-latm".into())
+    );
     assert_eq!(demuxer.tracks()[5].kind, TrackKind::Other("opus".into()));
     // One packet for each PES packet.
     let opus = packets(&demuxer, 5).expect("reads");
@@ -538,7 +606,10 @@ fn a_scrambled_track_is_reported_and_gives_nothing() {
     }
     let demuxer = open_bytes(stream).expect("opens");
     let track = &demuxer.tracks()[0];
-    assert!(track.encryption.is_some() && track.codec.is_none(), "{track:?}");
+    assert!(
+        track.encryption.is_some() && track.codec.is_none(),
+        "{track:?}"
+    );
     assert_eq!(packets(&demuxer, 0).expect("reads"), []);
     let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
     assert_eq!(reader.seek(1_000_000).expect("seek"), None);
@@ -567,7 +638,10 @@ fn after_a_seek_a_decoder_finds_its_parameter_sets() {
     let (mut video, audio) = media();
     let sets_of = |unit: &Unit| {
         // Delimiter of six bytes, then the sets, up to the first slice behind a start code of three bytes.
-        let slice = unit.data.windows(4).position(|w| w[..3] == [0, 0, 1] && matches!(w[3] & 31, 5 | 6));
+        let slice = unit
+            .data
+            .windows(4)
+            .position(|w| w[..3] == [0, 0, 1] && matches!(w[3] & 31, 5 | 6));
         let mut at = slice.expect("a slice");
         if unit.data[at - 1] == 0 {
             at -= 1;
@@ -583,7 +657,10 @@ fn after_a_seek_a_decoder_finds_its_parameter_sets() {
     }
     let demuxer = open_bytes(mux(&video, &audio, Plan::default())).expect("opens");
     assert_units(&packets(&demuxer, 0).expect("reads"), &video, "sets once");
-    let key = video.iter().rposition(|unit| unit.key).expect("a key picture");
+    let key = video
+        .iter()
+        .rposition(|unit| unit.key)
+        .expect("a key picture");
     let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
     let time = micros(video[key].pts);
     assert_eq!(reader.seek(time).expect("seek"), Some(time));
@@ -602,7 +679,9 @@ fn a_source_that_is_only_just_a_transport_stream_is_named_or_refused() {
     for _ in 0..10 {
         ts.pes(VIDEO, 0xe0, None, false, &[0; 100]);
     }
-    let error = open(Arc::new(BytesSource::new(ts.out))).err().map(|e| e.to_string());
+    let error = open(Arc::new(BytesSource::new(ts.out)))
+        .err()
+        .map(|e| e.to_string());
     assert!(error.is_some_and(|e| e.contains("association table") && e.contains("at byte 0")));
 }
 

@@ -114,7 +114,12 @@ fn both_forms_give_the_same_units() {
         let demuxer = open_bytes(low).expect("opens");
         let found = packets(&demuxer, 0).expect("reads");
         let data: Vec<Vec<u8>> = found.iter().map(|p| p.chunk.data.to_vec()).collect();
-        assert!(data == units, "{name}: {} units of {}", data.len(), units.len());
+        assert!(
+            data == units,
+            "{name}: {} units of {}",
+            data.len(),
+            units.len()
+        );
         assert_eq!(found[0].chunk.kind, ChunkKind::Key);
         assert_seeks(&demuxer, &found);
         for sized in [false, true] {

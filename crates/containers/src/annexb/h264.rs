@@ -153,10 +153,16 @@ impl H264 {
         let begins = nal
             .payload()
             .get(..FIRST_MB.min(nal.payload().len()))
-            .and_then(|head| BitReader::new(head, "slice header").ue("first_mb_in_slice").ok())
+            .and_then(|head| {
+                BitReader::new(head, "slice header")
+                    .ue("first_mb_in_slice")
+                    .ok()
+            })
             == Some(0);
         self.previous = None;
-        if !begins && !(first && led) {
+        // Behind a delimiter or parameter sets a picture begins with whatever slice comes.
+        let starts = begins || first && led;
+        if !starts {
             return Role::Slice;
         }
         let idr = nal.kind == NalKind::IdrSlice;

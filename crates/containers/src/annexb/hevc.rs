@@ -129,7 +129,10 @@ impl Hevc {
         };
         if let Some((sps, lsb)) = read_order(&mut bits, &self.sets, kind) {
             let log2_max_lsb = sps.log2_max_poc_lsb;
-            picture.poc = Some(self.order.next(kind, nal.temporal_id, restart, lsb, log2_max_lsb));
+            picture.poc = Some(
+                self.order
+                    .next(kind, nal.temporal_id, restart, lsb, log2_max_lsb),
+            );
             picture.field = sps.vui.fields;
             picture.reorder = reorder(&sps);
             self.active = Some(sps);

@@ -64,7 +64,11 @@ impl Ranks {
 
     fn leave(&mut self, sink: &mut dyn FnMut(u64, u64)) -> bool {
         // Of pictures with the same count the first decoded, the first field of a frame, goes first.
-        let first = self.waiting.iter().enumerate().min_by_key(|(_, w)| (w.poc, w.id));
+        let first = self
+            .waiting
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, w)| (w.poc, w.id));
         let Some((index, &picture)) = first else {
             return false;
         };
@@ -111,7 +115,13 @@ mod tests {
 
     #[test]
     fn fields_last_half_as_long_as_frames() {
-        let fields = [(0, true, true), (1, false, true), (8, false, false), (4, false, true), (5, false, true)];
+        let fields = [
+            (0, true, true),
+            (1, false, true),
+            (8, false, false),
+            (4, false, true),
+            (5, false, true),
+        ];
         assert_eq!(run(&fields, 1), [0, 1, 4, 2, 3]);
     }
 }

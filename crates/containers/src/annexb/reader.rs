@@ -66,7 +66,11 @@ struct Points {
 
 impl Points {
     fn add(&mut self, point: &Arc<Point>) {
-        if self.kept.last().is_some_and(|last| last.offset >= point.offset) {
+        if self
+            .kept
+            .last()
+            .is_some_and(|last| last.offset >= point.offset)
+        {
             return;
         }
         self.passed = self.passed.wrapping_add(1);
@@ -150,7 +154,13 @@ impl RawReader {
     fn read(&mut self) -> Result<bool, DemuxError> {
         loop {
             let cap = self.demuxer.max_packet_bytes;
-            let step = step(&mut self.window, &mut self.splitter, self.at, &mut self.need, cap)?;
+            let step = step(
+                &mut self.window,
+                &mut self.splitter,
+                self.at,
+                &mut self.need,
+                cap,
+            )?;
             match step {
                 Step::More => return Ok(false),
                 Step::Skip(count) => self.at = self.at.saturating_add(count as u64),
@@ -169,7 +179,8 @@ impl RawReader {
         let id = first.saturating_add(queue.len() as u64);
         let picture = &unit.picture;
         if picture.restart {
-            self.ranks.drain(&mut |id, time| set_shown(queue, first, id, time));
+            self.ranks
+                .drain(&mut |id, time| set_shown(queue, first, id, time));
             if picture.key {
                 let mut syntax = self.splitter.syntax.clone();
                 syntax.restart();
@@ -190,8 +201,9 @@ impl RawReader {
             shown: None,
             point: Arc::clone(&self.point),
         });
-        self.ranks
-            .push(picture, id, &mut |id, time| set_shown(queue, first, id, time));
+        self.ranks.push(picture, id, &mut |id, time| {
+            set_shown(queue, first, id, time)
+        });
         self.decode = self.decode.saturating_add(ticks(picture));
     }
 
@@ -208,7 +220,8 @@ impl RawReader {
             if !self.read()? {
                 self.ended = true;
                 let (queue, first) = (&mut self.queue, self.first);
-                self.ranks.drain(&mut |id, time| set_shown(queue, first, id, time));
+                self.ranks
+                    .drain(&mut |id, time| set_shown(queue, first, id, time));
             }
         }
     }
@@ -318,7 +331,9 @@ pub(super) fn step(
 }
 
 fn set_shown(queue: &mut VecDeque<Waiting>, first: u64, id: u64, time: u64) {
-    let place = id.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+    let place = id
+        .checked_sub(first)
+        .and_then(|at| usize::try_from(at).ok());
     if let Some(waiting) = place.and_then(|at| queue.get_mut(at)) {
         waiting.shown = Some(time);
     }

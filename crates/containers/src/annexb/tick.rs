@@ -32,7 +32,11 @@ impl Tick {
     pub(crate) fn micros(self, count: i64) -> i64 {
         let den = i128::from(self.den.max(1));
         let scaled = i128::from(count) * i128::from(self.num) * 2_000_000 + den;
-        i64::try_from(scaled.div_euclid(2 * den)).unwrap_or(if count < 0 { i64::MIN } else { i64::MAX })
+        i64::try_from(scaled.div_euclid(2 * den)).unwrap_or(if count < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        })
     }
 }
 
@@ -46,7 +50,13 @@ mod tests {
         assert_eq!(ntsc.micros(1), 16_683);
         assert_eq!(ntsc.micros(2 * 30_000), 1_001_000_000);
         assert_eq!(ntsc.micros(-2), -33_367);
-        for frame in [None, Some((0, 1)), Some((1, 0)), Some((1, 90_000)), Some((11, 1))] {
+        for frame in [
+            None,
+            Some((0, 1)),
+            Some((1, 0)),
+            Some((1, 90_000)),
+            Some((11, 1)),
+        ] {
             assert_eq!(Tick::of_frame(frame, 1).micros(1), 40_000, "{frame:?}");
         }
     }

@@ -30,10 +30,18 @@ const AAC_CHANNELS: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 8];
 
 /// bitrate_index in kbit/s from 1 on: MPEG-1 layers I, II, III; MPEG-2 layer I, layers II and III.
 const BIT_RATES: [[u32; 14]; 5] = [
-    [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
-    [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
-    [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
-    [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+    [
+        32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448,
+    ],
+    [
+        32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
+    ],
+    [
+        32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
+    ],
+    [
+        32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256,
+    ],
     [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
@@ -60,7 +68,9 @@ impl Header {
             _ => "mp4a.40.4",
         };
         let sample_rate = AAC_RATES.get(usize::from(c >> 2 & 15)).copied()?;
-        let channels = AAC_CHANNELS.get(usize::from((c & 1) << 2 | d >> 6)).copied()?;
+        let channels = AAC_CHANNELS
+            .get(usize::from((c & 1) << 2 | d >> 6))
+            .copied()?;
         let len = usize::from(d & 3) << 11 | usize::from(e) << 3 | usize::from(f >> 5);
         // protection_absent of 0: a CRC follows.
         let own = if b & 1 == 1 { 7 } else { 9 };
@@ -134,8 +144,14 @@ mod tests {
         assert_eq!(header.info.codec, Some("mp4a.40.2"));
         // No room for the header itself; a layer; a rate that is not in use.
         assert_eq!(Header::adts(&[0xff, 0xf1, 0x50, 0x80, 0, 0x7f, 0xfc]), None);
-        assert_eq!(Header::adts(&[0xff, 0xf3, 0x50, 0x80, 0x2e, 0x7f, 0xfc]), None);
-        assert_eq!(Header::adts(&[0xff, 0xf1, 0x78, 0x80, 0x2e, 0x7f, 0xfc]), None);
+        assert_eq!(
+            Header::adts(&[0xff, 0xf3, 0x50, 0x80, 0x2e, 0x7f, 0xfc]),
+            None
+        );
+        assert_eq!(
+            Header::adts(&[0xff, 0xf1, 0x78, 0x80, 0x2e, 0x7f, 0xfc]),
+            None
+        );
     }
 
     #[test]
@@ -143,10 +159,22 @@ mod tests {
         let read = |head: [u8; 4]| {
             Header::mpeg(&head).map(|h| (h.len, h.samples, h.info.name, h.info.sample_rate))
         };
-        assert_eq!(read([0xff, 0xfb, 0x90, 0x64]), Some((417, 1152, "mp3", 44_100)));
-        assert_eq!(read([0xff, 0xfd, 0x94, 0x00]), Some((480, 1152, "mp2", 48_000)));
-        assert_eq!(read([0xff, 0xf3, 0x44, 0xc4]), Some((96, 576, "mp3", 24_000)));
-        assert_eq!(read([0xff, 0xff, 0x94, 0x00]), Some((288, 384, "mp1", 48_000)));
+        assert_eq!(
+            read([0xff, 0xfb, 0x90, 0x64]),
+            Some((417, 1152, "mp3", 44_100))
+        );
+        assert_eq!(
+            read([0xff, 0xfd, 0x94, 0x00]),
+            Some((480, 1152, "mp2", 48_000))
+        );
+        assert_eq!(
+            read([0xff, 0xf3, 0x44, 0xc4]),
+            Some((96, 576, "mp3", 24_000))
+        );
+        assert_eq!(
+            read([0xff, 0xff, 0x94, 0x00]),
+            Some((288, 384, "mp1", 48_000))
+        );
         assert_eq!(read([0xff, 0xfb, 0x00, 0x64]), None);
         assert_eq!(read([0xff, 0xfb, 0xf0, 0x64]), None);
     }

@@ -35,7 +35,9 @@ impl Clock {
 
     /// The time of `stamp`, on the time line of the reference.
     pub(super) fn unroll(&mut self, stamp: u64) -> i64 {
-        let ahead = i64::try_from(stamp).unwrap_or(0).wrapping_sub(self.reference);
+        let ahead = i64::try_from(stamp)
+            .unwrap_or(0)
+            .wrapping_sub(self.reference);
         let before = if self.adjoins { WRAP / 2 } else { SLACK };
         let step = ahead.saturating_add(before).rem_euclid(WRAP) - before;
         self.reference = self.reference.saturating_add(step);

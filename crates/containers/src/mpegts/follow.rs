@@ -117,9 +117,12 @@ impl Follower {
         self.pat_version = None;
         self.ended = false;
         for track in &mut self.tracks {
-            let passed = track.changes.partition_point(|change| change.offset <= offset);
+            let passed = track
+                .changes
+                .partition_point(|change| change.offset <= offset);
             if let Some(change) = passed.checked_sub(1).and_then(|at| track.changes.get(at)) {
-                (track.number, track.pmt_pid, track.pid) = (change.number, change.pmt_pid, change.pid);
+                (track.number, track.pmt_pid, track.pid) =
+                    (change.number, change.pmt_pid, change.pid);
             }
             track.pmt.reset();
             track.version = None;
@@ -159,7 +162,8 @@ impl Follower {
         };
         if packet.pid == PAT_PID {
             let mut tables = Vec::new();
-            self.pat.push(&packet, &mut |section| tables.extend(Pat::parse(section)));
+            self.pat
+                .push(&packet, &mut |section| tables.extend(Pat::parse(section)));
             for pat in tables {
                 if self.pat_version.replace(pat.version) != Some(pat.version) {
                     for track in &mut self.tracks {
@@ -184,7 +188,10 @@ impl Follower {
 impl Followed {
     /// A new version of the program association table.
     fn associate(&mut self, pat: &Pat, single_program: bool, offset: u64) {
-        let listed = pat.programs.iter().find(|(number, _)| *number == self.number);
+        let listed = pat
+            .programs
+            .iter()
+            .find(|(number, _)| *number == self.number);
         let only = (single_program && pat.programs.len() == 1).then(|| pat.programs.first());
         // The only program of a stream may be renumbered.
         if let Some(&(number, pmt_pid)) = listed.or(only.flatten())
@@ -200,9 +207,11 @@ impl Followed {
     /// A packet of the program map table.
     fn map(&mut self, packet: &TsPacket<'_>, offset: u64) {
         let mut tables = Vec::new();
-        self.pmt.push(packet, &mut |section| tables.extend(Pmt::parse(section)));
+        self.pmt
+            .push(packet, &mut |section| tables.extend(Pmt::parse(section)));
         for pmt in tables {
-            if pmt.program != self.number || self.version.replace(pmt.version) == Some(pmt.version) {
+            if pmt.program != self.number || self.version.replace(pmt.version) == Some(pmt.version)
+            {
                 continue;
             }
             let pid = self.find(&pmt.streams);
@@ -226,7 +235,10 @@ impl Followed {
     }
 
     fn remember(&mut self, offset: u64) {
-        let known = self.changes.last().is_some_and(|last| last.offset >= offset);
+        let known = self
+            .changes
+            .last()
+            .is_some_and(|last| last.offset >= offset);
         if !known && self.changes.len() < MAX_CHANGES {
             self.changes.push(Change {
                 offset,
@@ -280,7 +292,8 @@ impl SurveyedStream {
             Kind::H264 | Kind::Hevc => {
                 let video = self.stream.framer.video();
                 let wanted = video.map(|info| usize::from(info.reorder) + 2);
-                self.stream.scrambled || wanted.is_some_and(|wanted| self.frames >= wanted.min(FRAMES))
+                self.stream.scrambled
+                    || wanted.is_some_and(|wanted| self.frames >= wanted.min(FRAMES))
             }
             Kind::Adts | Kind::MpegAudio => self.stream.scrambled || self.frames > 0,
             Kind::Other(_) => true,
@@ -330,15 +343,20 @@ impl Survey {
 
     fn is_done(&self) -> bool {
         self.seen_pat
-            && self.programs.iter().all(|program| {
-                program.seen && program.streams.iter().all(SurveyedStream::is_done)
-            })
+            && self
+                .programs
+                .iter()
+                .all(|program| program.seen && program.streams.iter().all(SurveyedStream::is_done))
     }
 
     fn step(&mut self) -> Result<bool, DemuxError> {
         let next: io::Result<_> = self.packets.next();
         let Some((offset, packet)) = next? else {
-            for stream in self.programs.iter_mut().flat_map(|program| &mut program.streams) {
+            for stream in self
+                .programs
+                .iter_mut()
+                .flat_map(|program| &mut program.streams)
+            {
                 stream.stream.finish();
                 stream.drain();
             }
@@ -346,7 +364,8 @@ impl Survey {
         };
         if packet.pid == PAT_PID {
             let mut tables = Vec::new();
-            self.pat.push(&packet, &mut |section| tables.extend(Pat::parse(section)));
+            self.pat
+                .push(&packet, &mut |section| tables.extend(Pat::parse(section)));
             for (number, pmt_pid) in tables.into_iter().flat_map(|pat| pat.programs) {
                 self.seen_pat = true;
                 // What changes later is for the followers.
@@ -370,7 +389,9 @@ impl Survey {
                 let number = program.number;
                 let mut map = None;
                 program.pmt.push(&packet, &mut |section| {
-                    map = map.take().or(Pmt::parse(section).filter(|pmt| pmt.program == number));
+                    map = map
+                        .take()
+                        .or(Pmt::parse(section).filter(|pmt| pmt.program == number));
                 });
                 if let Some(pmt) = map {
                     program.seen = true;
@@ -397,7 +418,11 @@ impl Survey {
             .flat_map(|program| &program.streams)
             .map(|stream| stream.elementary.pid)
             .collect();
-        let Some(program) = self.programs.iter_mut().find(|program| program.number == number) else {
+        let Some(program) = self
+            .programs
+            .iter_mut()
+            .find(|program| program.number == number)
+        else {
             return Ok(());
         };
         for elementary in streams {

@@ -153,7 +153,10 @@ impl Framer {
     /// Bytes are missing: frames whose end has been seen are given, the rest is dropped.
     pub(super) fn lost(&mut self) {
         if matches!(self.cutter, Cutter::Video(_)) {
-            let (count, end) = (self.out.len(), self.begin.saturating_add(self.buffer.len() as u64));
+            let (count, end) = (
+                self.out.len(),
+                self.begin.saturating_add(self.buffer.len() as u64),
+            );
             self.cut(true);
             // One that ends where the bytes do: what is missing may belong to it.
             if self.out.len() > count && self.given == end {
@@ -244,7 +247,9 @@ impl Framer {
     fn access_unit(&mut self, unit: AccessUnit) {
         let (offset, pts, dts) = self.take_mark();
         let info = self.video();
-        let ticks = info.as_ref().and_then(|info| frame_ticks(info.frame_duration));
+        let ticks = info
+            .as_ref()
+            .and_then(|info| frame_ticks(info.frame_duration));
         let parts = if unit.picture.field { 2 } else { 1 };
         // 25 frames a second, to count on with where nothing tells.
         let frame = ticks.unwrap_or(RATE / 25);
@@ -278,18 +283,21 @@ impl Framer {
             next: Moment::ticks(pts),
             anchor,
         });
-        self.skip_into(Frame {
-            data: Default::default(),
-            pts: pts.map(Moment::ticks),
-            dts,
-            end: pts
-                .zip(ticks)
-                .map(|(pts, ticks)| Moment::ticks(pts.saturating_add(ticks / parts))),
-            key: picture.key,
-            offset,
-            anchor,
-            lacks_sets: !unit.has_sets,
-        }, unit.len);
+        self.skip_into(
+            Frame {
+                data: Default::default(),
+                pts: pts.map(Moment::ticks),
+                dts,
+                end: pts
+                    .zip(ticks)
+                    .map(|(pts, ticks)| Moment::ticks(pts.saturating_add(ticks / parts))),
+                key: picture.key,
+                offset,
+                anchor,
+                lacks_sets: !unit.has_sets,
+            },
+            unit.len,
+        );
     }
 
     fn audio_frame(&mut self, header: Header) {
@@ -323,16 +331,19 @@ impl Framer {
             next,
             anchor,
         });
-        self.skip_into(Frame {
-            data: Default::default(),
-            pts,
-            dts: None,
-            end,
-            key: true,
-            offset,
-            anchor,
-            lacks_sets: false,
-        }, header.len);
+        self.skip_into(
+            Frame {
+                data: Default::default(),
+                pts,
+                dts: None,
+                end,
+                key: true,
+                offset,
+                anchor,
+                lacks_sets: false,
+            },
+            header.len,
+        );
     }
 
     /// The PES packet as it is.
@@ -342,16 +353,19 @@ impl Framer {
             return;
         }
         let (offset, pts, dts) = self.take_mark();
-        self.skip_into(Frame {
-            data: Default::default(),
-            pts: pts.map(Moment::ticks),
-            dts,
-            end: None,
-            key: true,
-            offset,
-            anchor: (offset, pts.unwrap_or(0)),
-            lacks_sets: false,
-        }, len);
+        self.skip_into(
+            Frame {
+                data: Default::default(),
+                pts: pts.map(Moment::ticks),
+                dts,
+                end: None,
+                key: true,
+                offset,
+                anchor: (offset, pts.unwrap_or(0)),
+                lacks_sets: false,
+            },
+            len,
+        );
     }
 
     /// Gives `frame` the first `len` bytes of the buffer, which it shares, and puts it out.
@@ -369,7 +383,9 @@ fn frame_ticks(duration: Option<(u64, u64)>) -> Option<i64> {
     let (num, den) = duration?;
     let ticks = u128::from(num) * RATE as u128 / u128::from(den.max(1));
     // From a thousand a second to one in ten seconds.
-    i64::try_from(ticks).ok().filter(|ticks| (90..=10 * RATE).contains(ticks))
+    i64::try_from(ticks)
+        .ok()
+        .filter(|ticks| (90..=10 * RATE).contains(ticks))
 }
 
 /// What stands at the front of bytes of sound.

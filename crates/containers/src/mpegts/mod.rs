@@ -131,7 +131,9 @@ impl TsDemuxer {
                         program: index,
                         pid: stream.elementary.pid,
                         kind: kind.clone(),
-                        ordinal: before.filter(|other| other.elementary.kind == *kind).count(),
+                        ordinal: before
+                            .filter(|other| other.elementary.kind == *kind)
+                            .count(),
                     },
                     sets: stream.stream.framer.parameter_sets(),
                 });
@@ -150,7 +152,9 @@ impl TsDemuxer {
     }
 
     fn base(&self, entry: &Entry) -> i64 {
-        self.programs.get(entry.program).map_or(0, |program| program.base)
+        self.programs
+            .get(entry.program)
+            .map_or(0, |program| program.base)
     }
 
     /// Finds the durations, from the last frames.
@@ -158,7 +162,11 @@ impl TsDemuxer {
         let Some(len) = self.window.len() else {
             return Ok(());
         };
-        let entries: Vec<Entry> = self.details.iter().map(|track| track.entry.clone()).collect();
+        let entries: Vec<Entry> = self
+            .details
+            .iter()
+            .map(|track| track.entry.clone())
+            .collect();
         let mut follower = self.follow(entries.iter().cloned());
         let mut ends: Vec<Option<i64>> = vec![None; entries.len()];
         let mut tail = TAIL;
@@ -169,7 +177,10 @@ impl TsDemuxer {
                 let more = follower.step()?;
                 for (index, (end, entry)) in ends.iter_mut().zip(&entries).enumerate() {
                     while let Some(frame) = follower.pop(index) {
-                        let last = frame.end.or(frame.pts).map(|at| at.micros(self.base(entry)));
+                        let last = frame
+                            .end
+                            .or(frame.pts)
+                            .map(|at| at.micros(self.base(entry)));
                         *end = (*end).max(last);
                     }
                 }
@@ -189,7 +200,9 @@ impl TsDemuxer {
             tail = tail.saturating_mul(4);
         }
         for (track, end) in self.tracks.iter_mut().zip(ends) {
-            track.duration = end.and_then(|end| u64::try_from(end).ok()).filter(|&end| end > 0);
+            track.duration = end
+                .and_then(|end| u64::try_from(end).ok())
+                .filter(|&end| end > 0);
         }
         self.duration = self.tracks.iter().filter_map(|track| track.duration).max();
         Ok(())

@@ -169,7 +169,9 @@ impl Packets {
         loop {
             let data = self.window.peek(self.at, need, AHEAD)?;
             let whole = data.len() < need;
-            let starts = data.len().saturating_sub(if whole { PACKET - 1 } else { need });
+            let starts = data
+                .len()
+                .saturating_sub(if whole { PACKET - 1 } else { need });
             let found = (0..starts).find(|&start| {
                 let mut places = (start..data.len().saturating_sub(3)).step_by(self.stride);
                 places.by_ref().take(RESYNC).all(|at| is_start(data, at))

@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn time_stamps_have_33_bits_and_marker_bits() {
         assert_eq!(time_stamp(&[0x21, 0, 1, 0, 1]), Some(0));
-        assert_eq!(time_stamp(&[0x3f, 0xff, 0xff, 0xff, 0xff]), Some((1 << 33) - 1));
+        assert_eq!(
+            time_stamp(&[0x3f, 0xff, 0xff, 0xff, 0xff]),
+            Some((1 << 33) - 1)
+        );
         assert_eq!(time_stamp(&[0x21, 0, 0, 0, 1]), None);
         assert_eq!(time_stamp(&[0x21, 0, 1, 0]), None);
     }

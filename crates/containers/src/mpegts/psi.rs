@@ -139,7 +139,10 @@ impl Pat {
             .chunks_exact(4)
             .filter_map(|entry| {
                 let &[a, b, c, d] = entry.first_chunk()?;
-                Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c & 0x1f, d])))
+                Some((
+                    u16::from_be_bytes([a, b]),
+                    u16::from_be_bytes([c & 0x1f, d]),
+                ))
             })
             // Program 0 is the network's PID.
             .filter(|&(number, _)| number != 0)
@@ -324,8 +327,15 @@ mod tests {
             (6, &[0x59, 99], Some("stream-type-0x06")),
             (0x86, &[], None),
         ] {
-            assert_eq!(name(kind(stream_type, info, false)).as_deref(), want, "{info:?}");
+            assert_eq!(
+                name(kind(stream_type, info, false)).as_deref(),
+                want,
+                "{info:?}"
+            );
         }
-        assert_eq!(language(&[10, 4, b'D', b'e', b'u', 0]).as_deref(), Some("deu"));
+        assert_eq!(
+            language(&[10, 4, b'D', b'e', b'u', 0]).as_deref(),
+            Some("deu")
+        );
     }
 }

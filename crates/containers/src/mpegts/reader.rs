@@ -92,9 +92,9 @@ impl TsReader {
                     ChunkKind::Delta
                 },
                 timestamp,
-                duration: frame
-                    .end
-                    .and_then(|end| u64::try_from(end.micros(self.base).saturating_sub(timestamp)).ok()),
+                duration: frame.end.and_then(|end| {
+                    u64::try_from(end.micros(self.base).saturating_sub(timestamp)).ok()
+                }),
                 data,
                 side: None,
             },
@@ -110,7 +110,12 @@ impl TsReader {
     }
 
     /// The decode time, in ticks, of the first frame that begins between two offsets.
-    fn time_between(&mut self, from: u64, to: u64, clock: Clock) -> Result<Option<i64>, DemuxError> {
+    fn time_between(
+        &mut self,
+        from: u64,
+        to: u64,
+        clock: Clock,
+    ) -> Result<Option<i64>, DemuxError> {
         self.goto(from, clock);
         loop {
             while let Some(frame) = self.follower.pop(0) {
@@ -211,7 +216,9 @@ impl TsReader {
         }
         Err(DemuxError::Invalid {
             offset: found.offset,
-            message: "expected the key packet that was found here; the source changed, or is damaged".into(),
+            message:
+                "expected the key packet that was found here; the source changed, or is damaged"
+                    .into(),
         })
     }
 }

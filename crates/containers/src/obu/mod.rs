@@ -150,9 +150,8 @@ impl ObuReader {
             return Ok(None);
         };
         // What decoding can start with: a key frame, and the sequence header that it needs.
-        let key = reelcore_media::av1::inspect(&data).is_ok_and(|unit| {
-            unit.has_sequence_header && unit.first_frame_is_key == Some(true)
-        });
+        let key = reelcore_media::av1::inspect(&data)
+            .is_ok_and(|unit| unit.has_sequence_header && unit.first_frame_is_key == Some(true));
         let (offset, index) = (self.at, self.count);
         if key {
             self.remember(offset, index);

@@ -144,7 +144,11 @@ fn check(at: u64, size: u64, cap: u64) -> Result<usize, DemuxError> {
     })
 }
 
-fn low_overhead(window: &mut Window, at: u64, cap: u64) -> Result<Option<(Bytes, u64)>, DemuxError> {
+fn low_overhead(
+    window: &mut Window,
+    at: u64,
+    cap: u64,
+) -> Result<Option<(Bytes, u64)>, DemuxError> {
     let mut end = at;
     loop {
         // From the unit's start, so that what was read of it stays.
@@ -154,13 +158,17 @@ fn low_overhead(window: &mut Window, at: u64, cap: u64) -> Result<Option<(Bytes,
         if head.is_empty() {
             break;
         }
-        let header = Header::parse(head)
-            .map_err(|found| invalid(end, format!("expected the header of an OBU, found {found}")))?;
+        let header = Header::parse(head).map_err(|found| {
+            invalid(end, format!("expected the header of an OBU, found {found}"))
+        })?;
         if header.kind == TEMPORAL_DELIMITER && end > at {
             break;
         }
         let size = header.size.ok_or_else(|| {
-            invalid(end, "expected an OBU with a size, found obu_has_size_field of 0".into())
+            invalid(
+                end,
+                "expected an OBU with a size, found obu_has_size_field of 0".into(),
+            )
         })?;
         let next = end.saturating_add(header.len as u64).saturating_add(size);
         let left = window.len().map(|len| len.saturating_sub(end));
@@ -178,7 +186,10 @@ fn low_overhead(window: &mut Window, at: u64, cap: u64) -> Result<Option<(Bytes,
 }
 
 fn cut_short(at: u64, size: u64, left: u64) -> DemuxError {
-    invalid(at, format!("expected {size} bytes, the source has {left} left"))
+    invalid(
+        at,
+        format!("expected {size} bytes, the source has {left} left"),
+    )
 }
 
 /// A temporal unit of annex B, rewritten in the low-overhead form that the WebCodecs registration of AV1 asks for: each
@@ -194,7 +205,10 @@ fn length_delimited(
         return Ok(None);
     }
     let Some((size, prefix)) = leb128(head) else {
-        return Err(invalid(at, "expected temporal_unit_size, found no leb128() of 32 bits".into()));
+        return Err(invalid(
+            at,
+            "expected temporal_unit_size, found no leb128() of 32 bits".into(),
+        ));
     };
     let start = at.saturating_add(prefix as u64);
     let wanted = check(at, size, cap)?;
@@ -214,7 +228,10 @@ fn length_delimited(
             let inside = data.len() - rest.len() - frame.len();
             let obu = part(&mut frame, "obu_length", start, inside)?;
             let wrong = |found: &str| {
-                invalid(start, format!("expected an OBU in the temporal unit, found {found}"))
+                invalid(
+                    start,
+                    format!("expected an OBU in the temporal unit, found {found}"),
+                )
             };
             let header = Header::parse(obu).map_err(wrong)?;
             if header.size.is_some() {
@@ -243,14 +260,19 @@ fn part<'a>(
 ) -> Result<&'a [u8], DemuxError> {
     let offset = start.saturating_add(end.saturating_sub(rest.len()) as u64);
     let found = leb128(rest).and_then(|(size, len)| {
-        let (part, after) = rest.get(len..)?.split_at_checked(usize::try_from(size).ok()?)?;
+        let (part, after) = rest
+            .get(len..)?
+            .split_at_checked(usize::try_from(size).ok()?)?;
         *rest = after;
         Some(part)
     });
     found.ok_or_else(|| {
         invalid(
             offset,
-            format!("expected {field} within the {} bytes that are left", rest.len()),
+            format!(
+                "expected {field} within the {} bytes that are left",
+                rest.len()
+            ),
         )
     })
 }
@@ -293,8 +315,7 @@ mod tests {
         let low: Vec<u8> = [&[0x12, 0, 0x0a, 6][..], &sequence, &[0x32, 1, 0x10]].concat();
         assert_eq!(detect(&low), Some(Form::LowOverhead));
         // temporal_unit 12: frame_unit 11: delimiter 1, sequence header 7, frame 2
-        let long: Vec<u8> =
-            [&[14, 13, 1, 0x10, 7, 0x08][..], &sequence, &[2, 0x30, 0x10]].concat();
+        let long: Vec<u8> = [&[14, 13, 1, 0x10, 7, 0x08][..], &sequence, &[2, 0x30, 0x10]].concat();
         assert_eq!(detect(&long), Some(Form::LengthDelimited));
         for cut in 0..low.len().min(4) {
             assert_eq!(detect(&low[..cut]), None);

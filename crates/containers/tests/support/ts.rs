@@ -97,7 +97,9 @@ pub fn adts_frames(name: &str) -> Vec<Unit> {
 pub fn av1_units(name: &str) -> Vec<Vec<u8>> {
     let demuxer: Arc<dyn Demuxer> = open_bytes(clip(name)).expect("the clip");
     let packets = packets(&demuxer, 0).expect("the clip");
-    let units = packets.iter().map(|packet| [&[0x12, 0][..], &packet.chunk.data].concat());
+    let units = packets
+        .iter()
+        .map(|packet| [&[0x12, 0][..], &packet.chunk.data].concat());
     units.collect()
 }
 
