@@ -1,6 +1,7 @@
 //! The runtime, from the outside: scripts that test the globals, the command line, and the library.
 
 mod command;
+mod conformance;
 mod library;
 mod scripts;
 
