@@ -254,6 +254,31 @@ fn a_codec_delay_is_counted_in_samples_though_times_are_rounded() {
 }
 
 #[test]
+fn opus_without_a_codec_delay_drops_what_its_own_header_says() {
+    let header = el(0x63A2, &[b"OpusHead\x01\x01\x38\x01\x80\xbb\0\0\0\0\0"]);
+    let entry = track(1, 2, "A_OPUS", &[&header, &audio(48_000.0, 1, 0)]);
+    let blocks = [simple(1, 0, 0x80, b"\xfc"), simple(1, 20, 0x80, b"\xfc")];
+    let bytes = file(&[
+        &info(),
+        &tracks(&[&entry]),
+        &cluster(0, &[&blocks[0], &blocks[1]]),
+    ]);
+    let all = packets(&open_bytes(bytes).expect("valid"), 0).expect("valid");
+    assert_eq!(times(&all), [0, 20_000]);
+    let side = all[0].chunk.side.as_ref().expect("a delay");
+    assert_eq!(side.discard_start, Duration::from_micros(6500));
+    assert_eq!(all[1].chunk.side, None);
+}
+
+#[test]
+fn invisible_blocks_are_given_and_not_presented() {
+    let blocks = [simple(1, 0, 0x80, b"a"), simple(1, 40, 0x08, b"b")];
+    let bytes = file(&[&info(), &vp8(), &cluster(0, &[&blocks[0], &blocks[1]])]);
+    let all = packets(&open_bytes(bytes).expect("valid"), 0).expect("valid");
+    assert_eq!((all[0].presented, all[1].presented), (true, false));
+}
+
+#[test]
 fn a_seek_starts_earlier_by_the_pre_roll_and_what_comes_before_is_not_heard() {
     let blocks: Vec<Vec<u8>> = (0..50)
         .map(|i| simple(1, i * 20, 0x80, &[i as u8; 40]))

@@ -4,7 +4,6 @@
 pub(crate) mod audio;
 pub(crate) mod av1;
 mod bits;
-pub(crate) mod vp8;
 pub(crate) mod vp9;
 
 pub(crate) use bits::Bits;

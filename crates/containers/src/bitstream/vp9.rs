@@ -1,103 +1,7 @@
-//! The uncompressed header of VP9 frames: VP9 Bitstream & Decoding Process Specification, section 6.2.
+//! Codec strings of VP9.
 
 use reelcore_media::Size;
-
-use super::Bits;
-
-/// What the header of a frame says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FrameHeader {
-    /// 0 to 3.
-    pub(crate) profile: u8,
-    /// Stands alone.
-    pub(crate) key: bool,
-    /// What only key frames say.
-    pub(crate) config: Option<Config>,
-}
-
-/// What a key frame says of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Config {
-    /// 8, 10 or 12.
-    pub(crate) bit_depth: u8,
-    /// color_space: 0 unknown, 1 BT.601, 2 BT.709, 3 SMPTE 170, 4 SMPTE 240, 5 BT.2020, 7 RGB.
-    pub(crate) color_space: u8,
-    pub(crate) full_range: bool,
-    /// Chroma is halved (across, down).
-    pub(crate) subsampling: (bool, bool),
-    pub(crate) size: Size,
-}
-
-/// Reads the header at the start of a frame, or of the first frame of a superframe.
-pub(crate) fn parse(frame: &[u8]) -> Option<FrameHeader> {
-    let mut bits = Bits::new(frame);
-    // frame_marker
-    if bits.u(2)? != 2 {
-        return None;
-    }
-    let low = bits.u(1)?;
-    let high = bits.u(1)?;
-    let profile = (high << 1 | low) as u8;
-    if profile == 3 && bits.flag()? {
-        return None;
-    }
-    let header = |key, config| {
-        Some(FrameHeader {
-            profile,
-            key,
-            config,
-        })
-    };
-    // show_existing_frame
-    if bits.flag()? {
-        return header(false, None);
-    }
-    let key = !bits.flag()?;
-    // show_frame, error_resilient_mode
-    bits.skip(2)?;
-    if !key {
-        return header(false, None);
-    }
-    if bits.u(24)? != 0x49_8342 {
-        return None;
-    }
-    // color_config()
-    let bit_depth = match profile {
-        0 | 1 => 8,
-        _ if bits.flag()? => 12,
-        _ => 10,
-    };
-    let color_space = bits.u(3)? as u8;
-    let odd = profile & 1 == 1;
-    let (full_range, subsampling) = if color_space == 7 {
-        if odd {
-            bits.skip(1)?;
-        }
-        (true, (false, false))
-    } else {
-        let full_range = bits.flag()?;
-        let subsampling = if odd {
-            let pair = (bits.flag()?, bits.flag()?);
-            bits.skip(1)?;
-            pair
-        } else {
-            (true, true)
-        };
-        (full_range, subsampling)
-    };
-    // frame_size()
-    let size = Size::new(bits.u(16)? + 1, bits.u(16)? + 1);
-    header(
-        true,
-        Some(Config {
-            bit_depth,
-            color_space,
-            full_range,
-            subsampling,
-            size,
-        }),
-    )
-}
+use reelcore_media::vpx::{Vp9ColorConfig, Vp9FrameHeader, Vp9FrameKind};
 
 /// Levels: ten times the level, luma samples a second, luma samples of a picture, its longest side.
 /// <https://www.webmproject.org/vp9/levels/>
@@ -132,46 +36,52 @@ pub(crate) fn level(size: Size, frame_nanos: Option<u64>) -> u8 {
         .map_or(62, |(level, ..)| *level)
 }
 
-impl Config {
-    /// The `chromaSubsampling` of codec strings.
-    pub(crate) fn chroma(&self) -> u8 {
-        match self.subsampling {
-            (true, true) => 1,
-            (true, false) => 2,
-            // 4:4:0 has no number of its own; 3 is the nearest.
-            _ => 3,
-        }
+/// The codec string that a key frame tells, for frames that are each shown for `frame_nanos`. `color` is what the
+/// container says: H.273 primaries, transfer characteristics and matrix coefficients, and the range. `None` for what is no
+/// key frame.
+pub(crate) fn from_key_frame(
+    frame: &[u8],
+    frame_nanos: Option<u64>,
+    color: Option<([u8; 3], Option<bool>)>,
+) -> Option<String> {
+    let header = Vp9FrameHeader::parse(frame).ok()?;
+    let (config, size) = (header.color?, header.size?);
+    if header.kind != Vp9FrameKind::Key {
+        return None;
     }
+    let own = || Some((code_points(&config)?, Some(config.full_range)));
+    let color = color.or_else(own);
+    Some(codec_string(
+        header.profile,
+        level(size, frame_nanos),
+        config.bit_depth,
+        chroma(&config),
+        color.map(|(points, _)| points),
+        color.and_then(|(_, full_range)| full_range),
+    ))
+}
 
-    /// H.273 primaries, transfer characteristics and matrix coefficients.
-    pub(crate) fn code_points(&self) -> [u8; 3] {
-        match self.color_space {
-            1 => [5, 6, 5],
-            2 => [1, 1, 1],
-            3 => [6, 6, 6],
-            4 => [7, 7, 7],
-            5 => [9, 14, 9],
-            7 => [1, 13, 0],
-            _ => [2, 2, 2],
-        }
+/// The `chromaSubsampling` of codec strings.
+fn chroma(config: &Vp9ColorConfig) -> u8 {
+    match (config.subsampling_x, config.subsampling_y) {
+        (true, true) => 1,
+        (true, false) => 2,
+        // 4:4:0 has no number of its own; 3 is the nearest.
+        _ => 3,
     }
 }
 
-impl FrameHeader {
-    /// The codec string of the VP codec ISO media file format binding, for frames that are each shown for `frame_nanos`;
-    /// `None` but for key frames.
-    pub(crate) fn codec_string(&self, frame_nanos: Option<u64>) -> Option<String> {
-        let config = self.config.as_ref()?;
-        let color = (config.color_space != 0).then(|| config.code_points());
-        Some(codec_string(
-            self.profile,
-            level(config.size, frame_nanos),
-            config.bit_depth,
-            config.chroma(),
-            color,
-            color.map(|_| config.full_range),
-        ))
-    }
+/// H.273 primaries, transfer characteristics and matrix coefficients of a color_space, where it names any:
+/// <https://www.webmproject.org/vp9/mp4/#vp-codec-configuration-box>.
+fn code_points(config: &Vp9ColorConfig) -> Option<[u8; 3]> {
+    Some(match config.color_space {
+        1 | 3 => [6, 6, 6],
+        2 => [1, 1, 1],
+        4 => [7, 7, 7],
+        5 => [9, 14, 9],
+        7 => [1, 13, 0],
+        _ => return None,
+    })
 }
 
 /// The codec string of the VP codec ISO media file format binding. `color` is the H.273 primaries, transfer
@@ -201,24 +111,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_frame_gives_profile_depth_colour_and_size() {
+    fn a_key_frame_tells_profile_depth_and_colour_unless_the_container_does() {
         // Profile 0, key, 8 bits, BT.709 limited, 352x288.
         let frame = [0x82, 0x49, 0x83, 0x42, 0x40, 0x15, 0xf0, 0x11, 0xf0];
-        let header = parse(&frame).expect("a header");
-        assert_eq!((header.profile, header.key), (0, true));
-        let string = header.codec_string(None);
-        assert_eq!(string.as_deref(), Some("vp09.00.20.08.01.01.01.01.00"));
-        let config = header.config.expect("a key frame");
-        assert_eq!(config.size, Size::new(352, 288));
-        assert_eq!((config.bit_depth, config.chroma()), (8, 1));
+        let string = |frame: &[u8], color| from_key_frame(frame, None, color);
         assert_eq!(
-            (config.code_points(), config.full_range),
-            ([1, 1, 1], false)
+            string(&frame, None).as_deref(),
+            Some("vp09.00.20.08.01.01.01.01.00")
         );
-        assert_eq!(parse(&frame[..8]), None);
-        assert!(!parse(&[0x86, 0]).expect("an inter frame").key);
-        assert!(!parse(&[0x88]).expect("a frame shown again").key);
-        assert_eq!(parse(&[0x12, 0x34]), None);
+        let hdr = Some(([9, 16, 9], Some(true)));
+        assert_eq!(
+            string(&frame, hdr).as_deref(),
+            Some("vp09.00.20.08.01.09.16.09.01")
+        );
+        assert_eq!(string(&frame[..8], None), None);
+        assert_eq!(string(&[0x88], None), None, "a frame shown again");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use reelcore_media::Size;
 use reelcore_media::demux::DemuxError;
+use reelcore_media::vpx::{Vp8FrameHeader, Vp9FrameHeader, Vp9FrameKind};
 
 use crate::Limits;
-use crate::bitstream::{av1, vp8, vp9};
+use crate::bitstream::{av1, vp9};
 use crate::window::{AHEAD_SPARSE, Window};
 
 /// Bytes of a frame's header: its size and its time.
@@ -125,8 +126,10 @@ impl Frames {
             let head = window.peek(frame.data, seen, ahead)?;
             let head = head.get(..seen.min(head.len())).unwrap_or_default();
             let key = match self.codec {
-                Codec::Vp8 => vp8::is_key(head),
-                Codec::Vp9 => vp9::parse(head).map(|header| header.key),
+                Codec::Vp8 => vp8_size(head).map(|_| true),
+                Codec::Vp9 => Vp9FrameHeader::parse(head)
+                    .ok()
+                    .map(|header| header.kind == Vp9FrameKind::Key),
                 Codec::Av1 => av1::is_key(head),
                 Codec::Other => Some(frame.data == self.start + FRAME_HEADER as u64),
             };
@@ -143,48 +146,42 @@ impl Frames {
 
     /// What the first frame says.
     pub(crate) fn first(&self, window: &mut Window) -> Result<First, DemuxError> {
-        if self.codec == Codec::Vp8 {
-            let size = match self.at(window, self.start, AHEAD_SPARSE) {
-                Ok(Some(frame)) => {
-                    vp8::size(window.peek(frame.data, frame.size.min(HEAD), AHEAD_SPARSE)?)
-                }
-                _ => None,
-            };
-            return Ok(First {
-                codec: Some("vp8".to_owned()),
-                size,
-            });
-        }
+        let mut first = First {
+            codec: (self.codec == Codec::Vp8).then(|| "vp8".to_owned()),
+            size: None,
+        };
         // What is wrong with a frame is said when it is read.
         let Ok(Some(frame)) = self.at(window, self.start, AHEAD_SPARSE) else {
-            return Ok(First::default());
+            return Ok(first);
         };
         let seen = frame.size.min(16 * HEAD);
         let head = window.peek(frame.data, seen, AHEAD_SPARSE)?;
         let head = head.get(..seen.min(head.len())).unwrap_or_default();
-        Ok(match self.codec {
-            Codec::Vp9 => match vp9::parse(head) {
-                Some(header) => {
-                    let tick = 1_000_000_000 * u64::from(self.scale) / u64::from(self.rate);
-                    // A time base of one frame; a finer one says nothing of the rate.
-                    let nanos = Some(tick).filter(|&nanos| nanos >= 4_000_000);
-                    First {
-                        codec: header.codec_string(nanos),
-                        size: header.config.map(|config| config.size),
-                    }
-                }
-                None => First::default(),
-            },
-            Codec::Av1 => match av1::sequence_header(head) {
-                Some(header) => First {
-                    codec: Some(header.codec_string()),
-                    size: Some(header.size),
-                },
-                None => First::default(),
-            },
-            Codec::Vp8 | Codec::Other => First::default(),
-        })
+        match self.codec {
+            Codec::Vp8 => first.size = vp8_size(head),
+            Codec::Vp9 => {
+                let tick = 1_000_000_000 * u64::from(self.scale) / u64::from(self.rate);
+                // A time base of one frame; a finer one says nothing of the rate.
+                let nanos = Some(tick).filter(|&nanos| nanos >= 4_000_000);
+                first.codec = vp9::from_key_frame(head, nanos, None);
+                first.size = Vp9FrameHeader::parse(head)
+                    .ok()
+                    .and_then(|header| header.size);
+            }
+            Codec::Av1 => {
+                let header = av1::sequence_header(head);
+                first.codec = header.as_ref().map(|header| header.codec_string());
+                first.size = header.map(|header| header.size);
+            }
+            Codec::Other => {}
+        }
+        Ok(first)
     }
+}
+
+/// The size of a key frame of VP8.
+fn vp8_size(head: &[u8]) -> Option<Size> {
+    Vp8FrameHeader::parse(head).ok()?.key
 }
 
 /// The key frames of a file, found as they are asked for.

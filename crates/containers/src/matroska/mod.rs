@@ -3,6 +3,7 @@
 mod codec;
 mod content;
 mod ebml;
+mod frames;
 mod ids;
 mod index;
 mod lacing;
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
 
+use self::frames::FrameReader;
 use self::index::Index;
-use self::packets::{FrameReader, MatroskaPacketReader};
+use self::packets::MatroskaPacketReader;
 use self::segment::Segment;
 use self::walk::Walker;
 use crate::Limits;

@@ -21,6 +21,8 @@ pub(crate) struct MatroskaTrack {
     pub(crate) default_duration: Option<u64>,
     /// Nanoseconds.
     pub(crate) codec_delay: u64,
+    /// Nanoseconds of decoded sound to drop at the track's start.
+    pub(crate) priming: u64,
     /// Nanoseconds.
     pub(crate) seek_pre_roll: u64,
     pub(crate) content: Content,
@@ -126,6 +128,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
         kind: Kind::Other,
         default_duration,
         codec_delay,
+        priming: codec_delay,
         seek_pre_roll,
         content,
         timing: Timing::Unknown,
@@ -149,6 +152,10 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
             track.kind = Kind::Audio;
             let found = codec::audio(&id, &private, &audio.0)?;
             track.timing = found.timing;
+            // Writers from before CodecDelay left it out.
+            if codec_delay == 0 {
+                track.priming = found.pre_skip;
+            }
             track.public.kind = TrackKind::Audio {
                 sample_rate: found.sample_rate,
                 channels: found.channels,

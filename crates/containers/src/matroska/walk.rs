@@ -43,6 +43,8 @@ pub(crate) struct Block {
     /// In ticks.
     pub(crate) time: i128,
     pub(crate) key: bool,
+    /// To be decoded and not to be shown.
+    pub(crate) invisible: bool,
     pub(crate) lacing: Lacing,
     /// Byte offset of the frames, with their lacing header.
     pub(crate) data: u64,
@@ -214,6 +216,7 @@ impl Walker {
             track,
             time: i128::from(cluster) + i128::from(time),
             key: flags & 0x80 != 0,
+            invisible: flags & 0x08 != 0,
             lacing: Lacing::from_flags(flags),
             data: header.body.saturating_add(skip),
             size: size - skip,
