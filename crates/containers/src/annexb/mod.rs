@@ -11,6 +11,8 @@ mod hevc;
 mod ranks;
 mod reader;
 mod splitter;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 use std::sync::Arc;
