@@ -1,13 +1,13 @@
 //! Which configurations are decoded.
 
 use reelcore_media::codec::DecoderContext;
-use reelcore_media::hevc::{HvcC, NalType, Packaging};
+use reelcore_media::hevc::{HvcC, Packaging};
 use reelcore_media::{
     MediaError, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
 };
 
-use crate::decoder::Decoder;
-use crate::sets::{check_size, check_sps, parse_sps};
+use crate::decoder::{Decoder, guard};
+use crate::sets::{ParameterSets, check_size};
 
 /// The HEVC software decoder over rusty_h265: Main, Main 10 and Main Still Picture.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,19 +32,13 @@ impl VideoDecoderBackend for Hevc {
         config: &VideoDecoderConfig,
         context: &DecoderContext,
     ) -> Result<Box<dyn VideoDecoder>, MediaError> {
-        let hvcc = setup(config)?;
-        let packaging = match &hvcc {
-            Some(hvcc) => Packaging::Hevc {
-                length_size: hvcc.length_size,
-            },
-            None => Packaging::AnnexB,
-        };
-        Ok(Box::new(Decoder::new(context, packaging, hvcc.as_ref())?))
+        let (packaging, sets) = setup(config)?;
+        Ok(Box::new(Decoder::new(context, packaging, sets)))
     }
 }
 
-/// What a decoder starts from: the hvcC, where there is one.
-fn setup(config: &VideoDecoderConfig) -> Result<Option<HvcC>, MediaError> {
+/// What a decoder starts from: how chunks are packed, and the parameter sets of the hvcC where there is one.
+fn setup(config: &VideoDecoderConfig) -> Result<(Packaging, ParameterSets), MediaError> {
     let VideoCodec::Hevc(hevc) = &config.codec else {
         return Err(MediaError::unsupported(format!(
             "rusty_h265 decodes HEVC, not {}",
@@ -75,13 +69,11 @@ fn setup(config: &VideoDecoderConfig) -> Result<Option<HvcC>, MediaError> {
     // https://www.w3.org/TR/webcodecs-hevc-codec-registration/#videodecoderconfig-description
     // With a description it is an hvcC and chunks are in "hevc" form; without, in "annexb" form.
     let Some(description) = &config.description else {
-        return Ok(None);
+        return Ok((Packaging::AnnexB, ParameterSets::new()));
     };
     let unsupported = |error: MediaError| MediaError::unsupported(format!("description: {error}"));
     let hvcc = HvcC::parse(description).map_err(unsupported)?;
-    for sps in hvcc.units(NalType::SPS) {
-        let sps = parse_sps(sps).map_err(unsupported)?;
-        check_sps(&sps).map_err(unsupported)?;
-    }
-    Ok(Some(hvcc))
+    let sets = guard(|| ParameterSets::of_record(&hvcc)).map_err(unsupported)?;
+    let length_size = hvcc.length_size;
+    Ok((Packaging::Hevc { length_size }, sets))
 }

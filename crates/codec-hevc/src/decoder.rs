@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::hevc::{
-    HvcC, Nal, NalType, OutputOrder, Packaging, PictureOrder, SliceStart, nal_units,
+    Nal, NalType, OutputOrder, Packaging, PictureOrder, SliceStart, nal_units,
 };
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{EncodedChunk, MediaError, PixelFormat, VideoDecoder, VideoFrame};
@@ -25,6 +25,8 @@ struct ActiveSequence {
 /// A picture in work, with what becomes of it.
 struct Pending {
     picture: PictureInWork,
+    sps: Arc<StoredSps>,
+    pps: Arc<StoredPps>,
     nal_type: NalType,
     /// PicOutputFlag.
     output: bool,
@@ -52,17 +54,13 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder of chunks in `packaging`, with the parameter sets of `hvcc`.
-    pub(crate) fn new(
-        context: &DecoderContext,
-        packaging: Packaging,
-        hvcc: Option<&HvcC>,
-    ) -> Result<Self, MediaError> {
-        let mut decoder = Self {
+    /// A decoder of chunks in `packaging`, with the parameter sets `sets` to start from.
+    pub(crate) fn new(context: &DecoderContext, packaging: Packaging, sets: ParameterSets) -> Self {
+        Self {
             packaging,
             pool: context.pool.clone(),
             limits: context.limits,
-            sets: ParameterSets::new(),
+            sets,
             active: None,
             first_in_sequence: true,
             no_rasl_output: true,
@@ -73,17 +71,7 @@ impl Decoder {
             skipping: false,
             memory: PictureMemory::default(),
             workspace: Workspace::default(),
-        };
-        guard(|| {
-            for unit in hvcc
-                .iter()
-                .flat_map(|hvcc| hvcc.units(NalType::SPS).chain(hvcc.units(NalType::PPS)))
-            {
-                decoder.sets.store(&Nal::new(0, unit)?)?;
-            }
-            Ok(())
-        })?;
-        Ok(decoder)
+        }
     }
 
     fn decode_chunk(
@@ -161,6 +149,11 @@ impl Decoder {
                 "a slice segment of a picture whose first one is missing",
             ));
         };
+        if !(Arc::ptr_eq(sps, &pending.sps) && Arc::ptr_eq(pps, &pending.pps)) {
+            return Err(MediaError::invalid_data(
+                "the slices of a picture refer to different parameter sets",
+            ));
+        }
         let previous = pending.picture.last_header();
         let header = self.workspace.read_slice(nal, &self.sets, previous)?;
         pending.picture.decode_slice(header, &self.workspace)
@@ -234,6 +227,8 @@ impl Decoder {
         self.first_in_sequence = false;
         self.pending = Some(Pending {
             picture,
+            sps: sps.clone(),
+            pps: pps.clone(),
             nal_type,
             output,
         });
@@ -337,7 +332,7 @@ impl VideoDecoder for Decoder {
 
 /// Runs `work`; a panic in rusty_h265 becomes an error. It is safe Rust that indexes with what it read, so that damaged
 /// data can at worst stop it. The decoder is then unusable, as after every error.
-fn guard(work: impl FnOnce() -> Result<(), MediaError>) -> Result<(), MediaError> {
+pub(crate) fn guard<T>(work: impl FnOnce() -> Result<T, MediaError>) -> Result<T, MediaError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(MediaError::invalid_data(
             "rusty_h265 stopped at data that no encoder writes",

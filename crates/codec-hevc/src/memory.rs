@@ -9,8 +9,11 @@ use reelcore_media::pool::BufferPool;
 use reelcore_media::{CpuImage, MediaError, PixelFormat, Plane, VideoFrame};
 use rusty_h265::{Picture, Plane as Samples};
 
-/// The most pictures that are kept for reuse: a decoded picture buffer (A.4.2).
+/// The most pictures that frames show and that are waited for: a decoded picture buffer (A.4.2).
 const MAX_PARKED: usize = 16;
+
+/// The most pictures that nobody uses and that are kept.
+const MAX_IDLE: usize = 3;
 
 /// Pictures that the decoder no longer refers to. A frame may still show them; once it does not, their memory is
 /// used again.
@@ -31,16 +34,20 @@ impl PictureMemory {
         // Memory of another size will not fit again: the sequence has changed.
         self.parked
             .retain(|picture| (picture.width(), picture.height()) == (width, height));
-        for index in 0..self.parked.len() {
-            if Arc::get_mut(&mut self.parked[index]).is_none() {
-                continue;
-            }
-            if let Some(mut picture) = Arc::into_inner(self.parked.swap_remove(index))
-                && picture.reuse(width, height, 1, luma, chroma)
-            {
-                return picture;
-            }
-            break;
+        let mut idle = 0;
+        self.parked.retain_mut(|picture| {
+            idle += usize::from(Arc::get_mut(picture).is_some());
+            idle <= MAX_IDLE || Arc::strong_count(picture) > 1
+        });
+        let free = self
+            .parked
+            .iter_mut()
+            .position(|picture| Arc::get_mut(picture).is_some());
+        if let Some(picture) = free.map(|index| self.parked.swap_remove(index))
+            && let Some(mut picture) = Arc::into_inner(picture)
+            && picture.reuse(width, height, 1, luma, chroma)
+        {
+            return picture;
         }
         Picture::new(width, height, 1, luma, chroma)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reelcore_media::hevc::{Nal, NalType, Sps};
+use reelcore_media::hevc::{HvcC, Nal, NalType, Sps};
 use reelcore_media::{MediaError, PixelFormat, Size};
 use rusty_h265::nal::unescape;
 use rusty_h265::ps;
@@ -39,6 +39,33 @@ impl ParameterSets {
             sps: Default::default(),
             pps: [const { None }; 64],
         }
+    }
+
+    /// The sets of `record`, all of which must be decodable.
+    pub(crate) fn of_record(record: &HvcC) -> Result<Self, MediaError> {
+        let mut sets = Self::new();
+        for nal_type in [NalType::SPS, NalType::PPS] {
+            for unit in record.units(nal_type) {
+                let nal = Nal::new(0, unit)?;
+                if nal.nal_type != nal_type {
+                    return Err(MediaError::invalid_data(format!(
+                        "a NAL unit of type {} among those of type {}",
+                        nal.nal_type.0, nal_type.0
+                    )));
+                }
+                // Those of other layers are not decoded.
+                if nal.layer_id == 0 {
+                    sets.store(&nal)?;
+                }
+            }
+        }
+        for sps in sets.sps.iter().flatten() {
+            check_sps(&sps.sps)?;
+        }
+        for pps in sets.pps.iter().flatten() {
+            check_pps(&pps.library)?;
+        }
+        Ok(sets)
     }
 
     /// Stores the set of `nal`, unless it is there already.
@@ -110,18 +137,6 @@ pub(crate) fn media_error(error: rusty_h265::Error) -> MediaError {
         Error::Unsupported(message) => MediaError::unsupported(message),
         other => MediaError::backend(other.to_string()),
     }
-}
-
-/// The set in `nal`, a NAL unit with its header.
-pub(crate) fn parse_sps(nal: &[u8]) -> Result<Sps, MediaError> {
-    let nal = Nal::new(0, nal)?;
-    if nal.nal_type != NalType::SPS {
-        return Err(MediaError::invalid_data(format!(
-            "a NAL unit of type {} where an SPS (33) is expected",
-            nal.nal_type.0
-        )));
-    }
-    Sps::parse(&nal)
 }
 
 /// Whether pictures of `size` pixels are decoded.

@@ -123,6 +123,53 @@ fn an_end_of_sequence_makes_the_next_cra_a_start() {
 }
 
 #[test]
+fn a_cra_of_another_stream_starts_anew_and_drops_no_frame() {
+    let first = Stream::read("b-pyramid");
+    let second = Stream::read("open-gop");
+    let chunks = second.chunks();
+    let cra = chunks
+        .iter()
+        .rposition(|chunk| picture_type(chunk) == NalType::CRA)
+        .expect("a CRA picture");
+    let alone = decode_all(&mut *start(&config()), &chunks[cra..]);
+    let mut decoder = start(&config());
+    let mut frames = Vec::new();
+    for chunk in first.chunks().iter().chain(&chunks[cra..]) {
+        frames.extend(decode(&mut *decoder, chunk));
+    }
+    decoder.flush(&mut |f| frames.push(f)).unwrap();
+    let mut want = first.md5.clone();
+    want.extend(checksums(&alone));
+    assert_eq!(checksums(&frames), want);
+}
+
+#[test]
+fn slices_of_one_picture_cannot_change_parameter_sets() {
+    let stream = Stream::read("slices-wpp");
+    let other = Stream::read("main");
+    let chunk = stream.chunks().remove(0);
+    let nals: Vec<_> = nal_units(&chunk.data, Packaging::AnnexB)
+        .map(|nal| nal.unwrap())
+        .collect();
+    let second = nals.iter().rposition(|nal| nal.nal_type.is_vcl()).unwrap();
+    let mut data = chunk.data[..nals[second].offset - 3].to_vec();
+    for nal in nal_units(&other.bytes, Packaging::AnnexB).flatten().take(3) {
+        data.extend_from_slice(&[0, 0, 1]);
+        data.extend_from_slice(nal.bytes);
+    }
+    data.extend_from_slice(&chunk.data[nals[second].offset - 3..]);
+    let chunk = EncodedChunk {
+        data: data.into(),
+        ..chunk.clone()
+    };
+    let error = start(&config()).decode(&chunk, &mut |_| ()).unwrap_err();
+    assert!(
+        error.message.contains("different parameter sets"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_missing_reference_is_an_error_and_not_a_wrong_picture() {
     for name in ["low-delay", "b-pyramid", "sub-layers", "main-10"] {
         let stream = Stream::read(name);
