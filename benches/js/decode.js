@@ -1,25 +1,29 @@
 // Decodes a whole file and prints what it took, as JSON.
 //   decode.js FILE [PASSES]
-// Demuxing happens before the clock starts: this measures VideoDecoder, its callbacks and close().
+// The first video track, else the first of audio. Demuxing happens before the clock starts: this measures the decoder,
+// its callbacks and close().
 
 const [file, passes = "1"] = Deno.args;
 const demuxer = new Reelcore.Demuxer(file);
-const track = (await demuxer.tracks).find((track) => track.type === "video");
+const tracks = await demuxer.tracks;
+const track = tracks.find((track) => track.type === "video") ?? tracks.find((track) => track.type === "audio");
 const chunks = [];
 for await (const chunk of demuxer.chunks(track)) chunks.push(chunk);
 
 async function pass() {
+  // Frames of video; of audio, samples of one channel.
   let frames = 0;
   let failure = null;
-  const decoder = new VideoDecoder({
-    output(frame) {
-      frames++;
-      frame.close();
+  const init = {
+    output(output) {
+      frames += output.numberOfFrames ?? 1;
+      output.close();
     },
     error(error) {
       failure = error;
     },
-  });
+  };
+  const decoder = track.type === "video" ? new VideoDecoder(init) : new AudioDecoder(init);
   decoder.configure(track.decoderConfig);
   const began = performance.now();
   for (const chunk of chunks) decoder.decode(chunk);
@@ -35,4 +39,5 @@ for (let i = 0; i < Number(passes); i++) runs.push(await pass());
 // The most memory this process has held: Linux says so in its status file.
 const status = await Deno.readTextFile("/proc/self/status").catch(() => "");
 const peakBytes = Number(/VmHWM:\s*(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
-console.log(JSON.stringify({ runs, peakBytes, counters: Reelcore.counters() }));
+const { sampleRate } = track.decoderConfig;
+console.log(JSON.stringify({ runs, peakBytes, sampleRate, counters: Reelcore.counters() }));

@@ -2,21 +2,14 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use reelcore_containers::{FileSource, open};
-use reelcore_media::demux::{Demuxer, TrackKind};
-
-/// Which library decodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// dav1d.
-    Av1,
-    /// OpenH264.
-    H264,
-}
+use reelcore_media::EncodedChunk;
+use reelcore_media::demux::{Demuxer, Track, TrackKind};
 
 fn open_clip(clip: &Path) -> Result<Arc<dyn Demuxer>> {
     let source = FileSource::open(clip).with_context(|| clip.display().to_string())?;
@@ -40,33 +33,43 @@ pub fn demux(clip: &Path) -> Result<usize> {
     Ok(packets)
 }
 
-/// The video packets as the bare library takes them: temporal units of AV1, access units of H.264 in Annex B.
-fn units(clip: &Path, codec: Codec) -> Result<Vec<Vec<u8>>> {
+/// A track as a bare library takes it.
+struct Units {
+    /// Packets; of H.264 and HEVC access units in Annex B.
+    packets: Vec<EncodedChunk>,
+    track: Track,
+}
+
+/// The first video track, else the first of audio.
+fn units(clip: &Path, annex_b_form: bool) -> Result<Units> {
     let demuxer = open_clip(clip)?;
-    let (index, track) = demuxer
-        .tracks()
-        .iter()
-        .enumerate()
-        .find(|(_, track)| matches!(track.kind, TrackKind::Video { .. }))
-        .context("no video track")?;
-    let description = track.description.clone();
+    let tracks = demuxer.tracks();
+    let find = |video: bool| {
+        tracks.iter().position(|track| match track.kind {
+            TrackKind::Video { .. } => video,
+            TrackKind::Audio { .. } => !video,
+            TrackKind::Other(_) => false,
+        })
+    };
+    let index = find(true).or_else(|| find(false)).context("no track")?;
+    let track = tracks.get(index).context("the track")?.clone();
     let mut reader = demuxer.clone().reader(index)?;
-    let mut units = Vec::new();
-    while let Some(packet) = reader.next_packet()? {
-        units.push(match codec {
-            Codec::Av1 => packet.data.to_vec(),
-            Codec::H264 => annex_b(&packet.data)?,
-        });
+    let mut packets = Vec::new();
+    while let Some(mut packet) = reader.next_packet()? {
+        if annex_b_form && track.description.is_some() {
+            packet.data = annex_b(&packet.data)?.into();
+        }
+        packets.push(packet);
     }
-    if codec == Codec::H264 {
-        let mut first = parameter_sets(&description.context("no avcC")?)?;
-        let Some(unit) = units.first_mut() else {
+    if annex_b_form && let Some(description) = &track.description {
+        let mut first = parameter_sets(&track, description)?;
+        let Some(unit) = packets.first_mut() else {
             bail!("no packets")
         };
-        first.append(unit);
-        *unit = first;
+        first.extend_from_slice(&unit.data);
+        unit.data = first.into();
     }
-    Ok(units)
+    Ok(Units { packets, track })
 }
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -86,44 +89,97 @@ fn annex_b(mut avc: &[u8]) -> Result<Vec<u8>> {
     Ok(unit)
 }
 
-/// The parameter sets of an AVCDecoderConfigurationRecord in Annex B: ISO/IEC 14496-15, 5.3.3.1.
-fn parameter_sets(avcc: &[u8]) -> Result<Vec<u8>> {
+/// The parameter sets of an avcC (ISO/IEC 14496-15, 5.3.3.1) or an hvcC (8.3.3.1), with start codes.
+fn parameter_sets(track: &Track, description: &[u8]) -> Result<Vec<u8>> {
     let mut sets = Vec::new();
-    let mut rest = avcc.get(5..).context("avcC is too short")?;
-    for mask in [0x1f, 0xff] {
-        let (count, mut left) = rest.split_first().context("avcC is too short")?;
-        for _ in 0..count & mask {
-            let (length, after) = left.split_first_chunk::<2>().context("avcC is too short")?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            sets.extend_from_slice(&START_CODE);
-            sets.extend_from_slice(after.get(..length).context("avcC is too short")?);
-            left = after.get(length..).unwrap_or_default();
+    if track.codec.as_deref().is_some_and(|codec| codec.starts_with("avc")) {
+        let mut rest = description.get(5..).context("avcC is too short")?;
+        for mask in [0x1f, 0xff] {
+            let (count, left) = rest.split_first().context("avcC is too short")?;
+            rest = take_units(count & mask, left, &mut sets)?;
         }
-        rest = left;
+    } else {
+        let (arrays, mut rest) = description
+            .get(22..)
+            .and_then(<[u8]>::split_first)
+            .context("hvcC is too short")?;
+        for _ in 0..*arrays {
+            let (head, left) = rest.split_first_chunk::<3>().context("hvcC is too short")?;
+            // A count of 16 bits, of which nobody needs more than 8.
+            rest = take_units(head[2], left, &mut sets)?;
+        }
     }
     Ok(sets)
 }
 
-/// Decodes a clip with the bare library: the number of pictures, and the time without reading the file.
+/// `count` NAL units behind lengths of two bytes; gives what follows them.
+fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&'a [u8]> {
+    for _ in 0..count {
+        let (length, after) = rest
+            .split_first_chunk::<2>()
+            .context("the description is too short")?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        sets.extend_from_slice(&START_CODE);
+        sets.extend_from_slice(after.get(..length).context("the description is too short")?);
+        rest = after.get(length..).unwrap_or_default();
+    }
+    Ok(rest)
+}
+
+/// Decodes a clip with the bare library of that name: the number of pictures (of sound: of samples), and the time
+/// without reading the file.
 ///
 /// # Errors
-/// When the clip cannot be read.
+/// When the clip cannot be read, or no library has that name.
 ///
 /// # Panics
 /// When the library reports an error.
-pub fn decode(clip: &Path, codec: Codec) -> Result<(usize, Duration)> {
-    let units = units(clip, codec)?;
-    let units: Vec<&[u8]> = units.iter().map(Vec::as_slice).collect();
+pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
+    let Units { packets, track } = units(clip, matches!(backend, "openh264" | "rusty_h265"))?;
+    let units: Vec<&[u8]> = packets.iter().map(|packet| &packet.data[..]).collect();
     // As many threads as the engine would grant: one for tiny pictures, else one a core.
     let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let threads = if tiny { 1 } else { cores };
     let began = Instant::now();
-    let pictures = match codec {
-        Codec::Av1 => reelcore_codec_dav1d::bare::decode(&units, threads, false),
-        Codec::H264 => reelcore_codec_openh264::bare::decode(&units),
+    let decoded = match backend {
+        "dav1d" => reelcore_codec_dav1d::bare::decode(&units, threads, false),
+        "openh264" => reelcore_codec_openh264::bare::decode(&units),
+        "rusty_h265" => reelcore_codec_hevc::bare::decode(&units)?,
+        "libvpx" => {
+            let vp9 = track.codec.as_deref() != Some("vp8");
+            reelcore_codec_vpx::bare::decode(&units, vp9, threads)
+        }
+        other => bail!("no bare library is called {other}"),
     };
-    Ok((pictures, began.elapsed()))
+    Ok((decoded, began.elapsed()))
+}
+
+/// The time that the ffmpeg command takes to decode the same track, without its start; `None` where it is not
+/// installed.
+///
+/// # Errors
+/// When it fails.
+pub fn ffmpeg(clip: &Path) -> Result<Option<Duration>> {
+    let Ok(output) = Command::new("ffmpeg")
+        .args(["-hide_banner", "-benchmark", "-i"])
+        .arg(clip)
+        .args(["-map", "0:v:0?", "-map", "0:a:0?", "-f", "null", "-"])
+        .output()
+    else {
+        return Ok(None);
+    };
+    let log = String::from_utf8_lossy(&output.stderr);
+    // bench: utime=0.871s stime=0.028s rtime=0.473s
+    let seconds = log
+        .split("rtime=")
+        .nth(1)
+        .and_then(|rest| rest.split('s').next())
+        .and_then(|text| text.parse::<f64>().ok());
+    match seconds {
+        Some(seconds) if output.status.success() => Ok(Some(Duration::from_secs_f64(seconds))),
+        _ => bail!("ffmpeg: {log}"),
+    }
 }
 
 /// The median time to copy `bytes` within memory.

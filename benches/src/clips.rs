@@ -23,7 +23,7 @@ fn make(name: &str, args: &[&str]) -> Result<PathBuf> {
     if !path.is_file() {
         eprintln!("bench: making {name} ...");
         // Under another name first: an interrupted run leaves no half a clip.
-        let partial = path.with_extension("partial.mp4");
+        let partial = path.with_file_name(format!("partial-{name}"));
         let status = Command::new("ffmpeg")
             .args(["-hide_banner", "-loglevel", "error", "-y"])
             .args(args)
@@ -41,44 +41,63 @@ fn make(name: &str, args: &[&str]) -> Result<PathBuf> {
 /// Moving, detailed pictures, so that a decoder has the work that real video gives it.
 const SOURCE: &str = "testsrc2=size=1920x1080:rate=30,noise=alls=6:allf=t";
 
-/// Five seconds of AV1 at 1080p.
+/// Five seconds of `codec` (`av1`, `h264`, `hevc`, `vp8`, `vp9`) at 1080p, about 6 Mbit/s; H.264 and HEVC with B-frames.
 ///
 /// # Errors
 /// When ffmpeg is missing or fails.
-pub fn av1_1080p() -> Result<PathBuf> {
-    make(
-        "av1-1080p.mp4",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            SOURCE,
-            "-t",
-            "5",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:v",
-            "libsvtav1",
-            "-preset",
-            "10",
-            "-crf",
-            "35",
-        ],
-    )
+pub fn video_1080p(codec: &str) -> Result<PathBuf> {
+    let (name, encoder): (_, &[&str]) = match codec {
+        "av1" => (
+            "av1-1080p.mp4",
+            &["-c:v", "libsvtav1", "-preset", "10", "-crf", "35"],
+        ),
+        "h264" => (
+            "h264-1080p.mp4",
+            &["-c:v", "libx264", "-preset", "medium", "-b:v", "6M"],
+        ),
+        "hevc" => (
+            "hevc-1080p.mp4",
+            &[
+                "-c:v", "libx265", "-preset", "fast", "-b:v", "6M", "-tag:v", "hvc1",
+                "-x265-params", "log-level=error",
+            ],
+        ),
+        "vp8" => (
+            "vp8-1080p.webm",
+            &[
+                "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "6M",
+            ],
+        ),
+        "vp9" => (
+            "vp9-1080p.webm",
+            &[
+                "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "6M",
+                "-row-mt", "1", "-tile-columns", "2",
+            ],
+        ),
+        other => bail!("no clip of {other}"),
+    };
+    let mut args = vec!["-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p"];
+    args.extend(encoder);
+    make(name, &args)
 }
 
-/// Five seconds of H.264 High at 1080p, with B-frames.
+/// Ten minutes of `codec` (`aac`, `opus`, `mp3`, `flac`): stereo at 48 kHz, tones and noise.
 ///
 /// # Errors
 /// When ffmpeg is missing or fails.
-pub fn h264_1080p() -> Result<PathBuf> {
-    make(
-        "h264-1080p.mp4",
-        &[
-            "-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p", "-c:v", "libx264",
-            "-preset", "medium", "-b:v", "6M",
-        ],
-    )
+pub fn audio(codec: &str) -> Result<PathBuf> {
+    let (name, encoder): (_, &[&str]) = match codec {
+        "aac" => ("aac.mp4", &["-c:a", "aac", "-b:a", "128k"]),
+        "opus" => ("opus.webm", &["-c:a", "libopus", "-b:a", "128k"]),
+        "mp3" => ("mp3.mp3", &["-c:a", "libmp3lame", "-b:a", "128k"]),
+        "flac" => ("flac.flac", &["-c:a", "flac"]),
+        other => bail!("no clip of {other}"),
+    };
+    const SOUND: &str = "aevalsrc='0.3*sin(440*t*(1+0.1*sin(t)))+0.1*(random(0)-0.5)|0.3*sin(660*t)+0.1*(random(1)-0.5)':s=48000";
+    let mut args = vec!["-f", "lavfi", "-i", SOUND, "-t", "600"];
+    args.extend(encoder);
+    make(name, &args)
 }
 
 /// 20,000 AV1 pictures of 16x16: almost no decoding, so that what is around it shows.

@@ -123,51 +123,106 @@ fn demux() -> Result<Vec<Row>> {
     }])
 }
 
-/// Decoding through JavaScript against the bare library, in turns, so that both see the same machine.
+/// Decoding through JavaScript against the bare library and the ffmpeg command, in turns, so that all see the same
+/// machine.
 fn decode(reelcore: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (name, clip, codec) in [
-        ("AV1 1080p decode", clips::av1_1080p()?, bare::Codec::Av1),
-        (
-            "H.264 1080p decode",
-            clips::h264_1080p()?,
-            bare::Codec::H264,
-        ),
+    for (name, codec) in [
+        ("H.264 1080p decode", "h264"),
+        ("HEVC 1080p decode", "hevc"),
+        ("VP8 1080p decode", "vp8"),
+        ("VP9 1080p decode", "vp9"),
+        ("AV1 1080p decode", "av1"),
     ] {
-        let (mut bare_rates, mut js_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let mut peak = 0;
-        for _ in 0..3 {
-            let (frames, took) = bare::decode(&clip, codec)?;
-            let bare_rate = frames as f64 / took.as_secs_f64();
-            let (result, memory) = measured(reelcore, &clip)?;
-            peak = memory.max(peak);
-            let run = &result["runs"][0];
-            if run["frames"].as_u64() != Some(frames as u64) {
-                bail!(
-                    "{name}: {} frames through JavaScript, {frames} from the library",
-                    run["frames"]
-                );
-            }
-            let js_rate = frames as f64 / run["seconds"].as_f64().context("seconds")?;
-            bare_rates.push(bare_rate);
-            js_rates.push(js_rate);
-            ratios.push(js_rate / bare_rate);
-        }
-        let ratio = stats::median(&mut ratios);
-        let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
-        rows.push(Row {
-            name,
-            value: format!(
-                "{js:.0} frames/s, bare library {bare:.0}: {:.1} %, peak {} MiB",
-                ratio * 100.0,
-                peak >> 20
-            ),
-            goal: "97 % of the bare library",
-            met: Some(ratio >= 0.97),
-            data: json!({ "js_fps": js, "bare_fps": bare, "ratio": ratio, "peak_bytes": peak }),
-        });
+        rows.push(decode_clip(reelcore, name, &clips::video_1080p(codec)?)?);
+    }
+    for (name, codec) in [
+        ("AAC decode", "aac"),
+        ("Opus decode", "opus"),
+        ("MP3 decode", "mp3"),
+        ("FLAC decode", "flac"),
+    ] {
+        rows.push(decode_clip(reelcore, name, &clips::audio(codec)?)?);
     }
     Ok(rows)
+}
+
+fn decode_clip(reelcore: &Path, name: &'static str, clip: &Path) -> Result<Row> {
+    // The backend that JavaScript gets is the one to compare with.
+    let backend = chosen_backend(reelcore, clip)?;
+    let (mut bare_rates, mut js_rates, mut ffmpeg_rates) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut to_bare, mut to_ffmpeg) = (Vec::new(), Vec::new());
+    let mut peak = 0;
+    let mut unit = ("frames/s", 1.0);
+    for _ in 0..5 {
+        let (frames, took) = bare::decode(clip, &backend)?;
+        let (result, memory) = measured(reelcore, clip)?;
+        peak = memory.max(peak);
+        let run = &result["runs"][0];
+        let js_frames = run["frames"].as_u64().context("frames")?;
+        let audio = result["sampleRate"].as_f64();
+        // Sound is trimmed by what the container says; pictures are all there.
+        if audio.is_none() && js_frames != frames as u64 {
+            bail!("{name}: {js_frames} frames through JavaScript, {frames} from the library");
+        }
+        if let Some(rate) = audio {
+            unit = ("s of sound/s", rate);
+        }
+        let bare_rate = frames as f64 / unit.1 / took.as_secs_f64();
+        let seconds = run["seconds"].as_f64().context("seconds")?;
+        let js_rate = js_frames as f64 / unit.1 / seconds;
+        bare_rates.push(bare_rate);
+        js_rates.push(js_rate);
+        to_bare.push(js_rate / bare_rate);
+        if let Some(took) = bare::ffmpeg(clip)? {
+            let rate = js_frames as f64 / unit.1 / took.as_secs_f64();
+            ffmpeg_rates.push(rate);
+            to_ffmpeg.push(js_rate / rate);
+        }
+    }
+    let ratio = stats::median(&mut to_bare);
+    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    let mut value = format!(
+        "{js:.0} {}; {backend} alone {bare:.0}: {:.1} %",
+        unit.0,
+        ratio * 100.0
+    );
+    let mut data = json!({
+        "rate": js, "unit": unit.0, "backend": backend, "bare_rate": bare, "ratio": ratio, "peak_bytes": peak,
+    });
+    if !to_ffmpeg.is_empty() {
+        let (rate, ratio) = (stats::median(&mut ffmpeg_rates), stats::median(&mut to_ffmpeg));
+        value += &format!("; ffmpeg {rate:.0}: {:.0} %", ratio * 100.0);
+        data["ffmpeg_rate"] = json!(rate);
+        data["ffmpeg_ratio"] = json!(ratio);
+    }
+    value += &format!("; peak {} MiB", peak >> 20);
+    Ok(Row {
+        name,
+        value,
+        goal: "97 % of the bare library",
+        met: Some(ratio >= 0.97),
+        data,
+    })
+}
+
+/// The name of the backend that decodes the first video track, else the first of audio.
+fn chosen_backend(reelcore: &Path, clip: &Path) -> Result<String> {
+    let output = Command::new(reelcore)
+        .args(["probe", "--json"])
+        .arg(clip)
+        .output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let tracks = report["tracks"].as_array().context("tracks")?;
+    let track = ["video", "audio"]
+        .iter()
+        .find_map(|kind| tracks.iter().find(|track| track["type"] == **kind))
+        .context("no track of video or of audio")?;
+    match track["decoder"].as_str() {
+        Some(name) => Ok(name.to_owned()),
+        None => bail!("{}: {}", clip.display(), track["unsupported"]),
+    }
 }
 
 /// One decode in a process of its own, and the most memory it held, in bytes.
@@ -187,7 +242,7 @@ fn overhead(reelcore: &Path) -> Result<Vec<Row>> {
     let mut costs = Vec::new();
     let mut best = None;
     for _ in 0..5 {
-        let (frames, took) = bare::decode(&clip, bare::Codec::Av1)?;
+        let (frames, took) = bare::decode(&clip, "dav1d")?;
         let result = script(
             reelcore,
             "decode.js",

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use reelcore_codec_dav1d::Dav1d;
 use reelcore_codec_hevc::Hevc;
 use reelcore_codec_openh264::OpenH264;
+use reelcore_codec_vpx::Vpx;
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
@@ -36,6 +37,7 @@ pub(crate) fn registry() -> Registry {
         .with_video_decoder(Dav1d)
         .with_video_decoder(OpenH264)
         .with_video_decoder(Hevc)
+        .with_video_decoder(Vpx)
 }
 
 /// The chunks of an input.
@@ -117,4 +119,14 @@ pub fn openh264(input: &[u8]) {
 /// HEVC in Annex B form over rusty_h265.
 pub fn hevc(input: &[u8]) {
     video(&Hevc, "hev1.1.6.L93.B0", input);
+}
+
+/// VP8 over libvpx.
+pub fn vp8(input: &[u8]) {
+    video(&Vpx, "vp8", input);
+}
+
+/// VP9 over libvpx.
+pub fn vp9(input: &[u8]) {
+    video(&Vpx, "vp09.00.10.08", input);
 }

@@ -51,6 +51,8 @@ pub const TARGETS: &[Target] = &[
     target("decode_dav1d", decode::dav1d, 1000),
     target("decode_openh264", decode::openh264, 1000),
     target("decode_hevc", decode::hevc, 1000),
+    target("decode_vp8", decode::vp8, 1000),
+    target("decode_vp9", decode::vp9, 1000),
 ];
 
 /// The target of that name.

@@ -121,4 +121,6 @@ smoke_tests!(
     decode_dav1d,
     decode_openh264,
     decode_hevc,
+    decode_vp8,
+    decode_vp9,
 );

@@ -57,13 +57,15 @@ pub struct Options {
     pub files: Option<Arc<dyn FileAccess>>,
 }
 
-/// The codecs that are compiled in (cargo features `dav1d` and `openh264`), in the order of preference.
+/// The codecs that are compiled in (by the cargo features of this crate), in the order of preference.
 pub fn default_codecs() -> Registry {
     let registry = Registry::new();
     #[cfg(feature = "dav1d")]
     let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
     #[cfg(feature = "openh264")]
     let registry = registry.with_video_decoder(reelcore_codec_openh264::OpenH264);
+    #[cfg(feature = "vpx")]
+    let registry = registry.with_video_decoder(reelcore_codec_vpx::Vpx);
     #[cfg(feature = "hevc")]
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
     registry
