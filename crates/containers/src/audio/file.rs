@@ -84,7 +84,7 @@ pub(crate) trait Framing: Send + Sync {
         Ok(None)
     }
 
-    /// How many samples before a frame [`Framing::lead`] looks at, at most.
+    /// How many samples before a frame [`Framing::lead`] looks at, at most; with an index alone.
     fn max_lead(&self) -> u64 {
         0
     }
@@ -334,11 +334,10 @@ impl FileReader {
                 framing.start()
             });
         }
-        let sample = sample.saturating_sub(framing.max_lead());
         let found = match framing.locate(&mut self.window, sample)? {
             None => {
                 let mut index = file.index.lock().unwrap_or_else(PoisonError::into_inner);
-                index.before(framing, sample)?
+                index.before(framing, sample, framing.max_lead())?
             }
             found => found,
         };

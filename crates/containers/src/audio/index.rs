@@ -56,13 +56,16 @@ impl Index {
         Ok(())
     }
 
-    /// The position to walk from to reach the frame that holds `sample`; `None`: from the start.
+    /// The position to walk from to reach the frame that holds `sample`, and before it those of `lead` samples; `None`:
+    /// from the start.
     pub(crate) fn before(
         &mut self,
         framing: &dyn Framing,
         sample: u64,
+        lead: u64,
     ) -> Result<Option<Position>, DemuxError> {
         self.look(framing, |next| next.sample > sample)?;
+        let sample = sample.min(self.next.sample).saturating_sub(lead);
         let after = self.entries.partition_point(|entry| entry.sample <= sample);
         Ok(after
             .checked_sub(1)

@@ -127,7 +127,11 @@ impl OggPacketReader {
     fn start(&mut self, setup: &Setup, target: i64) -> Result<(), DemuxError> {
         let chained = self.demuxer.chained.load(Ordering::Relaxed);
         let found = match self.window.len() {
-            Some(len) if !chained => bisect(setup, &mut self.window, len, target)?,
+            Some(len) if !chained => {
+                let track = self.demuxer.tracks.get(self.index);
+                let duration = track.and_then(|track| track.duration);
+                bisect(setup, &mut self.window, len, duration, target)?
+            }
             _ => None,
         };
         match found {
@@ -219,6 +223,7 @@ fn bisect(
     setup: &Setup,
     window: &mut Window,
     len: u64,
+    duration: Option<u64>,
     target: i64,
 ) -> Result<Option<Walk>, DemuxError> {
     // What the first page says of the start holds for all of the link.
@@ -226,6 +231,13 @@ fn bisect(
     if first.next(window, AHEAD_SPARSE)?.is_none() || first.links > 0 {
         return Ok(None);
     }
+    let Some(duration) = duration.and_then(|duration| i64::try_from(duration).ok()) else {
+        return Ok(None);
+    };
+    let end = first
+        .place(first.heard())
+        .saturating_add(last_sample_at(duration, setup.codec.rate()));
+    let target = target.min(end);
     let lead = match setup.codec.pre_roll() {
         // Two of the longest blocks.
         1 => 2 * 8192,
