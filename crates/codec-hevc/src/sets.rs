@@ -195,6 +195,12 @@ pub(crate) fn check_pps(pps: &ps::Pps) -> Result<(), MediaError> {
             "rusty_h265 does not decode pictures with a picture parameter set extension",
         ));
     }
+    // A.3.2: not in the profiles that rusty_h265 has.
+    if pps.tiles_enabled && pps.entropy_coding_sync_enabled {
+        return Err(MediaError::unsupported(
+            "rusty_h265 does not decode wavefronts within tiles",
+        ));
+    }
     Ok(())
 }
 

@@ -11,20 +11,29 @@ use reelcore_media::{
     ChunkKind, EncodedChunk, ErrorKind, Size, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
 };
 
-/// `videoDecoder-codec-specific-setup.js`: a file, offset and size of its hvcC, offset and sizes of its chunks.
-const VARIANTS: [(&str, Option<(usize, usize)>, usize, [usize; 10]); 2] = [
-    (
-        "h265.mp4",
-        Some((5821, 2406)),
-        44,
-        [2515, 279, 327, 329, 308, 292, 352, 296, 216, 344],
-    ),
-    (
-        "h265.annexb",
-        None,
-        0,
-        [4894, 279, 327, 329, 308, 292, 352, 296, 216, 344],
-    ),
+/// What `videoDecoder-codec-specific-setup.js` says of a file.
+struct Variant {
+    file: &'static str,
+    /// Offset and size of the hvcC.
+    description: Option<(usize, usize)>,
+    /// Offset of the first chunk; the others follow.
+    first: usize,
+    sizes: [usize; 10],
+}
+
+const VARIANTS: [Variant; 2] = [
+    Variant {
+        file: "h265.mp4",
+        description: Some((5821, 2406)),
+        first: 44,
+        sizes: [2515, 279, 327, 329, 308, 292, 352, 296, 216, 344],
+    },
+    Variant {
+        file: "h265.annexb",
+        description: None,
+        first: 0,
+        sizes: [4894, 279, 327, 329, 308, 292, 352, 296, 216, 344],
+    },
 ];
 
 fn folder() -> PathBuf {
@@ -40,16 +49,19 @@ fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
         println!("NOT RUN: no Web Platform Tests at {}", folder().display());
         return;
     }
-    for (file, description, first, sizes) in VARIANTS {
+    for variant in VARIANTS {
+        let file = variant.file;
         let bytes = Bytes::from(std::fs::read(folder().join(file)).unwrap());
         let mut config =
             VideoDecoderConfig::new(VideoCodec::parse("hev1.1.6.L60.90").expect("a codec"));
         config.coded_size = Some(Size::new(320, 240));
-        config.description = description.map(|(at, size)| bytes.slice(at..at + size));
+        config.description = variant
+            .description
+            .map(|(at, size)| bytes.slice(at..at + size));
         Hevc.check(&config).unwrap();
-        let mut at = first;
+        let mut at = variant.first;
         let mut chunks = Vec::new();
-        for (index, size) in sizes.into_iter().enumerate() {
+        for (index, size) in variant.sizes.into_iter().enumerate() {
             chunks.push(EncodedChunk {
                 kind: if index == 0 {
                     ChunkKind::Key
