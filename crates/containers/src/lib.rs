@@ -22,6 +22,7 @@
 pub mod adts;
 pub mod annexb;
 mod audio;
+mod bitstream;
 pub mod flac;
 pub mod ivf;
 pub mod matroska;
@@ -30,11 +31,10 @@ pub mod mp4;
 pub mod mpegts;
 pub mod obu;
 pub mod ogg;
-pub mod wav;
-mod bitstream;
-mod window;
 mod source;
 mod stream;
+pub mod wav;
+mod window;
 
 use std::sync::Arc;
 

@@ -702,6 +702,33 @@ fn cues_that_are_few_or_lead_astray_do_not_change_what_a_seek_finds() {
 }
 
 #[test]
+fn a_seek_in_a_track_of_few_packets_does_not_read_to_the_end() {
+    // A subtitle at the start and one at the end, and an hour of pictures between them.
+    let text = track(2, 17, "S_TEXT/UTF8", &[]);
+    let picture = track(1, 1, "V_VP8", &[&video(&[])]);
+    let mut clusters = Vec::new();
+    for second in 0..3600 {
+        let frame = simple(1, 0, 0x80, &[7; 5000]);
+        let words = simple(2, 0, 0x80, b"words");
+        let here = second == 0 || second == 3599;
+        let blocks: &[&[u8]] = if here { &[&frame, &words] } else { &[&frame] };
+        clusters.extend(cluster(second * 1000, blocks));
+    }
+    let source = Arc::new(Recording {
+        bytes: BytesSource::new(file(&[&info(), &tracks(&[&picture, &text]), &clusters])),
+        reads: Mutex::default(),
+        seekable: true,
+    });
+    let demuxer = open(source.clone()).expect("valid");
+    let mut reader = demuxer.reader(1).expect("a track");
+    assert_eq!(reader.seek(100_000_000).expect("valid"), Some(0));
+    let reads = source.reads.lock().expect("lock");
+    let furthest = reads.iter().max().expect("reads");
+    // 100 s, and the 33 s by which the times of blocks may go back.
+    assert!(*furthest < 140 * 5020, "read at byte {furthest}");
+}
+
+#[test]
 fn what_a_seek_head_leads_to_is_read_unless_the_source_is_a_stream() {
     let entry = vp8();
     let block = simple(1, 0, 0x80, b"x");
@@ -752,15 +779,20 @@ fn what_a_seek_head_leads_to_is_read_unless_the_source_is_a_stream() {
 struct Recording {
     bytes: BytesSource,
     reads: Mutex<Vec<u64>>,
+    seekable: bool,
 }
 
 impl Source for Recording {
     fn len(&self) -> std::io::Result<Option<u64>> {
-        Ok(None)
+        if self.seekable {
+            self.bytes.len()
+        } else {
+            Ok(None)
+        }
     }
 
     fn is_seekable(&self) -> bool {
-        false
+        self.seekable
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -776,6 +808,7 @@ fn a_stream_is_read_forward_only() {
     let source = Arc::new(Recording {
         bytes: BytesSource::new(bytes),
         reads: Mutex::default(),
+        seekable: false,
     });
     let demuxer = open(source.clone()).expect("valid");
     let opened = source.reads.lock().expect("lock").len();

@@ -233,6 +233,12 @@ impl FrameReader<'_> {
         Ok((decoded.data, decoded.encryption.map(Arc::new)))
     }
 
+    /// The last tick of a block whose first frame is at or before `time` (microseconds), or one more.
+    pub(crate) fn ticks(&self, time: i64) -> i128 {
+        let nanos = i128::from(time) * 1000 + 999 + i128::from(self.track.codec_delay);
+        nanos.div_euclid(i128::from(self.segment.info.scale.max(1)))
+    }
+
     /// Whether a frame of `block` stands alone. Sound always does, as WebCodecs has it.
     pub(crate) fn is_key(&self, block: &Block) -> bool {
         block.key || self.track.kind == Kind::Audio

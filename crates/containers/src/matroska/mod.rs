@@ -147,7 +147,8 @@ impl Demuxer for MatroskaDemuxer {
     }
 
     fn duration(&self) -> Option<u64> {
-        self.segment.info.duration
+        let longest = || self.tracks.iter().filter_map(|track| track.duration).max();
+        self.segment.info.duration.or_else(longest)
     }
 
     fn tracks(&self) -> &[Track] {

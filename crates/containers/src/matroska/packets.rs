@@ -259,9 +259,10 @@ impl MatroskaPacketReader {
     ) -> (Option<Spot>, Result<(), DemuxError>) {
         let mut best = None;
         let mut walker = from;
+        let last = reader.ticks(time);
         let result = loop {
             let before = walker;
-            let block = match walker.next(&mut self.window, reader.track.number) {
+            let block = match walker.next_until(&mut self.window, reader.track.number, last) {
                 Ok(Some(block)) => block,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -332,9 +333,8 @@ impl MatroskaPacketReader {
                 None => result.map(|()| None),
             };
         }
-        // The last tick that is at or before `time`, generously: a landmark too late is stepped back from.
-        let nanos = i128::from(time) * 1000 + 999 + i128::from(reader.track.codec_delay);
-        let ticks = nanos.div_euclid(i128::from(reader.segment.info.scale.max(1)));
+        // A landmark too late is stepped back from.
+        let ticks = reader.ticks(time);
         let demuxer = Arc::clone(&self.demuxer);
         loop {
             let marks =

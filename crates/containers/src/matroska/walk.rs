@@ -84,6 +84,16 @@ impl Walker {
         window: &mut Window,
         track: u64,
     ) -> Result<Option<Block>, DemuxError> {
+        self.next_until(window, track, i128::MAX)
+    }
+
+    /// As [`Walker::next`]; `None` also where no block that follows can be at or before the tick `last`.
+    pub(crate) fn next_until(
+        &mut self,
+        window: &mut Window,
+        track: u64,
+        last: i128,
+    ) -> Result<Option<Block>, DemuxError> {
         loop {
             let at = self.pos;
             let Some(cluster) = self.cluster else {
@@ -123,6 +133,10 @@ impl Walker {
             let block = match header.id {
                 ids::TIMESTAMP => {
                     let time = uint(window, &header)?;
+                    // Times in blocks are relative, of 16 bits; those of Clusters ascend.
+                    if i128::from(time) + i128::from(i16::MIN) > last {
+                        return Ok(None);
+                    }
                     self.cluster = Some(Cluster {
                         time: Some(time),
                         ..cluster
