@@ -58,8 +58,8 @@ struct State {
     end: u64,
     /// The furthest byte that was read or is waited for.
     reached: u64,
-    /// Readers that wait for bytes to arrive.
-    waiting: usize,
+    /// Up to where readers have waited for bytes.
+    needed: u64,
     ended: Option<Result<(), String>>,
     /// Nobody reads any more.
     abandoned: bool,
@@ -129,7 +129,7 @@ impl StreamFeed {
         let ahead = state.end.saturating_sub(state.reached);
         if state.abandoned || state.ended.is_some() {
             Wanted::Nothing
-        } else if state.waiting > 0 || ahead < self.0.limits.read_ahead as u64 {
+        } else if state.needed > state.end || ahead < self.0.limits.read_ahead as u64 {
             Wanted::More
         } else {
             Wanted::Later
@@ -218,7 +218,8 @@ impl Source for StreamSource {
                 Some(Err(reason)) => return Err(io::Error::other(reason.clone())),
                 None => {}
             }
-            state.waiting += 1;
+            // Not a count of those who wait: one that its bytes have come for, and that has not woken yet, needs no more.
+            state.needed = state.needed.max(offset.saturating_add(1));
             drop(state);
             (self.0.wake)();
             state = self.0.lock();
@@ -230,7 +231,6 @@ impl Source for StreamSource {
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
             }
-            state.waiting -= 1;
         }
     }
 
