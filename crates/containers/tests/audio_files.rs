@@ -759,3 +759,109 @@ fn the_media_of_the_web_platform_tests_have_as_many_samples_as_ffmpeg_decodes() 
         check_seek(&demuxer, 0, &all, &times, name);
     }
 }
+
+/// Where the frames of a FLAC file begin.
+fn flac_start(bytes: &[u8]) -> usize {
+    let mut at = 4;
+    loop {
+        let size = u32::from_be_bytes([0, bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let last = bytes[at] & 0x80 != 0;
+        at += 4 + size as usize;
+        if last {
+            return at;
+        }
+    }
+}
+
+#[test]
+fn flac_is_found_between_tags_and_sought_whatever_its_seek_table_says() {
+    let bytes = std::fs::read(make(&CLIPS[10])).expect("the clip");
+    let start = flac_start(&bytes);
+    let want = packets(&open_bytes(bytes.clone()).expect("a file"), 0).expect("packets");
+    let id3 = b"ID3\x04\0\0\0\0\0\x0cTPE2\0\0\0\x02\0\0\0X".to_vec();
+    let mut v1 = b"TAGOld".to_vec();
+    v1.resize(128, 0);
+    let with_table = |points: &[(u64, u64)]| {
+        let mut table = vec![3];
+        table.extend(&((points.len() * 18) as u32).to_be_bytes()[1..]);
+        for (sample, offset) in points {
+            table.extend(sample.to_be_bytes());
+            table.extend(offset.to_be_bytes());
+            table.extend(4096_u16.to_be_bytes());
+        }
+        let mut picture = vec![6, 0, 0x80, 0];
+        picture.resize(4 + 0x8000, 9);
+        [&bytes[..42], &table, &picture, &bytes[42..]].concat()
+    };
+    let block = u64::from(u16::from_be_bytes([bytes[10], bytes[11]]));
+    let right: Vec<(u64, u64)> = (0..want.len())
+        .step_by(20)
+        .map(|n| (n as u64 * block, want[n].offset - start as u64))
+        .collect();
+    let changed = |change: &dyn Fn(u64, u64) -> (u64, u64)| -> Vec<(u64, u64)> {
+        right
+            .iter()
+            .map(|(sample, offset)| change(*sample, *offset))
+            .collect()
+    };
+    let lies = changed(&|sample, offset| (sample, offset + 3));
+    let late = changed(&|sample, offset| (sample / 7, offset));
+    let far = [(0, 0), (5000, u64::MAX - 5)];
+    let times: Vec<i64> = (0..40).map(|step| step * 511_111).collect();
+    for points in [&right[..], &lies, &late, &far, &[(u64::MAX, 0)], &[]] {
+        let file = [id3.clone(), with_table(points), v1.clone()].concat();
+        let demuxer = open_bytes(file).expect("a file");
+        let tags: Vec<&str> = demuxer
+            .tags()
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert!(
+            tags.contains(&"One") && tags.contains(&"X") && !tags.contains(&"Old"),
+            "{tags:?}"
+        );
+        let all = packets(&demuxer, 0).expect("packets");
+        let same = all
+            .iter()
+            .zip(&want)
+            .all(|(have, want)| have.chunk == want.chunk);
+        assert!(same && all.len() == want.len());
+        check_seek(&demuxer, 0, &all, &times, "with tags and a seek table");
+    }
+}
+
+#[test]
+fn flac_of_unknown_length_is_measured_and_a_damaged_frame_is_told() {
+    let bytes = std::fs::read(make(&CLIPS[10])).expect("the clip");
+    let whole = open_bytes(bytes.clone()).expect("a file");
+    let all = packets(&whole, 0).expect("packets");
+    let mut unknown = bytes.clone();
+    unknown[8 + 13] &= 0xf0;
+    unknown[8 + 14..8 + 18].fill(0);
+    let demuxer = open_bytes(unknown).expect("a file");
+    assert_eq!(demuxer.duration(), whole.duration());
+    for (at, what) in [(40, "a damaged frame"), (0, "a damaged header")] {
+        let mut damaged = bytes.clone();
+        let place = all[50].offset;
+        damaged[place as usize + at] ^= 0x10;
+        let demuxer = open_bytes(damaged).expect("a file");
+        let mut reader = demuxer.reader(0).expect("a reader");
+        let mut count = 0;
+        let error = loop {
+            match reader.next_sample() {
+                Ok(packet) => count += usize::from(packet.is_some()),
+                Err(error) => break error.to_string(),
+            }
+        };
+        // Where the header is damaged, the frame before it ends nowhere.
+        let index = if at == 0 { 49 } else { 50 };
+        assert_eq!(count, index, "{what}");
+        let end = format!("at byte {}", all[index].offset);
+        assert!(error.ends_with(&end), "{what}: {error}");
+    }
+    let cut = open_bytes(bytes[..bytes.len() - 10].to_vec()).expect("a file");
+    let error = packets(&cut, 0)
+        .expect_err("the last frame is cut off")
+        .to_string();
+    assert!(error.contains("cut off or damaged at byte"), "{error}");
+}
