@@ -5,22 +5,21 @@ use std::ffi::{c_int, c_uint};
 
 use vpx_sys as sys;
 
-/// Decodes `chunks` of VP9 or else VP8 with `threads` threads and returns the number of pictures.
+use crate::library::{self, Codec};
+
+/// Decodes `chunks` of VP9 or else VP8 and returns the number of pictures. VP9 gets `threads` threads, VP8 one, as in
+/// the backend.
 ///
 /// # Panics
 /// When libvpx cannot be started or reports an error: a benchmark's stream is known to be good.
 pub fn decode(chunks: &[&[u8]], is_vp9: bool, threads: usize) -> usize {
     let mut pictures = 0;
+    let codec = if is_vp9 { Codec::Vp9 } else { Codec::Vp8 };
     // SAFETY: the calls follow libvpx's documented order (init, decode and get in turn, destroy) on one thread. Zero is
     // a valid context before init; pointers are to locals that outlive their calls.
     unsafe {
-        let interface = if is_vp9 {
-            sys::vpx_codec_vp9_dx()
-        } else {
-            sys::vpx_codec_vp8_dx()
-        };
         let config = sys::vpx_codec_dec_cfg_t {
-            threads: c_uint::try_from(threads).expect("a number of threads"),
+            threads: library::threads(codec, threads),
             w: 0,
             h: 0,
         };
@@ -28,18 +27,11 @@ pub fn decode(chunks: &[&[u8]], is_vp9: bool, threads: usize) -> usize {
         let check = |code| assert_eq!(code, sys::vpx_codec_err_t::VPX_CODEC_OK);
         check(sys::vpx_codec_dec_init_ver(
             &mut context,
-            interface,
+            codec.interface(),
             &config,
             0,
             sys::VPX_DECODER_ABI_VERSION as c_int,
         ));
-        if is_vp9 {
-            check(sys::vpx_codec_control_(
-                &mut context,
-                sys::vp8_dec_control_id::VP9D_SET_ROW_MT as c_int,
-                c_int::from(threads > 1),
-            ));
-        }
         for chunk in chunks {
             check(sys::vpx_codec_decode(
                 &mut context,

@@ -164,9 +164,9 @@ fn intra_only(key: &[u8]) -> Vec<u8> {
         out.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
     };
     // frame_marker 2, profile 0, show_existing_frame 0, frame_type 1, show_frame 0, error_resilient_mode 0
-    put(0b10_00_0_1_0_0, 8);
+    put(0x84, 8);
     // intra_only 1, reset_frame_context 3, frame_sync_code, refresh_frame_flags
-    put(0b1_11, 3);
+    put(7, 3);
     put(0x49_83_42, 24);
     put(0xff, 8);
     header.at = from_size;

@@ -9,8 +9,11 @@ use common::*;
 use reelcore_codec_vpx::Vpx;
 use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, VideoDecoderBackend};
 
+/// Offset and size of each chunk.
+type Ranges = [(usize, usize); 10];
+
 /// `videoDecoder-codec-specific-setup.js`: file, codec, offset and size of the chunks.
-const FILES: [(&str, &str, [(usize, usize); 10]); 2] = [
+const FILES: [(&str, &str, Ranges); 2] = [
     (
         "vp8.webm",
         "vp8",
