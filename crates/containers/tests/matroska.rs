@@ -30,7 +30,7 @@ const INPUTS: [&str; 8] = [
 /// Name, further arguments, codec strings, and the codec delay of each track in microseconds.
 type Clip = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
-const CLIPS: [Clip; 8] = [
+const CLIPS: [Clip; 10] = [
     (
         "vp8-opus.webm",
         "-c:v libvpx -deadline realtime -g 20 -c:a libopus -cluster_time_limit 500",
@@ -74,6 +74,18 @@ const CLIPS: [Clip; 8] = [
             ("alaw", 0),
             ("ulaw", 0),
         ],
+    ),
+    // As a pipe is written: nothing is gone back to, so that sizes are unknown and there are no Cues.
+    (
+        "piped.webm",
+        "-c:v libvpx -deadline realtime -g 20 -c:a libvorbis -cluster_time_limit 400 -seekable 0",
+        &[("vp8", 0), ("vorbis", 0)],
+    ),
+    // Times that are no whole milliseconds.
+    (
+        "h264-film.mkv",
+        "-r 24000/1001 -c:v libx264 -preset veryfast -bf 3 -b-pyramid normal -g 24 -c:a aac -ar 44100",
+        &[("avc1.64000b", 0), ("mp4a.40.2", 0)],
     ),
     (
         "opus-frames.webm",
@@ -296,7 +308,7 @@ fn hide(bytes: &[u8], id: &[u8; 4]) -> Vec<u8> {
 
 #[test]
 fn opus_is_trimmed_at_both_ends_to_the_length_of_the_input() {
-    for (name, args, tracks) in [CLIPS[0], CLIPS[2], CLIPS[7]] {
+    for (name, args, tracks) in [CLIPS[0], CLIPS[2], CLIPS[9]] {
         let demuxer = open_bytes(read(&make(&(name, args, tracks)))).expect(name);
         for index in 0..tracks.len() {
             if demuxer.tracks()[index].codec.as_deref() != Some("opus") {
