@@ -192,6 +192,90 @@ fn seeking_finds_what_reading_from_the_start_finds() {
     }
 }
 
+/// Counts the bytes that are read.
+struct Counting(BytesSource, std::sync::atomic::AtomicU64);
+
+impl Source for Counting {
+    fn len(&self) -> std::io::Result<Option<u64>> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.read_at(offset, buffer)?;
+        self.1
+            .fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_long_stream_is_sought_by_bisection_and_measured_by_its_end() {
+    let mut video = h264_units("h264-aac.mp4");
+    let mut audio = adts_frames("h264-aac.mp4");
+    let (frames, sounds) = (video.len(), audio.len());
+    let period = 7_400 * 90;
+    for round in 1..12 {
+        let later = |unit: &Unit| Unit {
+            pts: unit.pts + round * period,
+            dts: unit.dts + round * period,
+            ..unit.clone()
+        };
+        let more: Vec<Unit> = video[..frames].iter().map(later).collect();
+        video.extend(more);
+        let more: Vec<Unit> = audio[..sounds].iter().map(later).collect();
+        audio.extend(more);
+    }
+    // The wrap comes after a third.
+    let plan = Plan {
+        start: (1 << 33) - 4 * period,
+        frames: 1,
+        ..Plan::default()
+    };
+    let bytes = mux(&video, &audio, plan);
+    let len = bytes.len() as u64;
+    assert!(len > 4_000_000, "{len}");
+    let counting = Arc::new(Counting(BytesSource::new(bytes), 0.into()));
+    let read = || counting.1.swap(0, std::sync::atomic::Ordering::Relaxed);
+    let demuxer = open(counting.clone()).expect("opens");
+    assert!(
+        read() < 2_000_000,
+        "opening reads the beginning and the end"
+    );
+    let last = video.iter().map(|unit| unit.pts).max().expect("units");
+    let duration = demuxer.duration().expect("a duration");
+    assert!(
+        duration.abs_diff(micros(last) as u64) < 100_000,
+        "{duration}"
+    );
+    for (track, units) in [(0, &video), (1, &audio)] {
+        let all = packets(&demuxer, track).expect("reads");
+        assert_units(&all, units, "linear");
+        let mut reader = Arc::clone(&demuxer).reader(track).expect("the track");
+        // In no order.
+        for time in (0..60).map(|step| step * 37 % 60 * 1_500_000 + step * 1000) {
+            let best = all
+                .iter()
+                .rposition(|p| p.chunk.kind == ChunkKind::Key && p.chunk.timestamp <= time)
+                .expect("the first is at 0");
+            read();
+            let found = reader.seek(time).expect("seek");
+            assert_eq!(
+                found,
+                Some(all[best].chunk.timestamp),
+                "track {track} at {time}"
+            );
+            let cost = read();
+            assert!(
+                cost < len / 2,
+                "track {track} at {time}: {cost} of {len} bytes read"
+            );
+            for want in all.iter().skip(best).take(3) {
+                assert_eq!(reader.next_sample().expect("reads").as_ref(), Some(want));
+            }
+        }
+    }
+}
+
 /// The clip that streams are built of: two seconds of pictures and sound.
 fn media() -> (Vec<Unit>, Vec<Unit>) {
     let mut video = h264_units("h264-fragmented.mp4");

@@ -110,9 +110,9 @@ impl Follower {
         }
     }
 
-    /// Goes on at `offset`, with the clocks of all tracks as `clock` says.
-    pub(super) fn goto(&mut self, offset: u64, clock: &dyn Fn(&Entry) -> Clock) {
-        self.packets.goto(offset);
+    /// Goes on at `offset`, with the clocks of all tracks as `clock` says, and reads `ahead` bytes at once.
+    pub(super) fn goto(&mut self, offset: u64, ahead: usize, clock: &dyn Fn(&Entry) -> Clock) {
+        self.packets.goto(offset, ahead);
         self.pat.reset();
         self.pat_version = None;
         self.ended = false;

@@ -34,7 +34,7 @@ use reelcore_media::demux::{
 
 use self::clock::Clock;
 use self::follow::{Entry, Follower, Program, Survey, SurveyedStream};
-use self::packet::{Layout, PACKET, Packets};
+use self::packet::{Layout, Packets};
 use self::psi::Kind;
 use self::reader::TsReader;
 use crate::annexb::video_track;
@@ -172,7 +172,7 @@ impl TsDemuxer {
         let mut tail = TAIL;
         loop {
             let from = len.saturating_sub(tail).max(self.layout.first);
-            follower.goto(from, &|entry| Clock::after(self.base(entry)));
+            follower.goto(from, AHEAD, &|entry| Clock::after(self.base(entry)));
             loop {
                 let more = follower.step()?;
                 for (index, (end, entry)) in ends.iter_mut().zip(&entries).enumerate() {
@@ -283,6 +283,3 @@ impl Demuxer for TsDemuxer {
         Ok(Box::new(TsReader::new(self, index)?))
     }
 }
-
-/// Bytes of a transport packet, for how finely seeking bisects.
-const FINE: u64 = 64 * PACKET as u64;

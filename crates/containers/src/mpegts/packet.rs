@@ -109,6 +109,8 @@ pub(super) struct Packets {
     window: Window,
     stride: usize,
     at: u64,
+    /// Bytes that one read takes in.
+    ahead: usize,
     /// The packet before, where `at` adjoins it.
     before: Option<u64>,
 }
@@ -119,13 +121,15 @@ impl Packets {
             window,
             stride: layout.stride,
             at: layout.first,
+            ahead: AHEAD,
             before: None,
         }
     }
 
-    /// Goes on with the first packet at or after `offset`.
-    pub(super) fn goto(&mut self, offset: u64) {
+    /// Goes on with the first packet at or after `offset`, and takes in `ahead` bytes at once.
+    pub(super) fn goto(&mut self, offset: u64, ahead: usize) {
         self.at = offset;
+        self.ahead = ahead;
         self.before = None;
     }
 
@@ -139,7 +143,7 @@ impl Packets {
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, TsPacket<'_>)>> {
         // Twice over the window, because a slice that is returned from within a loop stays borrowed.
         let at = loop {
-            let data = self.window.peek(self.at, PACKET, AHEAD)?;
+            let data = self.window.peek(self.at, PACKET, self.ahead)?;
             let Some(packet) = data.first_chunk() else {
                 return Ok(None);
             };
@@ -154,7 +158,7 @@ impl Packets {
                 return Ok(None);
             }
         };
-        let data = self.window.peek(at, PACKET, AHEAD)?;
+        let data = self.window.peek(at, PACKET, self.ahead)?;
         let packet = data.first_chunk().and_then(TsPacket::parse);
         Ok(packet.map(|packet| (at, packet)))
     }
@@ -167,7 +171,7 @@ impl Packets {
         }
         let need = self.stride.saturating_mul(RESYNC + 1);
         loop {
-            let data = self.window.peek(self.at, need, AHEAD)?;
+            let data = self.window.peek(self.at, need, self.ahead)?;
             let whole = data.len() < need;
             let starts = data
                 .len()

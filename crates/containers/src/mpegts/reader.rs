@@ -5,10 +5,17 @@ use std::sync::Arc;
 use reelcore_media::demux::{DemuxError, Packet, PacketReader};
 use reelcore_media::{ChunkKind, EncodedChunk};
 
+use super::TsDemuxer;
 use super::clock::Clock;
 use super::follow::Follower;
 use super::pes::Frame;
-use super::{FINE, TsDemuxer};
+use crate::window::AHEAD;
+
+/// How finely seeking bisects, in bytes: what is left is read.
+const FINE: u64 = 64 << 10;
+
+/// Bytes that one read takes in while bisecting.
+const AHEAD_BISECTING: usize = 16 << 10;
 
 /// How far before the place that bisecting finds a key packet is looked for, in bytes, at first.
 const BACK: u64 = 256 << 10;
@@ -106,7 +113,7 @@ impl TsReader {
     }
 
     fn goto(&mut self, offset: u64, clock: Clock) {
-        self.follower.goto(offset, &|_| clock);
+        self.follower.goto(offset, AHEAD, &|_| clock);
     }
 
     /// The decode time, in ticks, of the first frame that begins between two offsets.
@@ -116,7 +123,7 @@ impl TsReader {
         to: u64,
         clock: Clock,
     ) -> Result<Option<i64>, DemuxError> {
-        self.goto(from, clock);
+        self.follower.goto(from, AHEAD_BISECTING, &|_| clock);
         loop {
             while let Some(frame) = self.follower.pop(0) {
                 let time = frame.dts.or(frame.pts.map(|pts| pts.ticks));
