@@ -41,16 +41,21 @@ impl Workspace {
         sps: &Arc<StoredSps>,
         pps: &Arc<StoredPps>,
     ) -> Result<&Tables, MediaError> {
-        let same = |t: &Tables| Arc::ptr_eq(&t.sps, sps) && Arc::ptr_eq(&t.pps, pps);
-        let tables = match self.tables.take().filter(same) {
-            Some(tables) => tables,
-            None => {
+        let kept = self.tables.take();
+        let tables = match kept {
+            Some(kept) if Arc::ptr_eq(&kept.sps, sps) && Arc::ptr_eq(&kept.pps, pps) => kept,
+            kept => {
                 let tiles = TileLayout::new(&sps.library, &pps.library).map_err(media_error)?;
+                // Streams that change the picture parameter set from picture to picture rarely change the tiles.
+                let sequence = kept
+                    .map(|kept| kept.sequence)
+                    .filter(|sequence| sequence.matches(&sps.library, &tiles))
+                    .unwrap_or_else(|| SeqTables::build(&sps.library, &tiles));
                 Tables {
                     sps: sps.clone(),
                     pps: pps.clone(),
-                    sequence: SeqTables::build(&sps.library, &tiles),
                     tiles: Arc::new(tiles),
+                    sequence,
                 }
             }
         };

@@ -5,8 +5,8 @@ use reelcore_media::codec_string::VideoCodec;
 use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
 use reelcore_media::h264::unescape_into;
 use reelcore_media::hevc::{
-    AccessUnitStarts, HvcC, Nal, NalArray, NalType, Packaging, Pps, ProfileTierLevel, SliceStart,
-    Sps, Timing, Vps, access_units, nal_units, starts_with_irap,
+    AccessUnitStarts, HvcC, Nal, NalArray, NalType, OutputOrder, Packaging, Pps, ProfileTierLevel,
+    SliceStart, Sps, Timing, Vps, access_units, nal_units, starts_with_irap,
 };
 use reelcore_media::{Rect, Size};
 
@@ -305,6 +305,40 @@ proptest! {
             prop_assert_eq!(unit.irap, irap.unwrap_or(false));
         }
         prop_assert_eq!(end, stream.len());
+    }
+
+    #[test]
+    fn output_is_in_order_and_complete_for_every_decoding_order(
+        leading in prop::collection::hash_set(-20i32..0, 0..4).prop_map(Vec::from_iter).prop_shuffle(),
+        trailing in prop::collection::hash_set(1i32..40, 0..12).prop_map(Vec::from_iter).prop_shuffle(),
+        with_latency in any::<bool>(),
+    ) {
+        const RADL_R: NalType = NalType(7);
+        const TRAIL_R: NalType = NalType(1);
+        let mut pictures = vec![(NalType::IDR_W_RADL, 0)];
+        pictures.extend(leading.iter().map(|&poc| (RADL_R, poc)));
+        pictures.extend(trailing.iter().map(|&poc| (TRAIL_R, poc)));
+        // The limits that an encoder of this order states.
+        let count = |of: &dyn Fn(usize, i32) -> usize| {
+            let counts = pictures.iter().enumerate().map(|(i, p)| of(i, p.1));
+            counts.max().unwrap_or(0) as u32
+        };
+        let mut sps = sps(MAIN_SPS);
+        sps.ordering.max_num_reorder =
+            count(&|i, poc| pictures[..i].iter().filter(|p| p.1 > poc).count());
+        let latency = count(&|i, poc| pictures[i..].iter().filter(|p| p.1 < poc).count());
+        sps.ordering.max_latency = with_latency.then_some(latency);
+        let mut order = OutputOrder::default();
+        let mut out = Vec::new();
+        order.start_sequence(&sps, false, &mut |poc| out.push(poc));
+        for &(nal_type, poc) in &pictures {
+            order.push(poc, nal_type, poc, &mut |poc| out.push(poc));
+        }
+        let without_flush = out.len();
+        order.drain(&mut |poc| out.push(poc));
+        prop_assert!(out.is_sorted(), "{:?}", out);
+        prop_assert_eq!(out.len(), pictures.len());
+        prop_assert!(pictures.len() - without_flush <= sps.ordering.max_num_reorder as usize);
     }
 
     #[test]
