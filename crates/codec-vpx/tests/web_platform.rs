@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use common::*;
@@ -50,7 +50,11 @@ const FILES: [(&str, &str, Ranges); 2] = [
 
 #[test]
 fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt/webcodecs");
+    let checkout = match std::env::var_os("WPT_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt"),
+    };
+    let folder = checkout.join("webcodecs");
     if !folder.exists() {
         eprintln!(
             "no Web Platform Tests at {}: nothing checked",
