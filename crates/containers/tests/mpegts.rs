@@ -769,6 +769,49 @@ fn a_source_that_is_only_just_a_transport_stream_is_named_or_refused() {
     assert!(error.is_some_and(|e| e.contains("association table") && e.contains("at byte 0")));
 }
 
+#[test]
+fn what_the_map_lists_and_never_comes_is_named_and_does_not_hold_up_opening() {
+    let video = h264_units("h264-aac.mp4");
+    let audio = adts_frames("h264-aac.mp4");
+    let mut ts = TsWriter::default();
+    ts.pat(0, &[(1, PMT)]);
+    let streams: [(u8, u16, &[u8]); 3] = [STREAMS[0], STREAMS[1], (0x24, 0x102, &[])];
+    ts.pmt(PMT, 1, 0, &streams);
+    let mut end = 0;
+    for round in 0..12 {
+        let later = round * 7_400 * 90;
+        for piece in interleave(&video, &audio, 5) {
+            match piece {
+                Piece::Video(_, unit) => {
+                    let stamps = Some((unit.pts + later, unit.dts + later));
+                    ts.pes(VIDEO, 0xe0, stamps, false, &unit.data);
+                }
+                Piece::Audio(_, frames) => {
+                    let time = frames[0].pts + later;
+                    let data: Vec<u8> = frames.iter().flat_map(|f| f.data.clone()).collect();
+                    ts.pes(AUDIO, 0xc0, Some((time, time)), true, &data);
+                }
+            }
+        }
+        if round == 1 {
+            end = ts.out.len() as u64;
+        }
+    }
+    assert!(ts.out.len() > 4_000_000);
+    let counting = Arc::new(Counting(BytesSource::new(ts.out), 0.into()));
+    let demuxer = open(counting.clone()).expect("opens");
+    let read = counting.1.load(std::sync::atomic::Ordering::Relaxed);
+    // More than ten seconds of the beginning, what was read ahead of that, and the end.
+    assert!(
+        read < end + (1 << 20),
+        "{read} bytes read, {end} are the first two rounds"
+    );
+    let kinds: Vec<_> = demuxer.tracks().iter().map(|t| t.codec.is_some()).collect();
+    assert_eq!(kinds, [true, true, false]);
+    assert_eq!(demuxer.tracks()[2].kind, TrackKind::Other("hevc".into()));
+    assert_eq!(packets(&demuxer, 2).expect("reads"), []);
+}
+
 /// A reader is what the trait says.
 #[test]
 fn readers_are_independent_of_one_another() {

@@ -275,13 +275,18 @@ pub(super) struct SurveyedStream {
     pub(super) stream: PesStream,
     /// Frames that have come.
     frames: usize,
-    /// The first and the earliest presentation time, in ticks.
+    /// The first, the earliest and the last presentation time, in ticks.
     pub(super) first: Option<i64>,
     pub(super) earliest: Option<i64>,
+    last: Option<i64>,
 }
 
 /// Frames of a stream that its beginning is told from, at most: leading pictures come after the key picture.
 const FRAMES: usize = 20;
+
+/// How much of a program is looked at for what its map lists, in ticks: longer than pictures are apart that start a
+/// decoder. What has not come by then is only named.
+const LONG: i64 = 10 * super::clock::RATE;
 
 /// By how much a frame can be shown before the first, in ticks: what is more is another time line.
 const LEAD: i64 = 5 * super::clock::RATE;
@@ -300,6 +305,11 @@ impl SurveyedStream {
         }
     }
 
+    fn is_long(&self) -> bool {
+        let times = self.first.zip(self.last);
+        times.is_some_and(|(first, last)| last.saturating_sub(first) > LONG)
+    }
+
     fn drain(&mut self) {
         while let Some(frame) = self.stream.framer.out.pop_front() {
             self.frames = self.frames.saturating_add(1);
@@ -307,6 +317,7 @@ impl SurveyedStream {
                 continue;
             };
             let first = *self.first.get_or_insert(pts);
+            self.last = Some(pts);
             if self.frames <= FRAMES && pts >= first.saturating_sub(LEAD) {
                 self.earliest = Some(self.earliest.map_or(pts, |earliest| earliest.min(pts)));
             }
@@ -342,11 +353,15 @@ impl Survey {
     }
 
     fn is_done(&self) -> bool {
+        let known = |program: &Surveyed| {
+            program.streams.iter().all(SurveyedStream::is_done)
+                || program.streams.iter().any(SurveyedStream::is_long)
+        };
         self.seen_pat
             && self
                 .programs
                 .iter()
-                .all(|program| program.seen && program.streams.iter().all(SurveyedStream::is_done))
+                .all(|program| program.seen && known(program))
     }
 
     fn step(&mut self) -> Result<bool, DemuxError> {
@@ -446,6 +461,7 @@ impl Survey {
                 frames: 0,
                 first: None,
                 earliest: None,
+                last: None,
             });
         }
         Ok(())

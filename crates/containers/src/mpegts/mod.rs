@@ -41,8 +41,8 @@ use crate::annexb::video_track;
 use crate::window::{AHEAD, Window};
 use crate::{Limits, PROBE_BYTES};
 
-/// How far the tables and the first frames of all tracks are looked for, in bytes.
-const MAX_SURVEY: u64 = 5 << 20;
+/// How far the tables and the first frames of all tracks are looked for, in bytes; ten seconds of them end the search, too.
+const MAX_SURVEY: u64 = 32 << 20;
 
 /// How far from the end the last frames are looked for, in bytes, at first and at most.
 const TAIL: u64 = 256 << 10;
