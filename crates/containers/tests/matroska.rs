@@ -1,5 +1,7 @@
 //! Matroska and WebM against what ffprobe says of files that ffmpeg makes, and of WPT's.
 
+#[path = "support/ebml.rs"]
+mod ebml;
 #[path = "support/clips.rs"]
 mod made;
 mod support;
@@ -367,6 +369,51 @@ fn alpha_comes_with_each_packet_as_a_picture_of_its_own() {
     }
     let stream = streamed(&bytes);
     assert_eq!(packets(&stream, 0).expect("packets"), all);
+}
+
+#[test]
+fn laced_packets_of_vorbis_have_the_times_that_they_have_on_their_own() {
+    let path = make(&CLIPS[1]);
+    let demuxer = open_bytes(read(&path)).expect("opens");
+    let all = packets(&demuxer, 1).expect("packets");
+    let private = demuxer.tracks()[1]
+        .description
+        .clone()
+        .expect("three headers");
+    // Eight packets to a block, as mkvmerge laces them.
+    let blocks: Vec<Vec<u8>> = all
+        .chunks(8)
+        .map(|laced| {
+            let mut body = vec![laced.len() as u8 - 1];
+            for packet in &laced[..laced.len() - 1] {
+                let size = packet.chunk.data.len();
+                body.extend(vec![255; size / 255]);
+                body.push((size % 255) as u8);
+            }
+            for packet in laced {
+                body.extend(&packet.chunk.data);
+            }
+            ebml::simple(1, (laced[0].chunk.timestamp / 1000) as i16, 0x82, &body)
+        })
+        .collect();
+    let blocks: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
+    let headers = ebml::el(0x63A2, &[&private]);
+    let entry = ebml::track(1, 2, "A_VORBIS", &[&headers, &ebml::audio(44_100.0, 1, 0)]);
+    let bytes = ebml::file(&[
+        &ebml::info(),
+        &ebml::tracks(&[&entry]),
+        &ebml::cluster(0, &blocks),
+    ]);
+    let laced = packets(&open_bytes(bytes).expect("valid"), 0).expect("valid");
+    assert_eq!(laced.len(), all.len());
+    for (i, (ours, want)) in laced.iter().zip(&all).enumerate() {
+        assert_eq!(ours.chunk.data, want.chunk.data, "packet {i}");
+        let off = (ours.chunk.timestamp - want.chunk.timestamp).abs();
+        // The first packet gives nothing, and the two sizes of blocks alternate there.
+        let tolerance = if i < 8 { 20_000 } else { 1000 };
+        assert!(off <= tolerance, "packet {i}: {off} us");
+        assert!(i % 8 == 7 || ours.chunk.duration.is_some(), "packet {i}");
+    }
 }
 
 #[test]

@@ -97,6 +97,9 @@ impl FrameReader<'_> {
         let mut frames = VecDeque::with_capacity(sizes.len());
         // Frames of audio before this one in the block; `None` once that is not known.
         let mut before = Some(0);
+        // A packet of Vorbis does not tell by itself: outside of a lacing, the next one's time does.
+        let vorbis = self.track.vorbis.as_ref().filter(|_| count > 1);
+        let mut vorbis_block = None;
         for (index, size) in (0_i128..).zip(sizes) {
             let (mut time, mut duration) = (start, None);
             if let Some(total) = total {
@@ -106,7 +109,13 @@ impl FrameReader<'_> {
                 time += step * index;
                 duration = Some(step);
             } else if from_codec {
-                let found = self.timing(window, offset, size, ahead)?;
+                let found = match vorbis {
+                    Some(vorbis) => {
+                        let head = self.head(window, offset, size, ahead)?;
+                        vorbis.frames(head, &mut vorbis_block)
+                    }
+                    None => self.timing(window, offset, size, ahead)?,
+                };
                 if let (Some(sum), Some(found)) = (before, found) {
                     let from = nanos(Frames {
                         count: sum,
@@ -159,6 +168,19 @@ impl FrameReader<'_> {
         Ok(frames)
     }
 
+    /// The first bytes of a frame, as it is stored.
+    fn head<'w>(
+        &self,
+        window: &'w mut Window,
+        offset: u64,
+        size: u64,
+        ahead: usize,
+    ) -> Result<&'w [u8], DemuxError> {
+        let most = usize::try_from(size).map_or(HEAD, |size| size.min(HEAD));
+        let head = window.peek(offset, most, ahead)?;
+        Ok(head.get(..most.min(head.len())).unwrap_or_default())
+    }
+
     /// The length of a frame of audio as its own header says.
     fn timing(
         &self,
@@ -174,9 +196,7 @@ impl FrameReader<'_> {
             let (data, _) = self.data(window, offset, size, ahead)?;
             return Ok(self.track.timing.frames(&data, data.len() as u64));
         }
-        let most = usize::try_from(size).map_or(HEAD, |size| size.min(HEAD));
-        let head = window.peek(offset, most, ahead)?;
-        let head = head.get(..most.min(head.len())).unwrap_or_default();
+        let head = self.head(window, offset, size, ahead)?;
         Ok(self.track.timing.frames(head, size))
     }
 

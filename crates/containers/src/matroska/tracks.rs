@@ -3,7 +3,7 @@
 use reelcore_media::demux::{DemuxError, Encryption, Track, TrackKind};
 use reelcore_media::{ColorSpace, Rotation, Size};
 
-use super::codec::{self, InFrame, Picture, Private, Sound};
+use super::codec::{self, InFrame, Picture, Private, Sound, Vorbis};
 use super::content::Content;
 use super::ebml::Element;
 use super::ids;
@@ -27,6 +27,7 @@ pub(crate) struct MatroskaTrack {
     pub(crate) seek_pre_roll: u64,
     pub(crate) content: Content,
     pub(crate) timing: Timing,
+    pub(crate) vorbis: Option<Vorbis>,
     /// The codec string is in the first frame.
     pub(crate) in_frame: Option<InFrame>,
     pub(crate) picture: Picture,
@@ -132,6 +133,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
         seek_pre_roll,
         content,
         timing: Timing::Unknown,
+        vorbis: None,
         in_frame: None,
         picture: Picture::default(),
         alpha: false,
@@ -152,6 +154,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
             track.kind = Kind::Audio;
             let found = codec::audio(&id, &private, &audio.0)?;
             track.timing = found.timing;
+            track.vorbis = found.vorbis;
             // Writers from before CodecDelay left it out.
             if codec_delay == 0 {
                 track.priming = found.pre_skip;
@@ -178,6 +181,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
         if !matches!(track.timing, Timing::Constant(_)) {
             track.timing = Timing::Unknown;
         }
+        track.vorbis = None;
     }
     Ok(track)
 }

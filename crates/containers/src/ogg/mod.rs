@@ -12,7 +12,7 @@ mod codec;
 mod packets;
 mod page;
 mod reader;
-mod vorbis;
+pub(crate) mod vorbis;
 mod walk;
 
 use std::collections::HashMap;

@@ -4,10 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use reelcore_media::demux::DemuxError;
 
 use super::Private;
-use crate::bitstream::audio::{Timing, aac_frames};
+use crate::bitstream::audio::{Frames, Timing, aac_frames};
 use crate::matroska::ebml::invalid;
+use crate::matroska::lacing::{self, Lacing};
 use crate::mp4::codec::{Codec, esds};
 use crate::mp4::parse::{FourCc, Reader};
+use crate::ogg::vorbis::{self, Ident};
 
 /// What a track's codec is, and what it says of the sound.
 #[derive(Clone, Debug)]
@@ -18,6 +20,44 @@ pub(crate) struct AudioCodec {
     pub(crate) timing: Timing,
     /// Nanoseconds of decoded sound to drop at the start, as the codec's own header says.
     pub(crate) pre_skip: u64,
+    pub(crate) vorbis: Option<Vorbis>,
+}
+
+/// How long the packets of Vorbis are: half of the blocks that overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vorbis {
+    ident: Ident,
+    /// For each mode whether its blocks are long.
+    modes: Vec<bool>,
+}
+
+impl Vorbis {
+    /// From the three headers with Xiph's lacing.
+    fn parse(private: &[u8]) -> Option<Self> {
+        let mut sizes = Vec::new();
+        let size = private.len() as u64;
+        // The count of headers stands where the count of frames of a block does.
+        let header = lacing::parse(Lacing::Xiph, private, size, &mut sizes).ok()?;
+        let &[first, second, _] = &sizes[..] else {
+            return None;
+        };
+        let from = |at: u64| private.get(usize::try_from(at).ok()?..);
+        let ident = Ident::parse(from(header)?)?;
+        let setup = from(header.checked_add(first)?.checked_add(second)?)?;
+        let modes = vorbis::modes(setup, ident.channels)?;
+        Some(Self { ident, modes })
+    }
+
+    /// The length of a packet that starts with `head`. `before` is the block of the one before it in the lacing; the
+    /// first is taken to follow one of its own size.
+    pub(crate) fn frames(&self, head: &[u8], before: &mut Option<u32>) -> Option<Frames> {
+        let block = vorbis::block(head, self.ident.blocks, &self.modes)?;
+        let last = before.replace(block).unwrap_or(block);
+        Some(Frames {
+            count: u64::from(last / 4 + block / 4),
+            rate: self.ident.rate,
+        })
+    }
 }
 
 /// What the container says of the sound.
@@ -37,6 +77,7 @@ pub(crate) fn audio(id: &str, private: &Private, sound: &Sound) -> Result<AudioC
         channels: sound.channels,
         timing: Timing::Unknown,
         pre_skip: 0,
+        vorbis: None,
     };
     let description = Some(private.data.clone()).filter(|data| !data.is_empty());
     match id {
@@ -57,7 +98,10 @@ pub(crate) fn audio(id: &str, private: &Private, sound: &Sound) -> Result<AudioC
             found.codec = Some(Codec::new("opus", header));
         }
         // The three headers with Xiph's lacing are the registration's form already.
-        "A_VORBIS" => found.codec = Some(Codec::new("vorbis", description)),
+        "A_VORBIS" => {
+            found.vorbis = Vorbis::parse(&private.data);
+            found.codec = Some(Codec::new("vorbis", description));
+        }
         "A_FLAC" => {
             if let Some((description, rate, channels)) = flac(private)? {
                 found.codec = Some(Codec::new("flac", Some(description)));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::mp4::parse::{FourCc, Reader};
 
-pub(crate) use self::audio::{Sound, audio};
+pub(crate) use self::audio::{Sound, Vorbis, audio};
 pub(crate) use self::video::{InFrame, Picture, from_frame, video};
 
 /// CodecPrivate and where it stands.
