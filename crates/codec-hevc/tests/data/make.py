@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NOISE = "testsrc2=size={size}:rate=25,noise=alls=6:allf=t:all_seed=7"
@@ -62,7 +63,7 @@ def ffmpeg(*args):
 
 
 def encode(name, source, size, frames, pix_fmt, options, params):
-    mkv = f"/tmp/{name}-{os.getpid()}.mkv"
+    mkv = os.path.join(tempfile.gettempdir(), f"{name}-{os.getpid()}.mkv")
     path = os.path.join(HERE, f"{name}.265")
     params = ":".join(filter(None, ["log-level=error:info=0", params]))
     ffmpeg("-y", "-f", "lavfi", "-i", source.format(size=size), "-frames:v", str(frames), "-pix_fmt", pix_fmt,
