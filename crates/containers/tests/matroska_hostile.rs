@@ -344,7 +344,9 @@ fn random_mutations_never_panic_hang_or_take_much_memory() {
 fn forged_sizes_are_survived_at_every_element() {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
     for (name, whole) in files() {
-        for (at, id) in elements(&whole) {
+        // Past the set-up and the first blocks, one in four: the blocks are all alike.
+        let all = elements(&whole).into_iter().enumerate();
+        for (_, (at, id)) in all.filter(|(i, _)| *i < 150 || i % 4 == 0) {
             let what = format!("{name}: {id:#x} at {at}");
             if id == 0 {
                 for size in [0_u32, 1, 0x7fff_ffff, u32::MAX] {
@@ -380,9 +382,9 @@ fn values_at_their_largest_are_survived_at_every_element() {
         let id_length = whole[at].leading_zeros() as usize + 1;
         let length = whole[at + id_length].leading_zeros() as usize + 1;
         let body = at + id_length + length;
-        for value in [0_u8, 1, 0x7f, 0x80, 0xff] {
+        for value in [0_u8, 0x7f, 0x80, 0xff] {
             // The data alone, then from there on.
-            for count in [1, 2, 8] {
+            for count in [1, 8] {
                 let mut bytes = whole.clone();
                 let end = (body + count).min(bytes.len());
                 bytes[body..end].fill(value);
