@@ -106,6 +106,12 @@ pub fn open_with(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Dem
     if flac::probe(signature) {
         return Ok(Arc::new(flac::FlacDemuxer::open(source, limits)?));
     }
+    // Only sound has these tags in front, and pictures in them are no start codes.
+    if signature.starts_with(b"ID3")
+        && let Some(demuxer) = audio::open(&source, signature, limits)?
+    {
+        return Ok(demuxer);
+    }
     if len == SIGNATURE_BYTES {
         len += source::read_up_to(&*source, len as u64, rest)?;
     }
