@@ -1,1 +1,9 @@
-//! PCM, A-law and mu-law decoding.
+//! Uncompressed audio, and A-law and mu-law after ITU-T G.711.
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod decoder;
+mod g711;
+
+pub use backend::Pcm;

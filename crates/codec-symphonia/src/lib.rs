@@ -1,1 +1,11 @@
-//! AAC, MP3, FLAC and Vorbis decoding over Symphonia.
+//! MP3, FLAC and Vorbis decoding over Symphonia.
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod flac;
+mod library;
+mod mp3;
+mod vorbis;
+
+pub use backend::Symphonia;

@@ -148,9 +148,64 @@ impl AudioData {
     }
 }
 
+/// The timestamps of several outputs of one chunk: the chunk's, plus the exact duration of the frames before, rounded
+/// down to a microsecond.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputClock {
+    start: i64,
+    frames: u64,
+    sample_rate: f32,
+}
+
+impl OutputClock {
+    /// Starts at a chunk's timestamp, in microseconds.
+    pub fn new(timestamp: i64) -> Self {
+        Self {
+            start: timestamp,
+            frames: 0,
+            sample_rate: 0.0,
+        }
+    }
+
+    /// The timestamp of the next output, in microseconds.
+    pub fn now(&self) -> i64 {
+        if self.frames == 0 {
+            return self.start;
+        }
+        let micros = self.frames as f64 * 1_000_000.0 / f64::from(self.sample_rate);
+        self.start.saturating_add(micros as i64)
+    }
+
+    /// Moves past an output of `frames` frames at `sample_rate` frames a second.
+    pub fn advance(&mut self, frames: u32, sample_rate: f32) {
+        if sample_rate != self.sample_rate {
+            *self = Self {
+                start: self.now(),
+                frames: 0,
+                sample_rate,
+            };
+        }
+        self.frames += u64::from(frames);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timestamps_within_a_chunk_do_not_add_up_rounding() {
+        let mut clock = OutputClock::new(-7);
+        let mut times = Vec::new();
+        for rate in [44_100.0, 44_100.0, 44_100.0, 48_000.0, 48_000.0] {
+            times.push(clock.now());
+            clock.advance(1152, rate);
+        }
+        assert_eq!(times, [-7, 26_115, 52_237, 78_360, 102_360]);
+        let mut clock = OutputClock::new(i64::MAX);
+        clock.advance(u32::MAX, 1.0);
+        assert_eq!(clock.now(), i64::MAX);
+    }
 
     #[test]
     fn planar_channels_lie_one_after_another() {

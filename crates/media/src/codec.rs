@@ -171,8 +171,10 @@ pub struct AudioDecoderConfig {
 /// One running audio decoder. Called by one thread at a time, not always the same.
 ///
 /// The timestamp of an output is its chunk's, or for later outputs of the same chunk that plus the frames before it.
-/// What a chunk's [`SideData`](crate::SideData) says to discard is dropped by the engine, not here; what the codec's
-/// own set-up says (Opus's pre-skip) is dropped here where the registration asks for it.
+/// What a chunk's [`SideData`](crate::SideData) says to discard is dropped by the engine, not here. A decoder drops
+/// nothing by itself, Opus's pre-skip included (the registrations ask for no trimming, and the Web Platform Tests for
+/// the first chunk's own timestamp on the first output): who counts delay is the container, in `discard_start`, so that
+/// nothing is dropped twice. `flush` keeps the state that the next chunk needs to follow without a gap.
 pub trait AudioDecoder: Send {
     /// Decodes one chunk, the first of which (also after `flush` and `reset`) is a key chunk.
     ///

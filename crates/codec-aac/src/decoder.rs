@@ -1,0 +1,179 @@
+//! Access units and ADTS frames to audio.
+
+use bytes::Bytes;
+use reelcore_media::audio::OutputClock;
+use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError, SampleFormat};
+use rusty_aac::config::{StreamConfig, aot};
+use rusty_aac::{AacDecoder, DecodedAudio, Error};
+
+fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
+    MediaError::invalid_data(format!(
+        "AAC: {what} (chunk of {} bytes with timestamp {})",
+        chunk.data.len(),
+        chunk.timestamp
+    ))
+}
+
+/// rusty_aac's samples as bytes, without a copy.
+struct Samples(Vec<f32>);
+
+impl AsRef<[u8]> for Samples {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+/// Interleaved floats in the order of FFmpeg, which is that of WebCodecs.
+fn audio(
+    result: Result<DecodedAudio, Error>,
+    chunk: &EncodedChunk,
+    timestamp: i64,
+    max_bytes: usize,
+) -> Result<AudioData, MediaError> {
+    let decoded = result.map_err(|error| invalid(chunk, error))?;
+    let bytes = decoded.samples.len() * size_of::<f32>();
+    if bytes > max_bytes {
+        return Err(MediaError::limit(format!(
+            "an AAC frame gives {bytes} bytes, max_audio_bytes is {max_bytes}"
+        )));
+    }
+    if decoded.samples.is_empty() || decoded.sample_rate == 0 {
+        return Err(invalid(chunk, "no channels"));
+    }
+    AudioData::new(
+        SampleFormat::F32,
+        decoded.sample_rate as f32,
+        decoded.frames() as u32,
+        u32::from(decoded.channels),
+        timestamp,
+        Bytes::from_owner(Samples(decoded.samples)),
+    )
+}
+
+/// Chunks that are access units, after an AudioSpecificConfig.
+pub struct AccessUnits {
+    library: rusty_aac::decode::Decoder,
+    stream: StreamConfig,
+    max_bytes: usize,
+}
+
+impl AccessUnits {
+    /// # Errors
+    /// `Unsupported` for what rusty_aac cannot decode.
+    pub fn new(stream: StreamConfig, max_bytes: usize) -> Result<Self, MediaError> {
+        Ok(Self {
+            library: start(&stream)?,
+            stream,
+            max_bytes,
+        })
+    }
+}
+
+fn start(stream: &StreamConfig) -> Result<rusty_aac::decode::Decoder, MediaError> {
+    rusty_aac::decode::Decoder::with_stream_config(stream.clone())
+        .map_err(|error| MediaError::unsupported(error.to_string()))
+}
+
+impl AudioDecoder for AccessUnits {
+    fn decode(
+        &mut self,
+        chunk: &EncodedChunk,
+        sink: &mut dyn FnMut(AudioData),
+    ) -> Result<(), MediaError> {
+        let result = self.library.decode(&chunk.data, None);
+        sink(audio(result, chunk, chunk.timestamp, self.max_bytes)?);
+        Ok(())
+    }
+
+    fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        // What has started once starts again.
+        if let Ok(library) = start(&self.stream) {
+            self.library = library;
+        }
+    }
+}
+
+/// Chunks of one or more ADTS frames, each with its own rate and channels.
+pub struct Adts {
+    library: AacDecoder,
+    max_bytes: usize,
+}
+
+impl Adts {
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            library: AacDecoder::new(),
+            max_bytes,
+        }
+    }
+}
+
+impl AudioDecoder for Adts {
+    fn decode(
+        &mut self,
+        chunk: &EncodedChunk,
+        sink: &mut dyn FnMut(AudioData),
+    ) -> Result<(), MediaError> {
+        let mut rest = &chunk.data[..];
+        let mut clock = OutputClock::new(chunk.timestamp);
+        loop {
+            let at = chunk.data.len() - rest.len();
+            let header = rusty_aac::parse_adts(rest).map_err(|_| {
+                invalid(
+                    chunk,
+                    format_args!(
+                        "expected an ADTS frame at byte {at}; access units need a description"
+                    ),
+                )
+            })?;
+            if header.object_type != aot::AAC_LC {
+                return Err(invalid(
+                    chunk,
+                    format_args!(
+                        "expected object type 2 (LC), found {} at byte {at}",
+                        header.object_type
+                    ),
+                ));
+            }
+            if header.frame_length < header.header_len {
+                return Err(invalid(
+                    chunk,
+                    format_args!(
+                        "an ADTS frame of {} bytes at byte {at}",
+                        header.frame_length
+                    ),
+                ));
+            }
+            let Some((frame, after)) = rest.split_at_checked(header.frame_length) else {
+                return Err(invalid(
+                    chunk,
+                    format_args!(
+                        "expected an ADTS frame of {} bytes at byte {at}, found {}",
+                        header.frame_length,
+                        rest.len()
+                    ),
+                ));
+            };
+            rest = after;
+            let result = self.library.decode(frame, None);
+            let audio = audio(result, chunk, clock.now(), self.max_bytes)?;
+            clock.advance(audio.frames, audio.sample_rate);
+            sink(audio);
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.library = AacDecoder::new();
+    }
+}

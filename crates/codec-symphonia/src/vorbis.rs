@@ -1,0 +1,179 @@
+//! Vorbis: the headers, and the decoder.
+
+use reelcore_media::codec::DecoderContext;
+use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError};
+use symphonia_codec_vorbis::VorbisDecoder;
+use symphonia_core::audio::GenericAudioBufferRef;
+use symphonia_core::codecs::audio::AudioDecoder as _;
+use symphonia_core::codecs::audio::well_known::CODEC_ID_VORBIS;
+
+use crate::library::{self, Output, invalid};
+
+/// What the headers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers {
+    sample_rate: u32,
+}
+
+/// The description: <https://www.w3.org/TR/webcodecs-vorbis-codec-registration/#audiodecoderconfig-description>. The
+/// byte 2; the lengths of the first two headers, each as bytes of 255 and a last one below; the three headers.
+fn unlace(data: &[u8]) -> Option<[&[u8]; 3]> {
+    let (&2, mut rest) = data.split_first()? else {
+        return None;
+    };
+    let mut lengths = [0usize; 2];
+    for length in &mut lengths {
+        loop {
+            let (&byte, after) = rest.split_first()?;
+            rest = after;
+            *length += usize::from(byte);
+            if byte < 255 {
+                break;
+            }
+        }
+    }
+    let (identification, rest) = rest.split_at_checked(lengths[0])?;
+    let (comment, setup) = rest.split_at_checked(lengths[1])?;
+    Some([identification, comment, setup])
+}
+
+impl Headers {
+    /// Reads the description.
+    ///
+    /// # Errors
+    /// `Unsupported` for one that is malformed or has more than 8 channels, for which Vorbis has no order.
+    pub fn parse(data: &[u8]) -> Result<Self, MediaError> {
+        let bad = |what: String| MediaError::unsupported(format!("Vorbis description: {what}"));
+        let headers = unlace(data).ok_or_else(|| {
+            bad("expected three headers with Xiph lacing, starting with the byte 2".to_string())
+        })?;
+        for ((header, start), name) in headers
+            .iter()
+            .zip([b"\x01vorbis", b"\x03vorbis", b"\x05vorbis"])
+            .zip(["identification", "comment", "setup"])
+        {
+            if !header.starts_with(start) {
+                return Err(bad(format!("there is no {name} header in its place")));
+            }
+        }
+        // https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-630004.2.2
+        let Some(fixed) = headers[0].first_chunk::<30>() else {
+            return Err(bad(format!(
+                "the identification header has {} bytes of 30",
+                headers[0].len()
+            )));
+        };
+        let &[
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            v0,
+            v1,
+            v2,
+            v3,
+            channels,
+            r0,
+            r1,
+            r2,
+            r3,
+            ..,
+        ] = fixed;
+        let sample_rate = u32::from_le_bytes([r0, r1, r2, r3]);
+        if [v0, v1, v2, v3] != [0; 4] || sample_rate == 0 || !(1..=8).contains(&channels) {
+            return Err(bad(format!(
+                "expected version 0 and 1 to 8 channels, found version {} and {channels} channels at {sample_rate} Hz",
+                u32::from_le_bytes([v0, v1, v2, v3])
+            )));
+        }
+        Ok(Self { sample_rate })
+    }
+}
+
+pub struct Decoder {
+    library: VorbisDecoder,
+    headers: Headers,
+    output: Output,
+}
+
+impl Decoder {
+    /// # Errors
+    /// `Unsupported` for headers that Symphonia cannot use.
+    pub fn new(description: &[u8], context: &DecoderContext) -> Result<Self, MediaError> {
+        let parameters = library::parameters(CODEC_ID_VORBIS, Some(description));
+        let library = library::guarded(|| VorbisDecoder::try_new(&parameters, &library::options()))
+            .map_err(|error| MediaError::unsupported(format!("Vorbis headers: {error}")))?;
+        Ok(Self {
+            library,
+            headers: Headers::parse(description)?,
+            output: Output::new(context),
+        })
+    }
+}
+
+impl AudioDecoder for Decoder {
+    fn decode(
+        &mut self,
+        chunk: &EncodedChunk,
+        sink: &mut dyn FnMut(AudioData),
+    ) -> Result<(), MediaError> {
+        if chunk.data.is_empty() {
+            return Err(invalid(chunk, "no Vorbis packet"));
+        }
+        let Self {
+            library,
+            headers,
+            output,
+        } = self;
+        // Symphonia puts the channels in the order of WAVE, which is the one of WebCodecs.
+        let audio = library::decode(library, chunk, &chunk.data, |buffer| match buffer {
+            GenericAudioBufferRef::F32(buffer) => {
+                output.planar(buffer, headers.sample_rate, chunk.timestamp)
+            }
+            _ => Err(MediaError::backend("Symphonia's Vorbis gave no floats")),
+        })??;
+        audio.into_iter().for_each(sink);
+        Ok(())
+    }
+
+    fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.library.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(identification: &[u8], comment: &[u8], setup: &[u8]) -> Vec<u8> {
+        let lengths = [identification.len() as u8, comment.len() as u8];
+        [&[2], &lengths[..], identification, comment, setup].concat()
+    }
+
+    #[test]
+    fn only_three_laced_headers_are_a_description() {
+        let mut id = b"\x01vorbis\0\0\0\0\x02\x80\xbb\0\0".to_vec();
+        id.resize(30, 0);
+        let good = description(&id, b"\x03vorbis", b"\x05vorbis");
+        assert_eq!(Headers::parse(&good).unwrap().sample_rate, 48_000);
+        for end in 0..good.len() {
+            assert!(Headers::parse(&good[..end]).is_err(), "{end} bytes");
+        }
+        assert!(Headers::parse(&description(&id, b"\x05vorbis", b"\x03vorbis")).is_err());
+        for (at, value) in [(7, 1), (11, 0), (11, 9), (13, 0)] {
+            let mut id = id.clone();
+            id[at] = value;
+            id[12] *= u8::from(at != 13);
+            assert!(Headers::parse(&description(&id, b"\x03vorbis", b"\x05vorbis")).is_err());
+        }
+        let long = [&[2, 255, 255], &[7; 300][..]].concat();
+        assert!(Headers::parse(&long).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! Against the ffmpeg command: FLAC bit by bit, MP3 and Vorbis within 1e-4 RMS, counts exact. The media of the Web
+//! Platform Tests.
+
+#[path = "../../codec-pcm/tests/common/mod.rs"]
+mod common;
+
+use bytes::Bytes;
+use common::*;
+use reelcore_codec_symphonia::Symphonia;
+use reelcore_media::SampleFormat;
+
+/// The registration's description around STREAMINFO.
+fn flac_description(stream_info: &[u8]) -> Vec<u8> {
+    [b"fLaC\x80\x00\x00\x22", stream_info].concat()
+}
+
+#[test]
+fn flac_is_that_of_ffmpeg_bit_by_bit() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (rate, layout, sample, raw, format) in [
+        (8000, "mono", "s16", "s16le", SampleFormat::S16),
+        (44_100, "stereo", "s16", "s16le", SampleFormat::S16),
+        (48_000, "stereo", "s32", "s32le", SampleFormat::S32),
+        (96_000, "3.0", "s32", "s32le", SampleFormat::S32),
+        (48_000, "5.1", "s16", "s16le", SampleFormat::S16),
+        (48_000, "7.1", "s32", "s32le", SampleFormat::S32),
+        (192_000, "quad", "s16", "s16le", SampleFormat::S16),
+    ] {
+        let name = format!("flac-{rate}-{layout}-{sample}.flac");
+        let path = clip(
+            &name,
+            rate,
+            layout,
+            &["-c:a", "flac", "-sample_fmt", sample],
+        );
+        let track = track(&path);
+        let config = config(
+            "flac",
+            rate,
+            track.channels,
+            Some(&flac_description(&track.description)),
+        );
+        let outputs = decode(&mut *start(&Symphonia, &config), &track.chunks);
+        assert!(outputs.iter().all(|o| o.format == format), "{name}");
+        assert_times(&name, &outputs, &track.chunks);
+        assert!(interleaved(&outputs) == reference(&path, raw), "{name}");
+
+        // All frames in one chunk: the same, at exact times.
+        let whole: Vec<u8> = track.chunks.iter().flat_map(|c| c.data.to_vec()).collect();
+        let one = decode(&mut *start(&Symphonia, &config), &[chunk(9, whole)]);
+        assert_eq!(interleaved(&one), interleaved(&outputs), "{name}");
+        let mut frames = 0;
+        for output in &one {
+            assert_eq!(output.timestamp, 9 + frames * 1_000_000 / i64::from(rate));
+            frames += i64::from(output.frames);
+        }
+    }
+}
+
+#[test]
+fn mp3_is_that_of_ffmpeg() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (rate, layout, extra) in [
+        (44_100, "stereo", &["-b:a", "128k"][..]),
+        (48_000, "mono", &["-b:a", "64k"]),
+        (32_000, "stereo", &["-q:a", "2"]),
+        (24_000, "stereo", &["-b:a", "64k"]),
+        (16_000, "mono", &["-b:a", "32k"]),
+        (11_025, "stereo", &["-b:a", "32k"]),
+        (8000, "mono", &["-b:a", "16k"]),
+        (44_100, "stereo", &["-b:a", "320k", "-joint_stereo", "0"]),
+    ] {
+        let name = format!("mp3-{rate}-{layout}{}.mp3", extra.join("").replace(':', ""));
+        let path = clip(
+            &name,
+            rate,
+            layout,
+            &[&["-c:a", "libmp3lame", "-write_xing", "0"], extra].concat(),
+        );
+        let track = track(&path);
+        let config = config("mp3", rate, track.channels, None);
+        let outputs = decode(&mut *start(&Symphonia, &config), &track.chunks);
+        assert_times(&name, &outputs, &track.chunks);
+        assert_close(&name, &outputs, &floats(&reference(&path, "f32le")));
+
+        let whole: Vec<u8> = track.chunks.iter().flat_map(|c| c.data.to_vec()).collect();
+        let one = decode(&mut *start(&Symphonia, &config), &[chunk(-5, whole)]);
+        assert_eq!(interleaved(&one), interleaved(&outputs), "{name}");
+        let per_frame = i64::from(one[0].frames);
+        for (index, output) in one.iter().enumerate() {
+            let elapsed = index as i64 * per_frame * 1_000_000 / i64::from(rate);
+            assert_eq!(output.timestamp, -5 + elapsed, "{name}");
+        }
+    }
+}
+
+#[test]
+fn mp3_that_starts_without_its_bit_reservoir_gives_as_many_samples_as_ffmpeg() {
+    if !have_ffmpeg() {
+        return;
+    }
+    let path = clip(
+        "mp3-cut-whole.mp3",
+        44_100,
+        "stereo",
+        &["-c:a", "libmp3lame", "-b:a", "96k", "-write_xing", "0"],
+    );
+    let track = track(&path);
+    let rest = &track.chunks[7..];
+    let bytes: Vec<u8> = rest.iter().flat_map(|c| c.data.to_vec()).collect();
+    let cut = path.with_file_name(format!("mp3-cut-{}.mp3", std::process::id()));
+    std::fs::write(&cut, &bytes).unwrap();
+    let want = floats(&reference(&cut, "f32le"));
+    std::fs::remove_file(&cut).unwrap();
+    let config = config("mp3", 44_100, 2, None);
+    let outputs = decode(&mut *start(&Symphonia, &config), rest);
+    assert_times("cut", &outputs, rest);
+    let got = floats(&interleaved(&outputs));
+    assert_eq!(got.len(), want.len());
+    // After the frames that lack data, and the one that overlaps with them.
+    let from = 4 * 1152 * 2;
+    let sum: f32 = got[from..]
+        .iter()
+        .zip(&want[from..])
+        .map(|(a, b)| (a - b).powi(2))
+        .sum();
+    assert!((sum / (got.len() - from) as f32).sqrt() < 1e-4);
+}
+
+#[test]
+fn vorbis_is_that_of_ffmpeg_in_the_order_of_webcodecs() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (rate, layout) in [
+        (44_100, "stereo"),
+        (48_000, "mono"),
+        (8000, "mono"),
+        (48_000, "3.0"),
+        (48_000, "quad"),
+        (48_000, "5.0"),
+        (48_000, "5.1"),
+        (48_000, "6.1"),
+        (48_000, "7.1"),
+    ] {
+        let name = format!("vorbis-{rate}-{layout}.mka");
+        let path = clip(&name, rate, layout, &["-c:a", "libvorbis", "-q:a", "5"]);
+        let track = track(&path);
+        let config = config("vorbis", rate, track.channels, Some(&track.description));
+        let outputs = decode(&mut *start(&Symphonia, &config), &track.chunks);
+        // The first packet has nothing to overlap with: it gives no sound.
+        assert_times(&name, &outputs, &track.chunks[1..]);
+        assert_close(&name, &outputs, &floats(&reference(&path, "f32le")));
+    }
+}
+
+#[test]
+fn the_chunks_of_the_web_platform_tests_decode() {
+    let Some(folder) = web_platform_tests() else {
+        return;
+    };
+    let (bytes, chunks) = ranges(
+        &folder.join("sfx.flac"),
+        &[(8288, 2276), (10_564, 2038), (12_602, 521)],
+        20_000,
+    );
+    // One byte less than all metadata, as the test has it.
+    let flac = config("flac", 48_000, 1, Some(&bytes[..8287]));
+    let outputs = decode(&mut *start(&Symphonia, &flac), &chunks);
+    assert_times("flac", &outputs, &chunks);
+
+    let frames: Vec<_> = (0..10).map(|index| (333 + index * 288, 288)).collect();
+    let (_, chunks) = ranges(&folder.join("sfx.mp3"), &frames, 24_000);
+    let outputs = decode(
+        &mut *start(&Symphonia, &config("mp3", 48_000, 1, None)),
+        &chunks,
+    );
+    assert_times("mp3", &outputs, &chunks);
+
+    let (bytes, chunks) = ranges(
+        &folder.join("sfx-vorbis.ogg"),
+        &[
+            (3968, 44),
+            (4012, 21),
+            (4033, 57),
+            (4090, 37),
+            (4127, 37),
+            (4164, 107),
+            (4271, 172),
+        ],
+        21_333,
+    );
+    let description = [
+        Bytes::from_static(&[2, 30, 62]),
+        bytes.slice(28..58),
+        bytes.slice(101..163),
+        bytes.slice(163..3934),
+    ]
+    .concat();
+    let vorbis = config("vorbis", 48_000, 1, Some(&description));
+    let outputs = decode(&mut *start(&Symphonia, &vorbis), &chunks);
+    assert_eq!(outputs.len(), chunks.len() - 1);
+}

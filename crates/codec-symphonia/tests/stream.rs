@@ -1,0 +1,168 @@
+//! What happens around decoding: flush, reset, changes, limits, damage.
+
+#[path = "../../codec-pcm/tests/common/mod.rs"]
+mod common;
+
+use common::*;
+use reelcore_codec_symphonia::Symphonia;
+use reelcore_media::codec::Limits;
+use reelcore_media::{AudioDecoderBackend, AudioDecoderConfig, EncodedChunk, ErrorKind};
+
+/// A clip of each codec.
+fn clips() -> Vec<(&'static str, AudioDecoderConfig, Vec<EncodedChunk>)> {
+    let made = [
+        ("flac", "stream.flac", "flac"),
+        ("mp3", "stream.mp3", "libmp3lame"),
+        ("vorbis", "stream.mka", "libvorbis"),
+    ];
+    made.map(|(codec, file, encoder)| {
+        let path = clip(file, 48_000, "stereo", &["-c:a", encoder]);
+        let track = track(&path);
+        let description = match codec {
+            "flac" => [b"fLaC\x80\x00\x00\x22", &track.description[..]].concat(),
+            _ => track.description.clone(),
+        };
+        let description = (codec != "mp3").then_some(&description[..]);
+        (codec, config(codec, 48_000, 2, description), track.chunks)
+    })
+    .into()
+}
+
+#[test]
+fn flush_leaves_no_gap_and_reset_starts_anew() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (codec, config, chunks) in clips() {
+        let mut decoder = start(&Symphonia, &config);
+        let whole = decode(&mut *decoder, &chunks);
+        decoder.reset();
+        let mut parts = decode(&mut *decoder, &chunks[..5]);
+        parts.extend(decode(&mut *decoder, &chunks[5..]));
+        assert!(interleaved(&parts) == interleaved(&whole), "{codec}");
+        decoder.reset();
+        let again = decode(&mut *decoder, &chunks);
+        assert!(interleaved(&again) == interleaved(&whole), "{codec}");
+        drop(decoder);
+        assert!(
+            interleaved(&again) == interleaved(&whole),
+            "outputs outlive it"
+        );
+    }
+}
+
+#[test]
+fn damaged_chunks_and_descriptions_end_in_errors_and_never_in_a_panic() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (codec, config, chunks) in clips() {
+        let errors = damage(&Symphonia, &config, &chunks, 600);
+        // MP3 and Vorbis packets have no checksum: much damage is sound like any other.
+        let least = if codec == "flac" { 500 } else { 60 };
+        assert!(errors > least, "{codec}: {errors}");
+    }
+}
+
+#[test]
+fn damaged_frames_of_flac_are_noticed_by_their_checksum() {
+    if !have_ffmpeg() {
+        return;
+    }
+    let (_, config, chunks) = clips().swap_remove(0);
+    let mut decoder = start(&Symphonia, &config);
+    for at in (0..chunks[1].data.len()).step_by(97) {
+        let mut data = chunks[1].data.to_vec();
+        data[at] ^= 0x40;
+        let error = decoder.decode(&chunk(77, data), &mut |_| panic!("wrong sound"));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidData);
+        assert!(error.message.contains("timestamp 77"), "{error}");
+    }
+}
+
+#[test]
+fn mp3_may_change_its_rate_and_channels() {
+    if !have_ffmpeg() {
+        return;
+    }
+    let mut decoder = start(&Symphonia, &config("mp3", 44_100, 2, None));
+    for (rate, layout) in [(44_100, "stereo"), (48_000, "mono"), (22_050, "stereo")] {
+        let name = format!("mp3-change-{rate}.mp3");
+        let path = clip(
+            &name,
+            rate,
+            layout,
+            &["-c:a", "libmp3lame", "-write_xing", "0"],
+        );
+        let track = track(&path);
+        let outputs = decode(&mut *decoder, &track.chunks);
+        assert_eq!(outputs.len(), track.chunks.len());
+        for output in &outputs {
+            assert_eq!(
+                (output.sample_rate, output.channels),
+                (rate as f32, track.channels)
+            );
+        }
+        assert_close(&name, &outputs, &floats(&reference(&path, "f32le")));
+    }
+}
+
+#[test]
+fn empty_and_cut_chunks_and_too_much_audio_are_errors() {
+    if !have_ffmpeg() {
+        return;
+    }
+    for (codec, config, chunks) in clips() {
+        let kind = |data: &[u8]| {
+            let mut decoder = start(&Symphonia, &config);
+            let result = decoder.decode(&chunk(0, data.to_vec()), &mut |_| ());
+            result.map_err(|error| error.kind)
+        };
+        assert_eq!(kind(&[]), Err(ErrorKind::InvalidData), "{codec}");
+        if codec != "vorbis" {
+            let data = &chunks[3].data;
+            assert_eq!(
+                kind(&data[..data.len() / 2]),
+                Err(ErrorKind::InvalidData),
+                "{codec}"
+            );
+            let longer = [data, &[7u8, 7][..]].concat();
+            assert_eq!(kind(&longer), Err(ErrorKind::InvalidData), "{codec}");
+        }
+        let mut context = context();
+        context.limits = Limits {
+            max_audio_bytes: 100,
+            ..Limits::default()
+        };
+        let error = Symphonia.start(&config, &context).and_then(|mut decoder| {
+            chunks
+                .iter()
+                .try_for_each(|chunk| decoder.decode(chunk, &mut |_| ()))
+        });
+        assert_eq!(error.unwrap_err().kind, ErrorKind::LimitExceeded, "{codec}");
+    }
+}
+
+#[test]
+fn descriptions_are_required_where_the_registrations_say_so() {
+    for codec in ["flac", "vorbis"] {
+        for description in [None, Some(&[][..]), Some(&[2, 1, 1, 0, 0][..])] {
+            let error = Symphonia
+                .check(&config(codec, 48_000, 2, description))
+                .unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unsupported, "{codec}");
+        }
+    }
+    assert!(Symphonia.check(&config("mp3", 48_000, 2, None)).is_ok());
+    assert!(
+        Symphonia
+            .check(&config("mp3", 48_000, 2, Some(b"not used")))
+            .is_ok()
+    );
+    assert!(
+        Symphonia
+            .check(&config("mp4a.40.2", 48_000, 2, None))
+            .is_err()
+    );
+}
