@@ -34,6 +34,17 @@ fn is_tail(bytes: &[u8]) -> bool {
     bytes.starts_with(b"TAG") || bytes.starts_with(b"APETAGEX") || bytes.starts_with(b"ID3")
 }
 
+/// Where a frame's sync code, or with `tails` a tag, may begin: the first byte at least is right. Most bytes of a file
+/// pass here, so 32 are looked at together.
+fn find_start(bytes: &[u8], tails: bool) -> Option<usize> {
+    let is_start = |&byte: &u8| byte == 0xff || (tails && matches!(byte, b'T' | b'A' | b'I'));
+    let (groups, _) = bytes.as_chunks::<32>();
+    let without = |group: &[u8; 32]| !group.iter().fold(false, |any, byte| any | is_start(byte));
+    let passed = 32 * groups.iter().take_while(|group| without(group)).count();
+    let rest = bytes.get(passed..)?;
+    rest.iter().position(is_start).map(|found| passed + found)
+}
+
 impl Frames {
     /// The next `need` bytes at `at` or what there is, up to the end.
     fn peek<'a>(
@@ -56,6 +67,22 @@ impl Frames {
         at: u64,
         ahead: usize,
     ) -> Result<Option<usize>, DemuxError> {
+        // Tags are not looked for before the end, where that is known.
+        let tails = self.end.is_none();
+        match self.size_before(window, at, ahead, tails)? {
+            None if !tails => self.size_before(window, at, ahead, true),
+            size => Ok(size),
+        }
+    }
+
+    /// As [`Frames::size`]; with `tails` the frame may also end before a tag.
+    fn size_before(
+        &self,
+        window: &mut Window,
+        at: u64,
+        ahead: usize,
+        tails: bool,
+    ) -> Result<Option<usize>, DemuxError> {
         let (mut seen, mut summed, mut sum) = (5, 0, 0);
         let mut need = MAX_HEADER + 1;
         loop {
@@ -71,10 +98,7 @@ impl Frames {
                 bytes.len() - MAX_HEADER
             };
             while let Some(rest) = bytes.get(seen..safe) {
-                let Some(found) = rest
-                    .iter()
-                    .position(|&byte| matches!(byte, 0xff | b'T' | b'A' | b'I'))
-                else {
+                let Some(found) = find_start(rest, tails) else {
                     seen = safe;
                     break;
                 };
