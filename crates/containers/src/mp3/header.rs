@@ -7,9 +7,9 @@ pub(crate) const HEADER: usize = 4;
 /// The layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
-    I,
-    II,
-    III,
+    One,
+    Two,
+    Three,
 }
 
 /// A frame's header.
@@ -43,9 +43,9 @@ impl Header {
         };
         let one = divider == 1;
         let layer = match word >> 17 & 3 {
-            3 => Layer::I,
-            2 => Layer::II,
-            1 => Layer::III,
+            3 => Layer::One,
+            2 => Layer::Two,
+            1 => Layer::Three,
             _ => return None,
         };
         let rate = *[44_100, 48_000, 32_000].get((word >> 10 & 3) as usize)? / divider;
@@ -66,21 +66,21 @@ impl Header {
             [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
         ];
         let row = match (one, layer) {
-            (true, Layer::I) => 0,
-            (true, Layer::II) => 1,
-            (true, Layer::III) => 2,
-            (false, Layer::I) => 3,
+            (true, Layer::One) => 0,
+            (true, Layer::Two) => 1,
+            (true, Layer::Three) => 2,
+            (false, Layer::One) => 3,
             (false, _) => 4,
         };
         let bits = 1000 * u32::from(*RATES.get(row)?.get((word >> 12 & 15) as usize)?);
         let padding = word >> 9 & 1;
         let samples = match (layer, one) {
-            (Layer::I, _) => 384,
-            (Layer::III, false) => 576,
+            (Layer::One, _) => 384,
+            (Layer::Three, false) => 576,
             _ => 1152,
         };
         let size = match layer {
-            Layer::I => (12 * bits / rate + padding) * 4,
+            Layer::One => (12 * bits / rate + padding) * 4,
             _ => samples / 8 * bits / rate + padding,
         };
         Some(Self {

@@ -80,7 +80,7 @@ pub(crate) fn within(
     let frame = window.peek(at, size, AHEAD_SPARSE)?;
     let frame = frame.get(..size.min(frame.len())).unwrap_or_default();
     let info = match first.layer {
-        Layer::III => info(&first, frame),
+        Layer::Three => info(&first, frame),
         _ => None,
     };
     let start = if info.is_some() { at + size as u64 } else { at };
@@ -152,9 +152,9 @@ impl Found {
     ) -> Result<AudioFile, DemuxError> {
         let first = self.first;
         let kind = match first.layer {
-            Layer::I => TrackKind::Other("mp1".to_owned()),
-            Layer::II => TrackKind::Other("mp2".to_owned()),
-            Layer::III => TrackKind::Audio {
+            Layer::One => TrackKind::Other("mp1".to_owned()),
+            Layer::Two => TrackKind::Other("mp2".to_owned()),
+            Layer::Three => TrackKind::Audio {
                 sample_rate: first.rate,
                 channels: first.channels,
             },
@@ -170,7 +170,7 @@ impl Found {
             }
             _ => None,
         };
-        let mut track = track(kind, (first.layer == Layer::III).then_some("mp3"));
+        let mut track = track(kind, (first.layer == Layer::Three).then_some("mp3"));
         track.samples = frames;
         AudioFile::new(
             Opened {
@@ -229,7 +229,7 @@ impl Syntax for Mpeg {
         before: &VecDeque<Frame>,
         _: &Frame,
     ) -> Result<usize, DemuxError> {
-        if self.first.layer != Layer::III {
+        if self.first.layer != Layer::Three {
             return Ok(before.len().min(1));
         }
         let mut need = None;
