@@ -103,6 +103,7 @@ DECODERS = {
     "opus": {"plain": OPUS},
     "flac": {"plain": ["-c:a", "flac"]},
     "vorbis": {"plain": ["-c:a", "libvorbis"]},
+    "pcm": {"plain": ["-t", "0.05", "-c:a", "pcm_s24le"]},
 }
 # Raw forms, as a decoder without a description reads them.
 RAW = {"openh264": "h264", "hevc": "hevc", "aac": "adts", "dav1d": "ivf", "vp8": "ivf", "vp9": "ivf"}
@@ -116,6 +117,10 @@ DESCRIPTIONS = [
     (10, "vp8-vorbis.webm", "a:0", b""),
     (11, "plain.flac", "a:0", b"fLaC\x80\0\0\x22"),
 ]
+
+# Decoders that need a description, and what FFmpeg leaves out of it.
+DESCRIBED = ["opus", "flac", "vorbis"]
+PREFIX = {"flac": b"fLaC\x80\0\0\x22"}
 
 STRINGS = ["avc1.64001f", "avc3.42E01E", "hvc1.1.6.L93.B0", "hev1.A4.40000000.H120.90.8", "vp8", "vp09.00.10.08",
            "vp09.02.51.10.01.09.16.09.01", "av01.0.04M.08", "av01.2.15H.10.0.110.09.16.09.1", "mp4a.40.2", "mp4a.40.05",
@@ -135,7 +140,12 @@ def main():
                 form = RAW.get(target, "matroska")
                 path = folder / f"{target}-{kind}.{form}"
                 ffmpeg(*(AUDIO if audio else VIDEO), *args, "-f", form, path)
-                write(f"decode_{target}", kind, chunks(packets(path, "a:0" if audio else "v:0")))
+                data = chunks(packets(path, "a:0" if audio else "v:0"))
+                if audio:
+                    # Its description goes first, after its length.
+                    setup = PREFIX.get(target, b"") + extradata(path, "a:0") if target in DESCRIBED else b""
+                    data = len(setup).to_bytes(2, "little") + setup + data
+                write(f"decode_{target}", kind, data)
         # The number of the codec in the target's list, then its description.
         for number, name, stream, prefix in DESCRIPTIONS:
             data = extradata(folder / name, stream)

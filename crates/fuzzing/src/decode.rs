@@ -4,14 +4,19 @@
 //! the decoder flushed before the chunk.
 
 use bytes::Bytes;
+use reelcore_codec_aac::Aac;
 use reelcore_codec_dav1d::Dav1d;
 use reelcore_codec_hevc::Hevc;
 use reelcore_codec_openh264::OpenH264;
+use reelcore_codec_opus::Opus;
+use reelcore_codec_pcm::Pcm;
+use reelcore_codec_symphonia::Symphonia;
 use reelcore_codec_vpx::Vpx;
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
-    ChunkKind, EncodedChunk, Registry, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
+    AudioCodec, AudioDecoderBackend, AudioDecoderConfig, ChunkKind, EncodedChunk, Registry,
+    VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
 };
 
 /// Chunks of one input, at most.
@@ -38,6 +43,10 @@ pub(crate) fn registry() -> Registry {
         .with_video_decoder(OpenH264)
         .with_video_decoder(Hevc)
         .with_video_decoder(Vpx)
+        .with_audio_decoder(Aac)
+        .with_audio_decoder(Opus)
+        .with_audio_decoder(Pcm)
+        .with_audio_decoder(Symphonia)
 }
 
 /// The chunks of an input.
@@ -129,4 +138,79 @@ pub fn vp8(input: &[u8]) {
 /// VP9 over libvpx.
 pub fn vp9(input: &[u8]) {
     video(&Vpx, "vp09.00.10.08", input);
+}
+
+/// A description, after its length in two bytes, little-endian; then chunks.
+fn audio(backend: &dyn AudioDecoderBackend, codec: &str, input: &[u8]) {
+    let Ok(codec) = AudioCodec::parse(codec) else {
+        panic!("{codec} is a codec string");
+    };
+    let Some((head, rest)) = input.split_first_chunk::<2>() else {
+        return;
+    };
+    let length = usize::from(u16::from_le_bytes(*head));
+    let (description, rest) = rest.split_at(length.min(rest.len()));
+    let config = AudioDecoderConfig {
+        codec,
+        sample_rate: 48_000,
+        channels: 2,
+        description: (length > 0).then(|| Bytes::copy_from_slice(description)),
+    };
+    let context = context();
+    let Ok(mut decoder) = backend.start(&config, &context) else {
+        return;
+    };
+    let mut sink = |audio: reelcore_media::AudioData| {
+        assert!(audio.frames > 0 && audio.channels > 0 && audio.sample_rate > 0.0);
+        let width = if audio.format.is_planar() {
+            1
+        } else {
+            audio.channels as usize
+        };
+        for plane in &audio.planes {
+            let needed = audio.frames as usize * width * audio.format.sample_bytes();
+            assert!(plane.len() >= needed, "{} bytes of {needed}", plane.len());
+        }
+        assert!(audio.byte_size() <= context.limits.max_audio_bytes);
+    };
+    for (flush, chunk) in chunks(rest) {
+        if flush && decoder.flush(&mut sink).is_err() {
+            return;
+        }
+        if decoder.decode(&chunk, &mut sink).is_err() {
+            return;
+        }
+    }
+    let _ = decoder.flush(&mut sink);
+    decoder.reset();
+}
+
+/// AAC over rusty_aac.
+pub fn aac(input: &[u8]) {
+    audio(&Aac, "mp4a.40.2", input);
+}
+
+/// Opus over libopus.
+pub fn opus(input: &[u8]) {
+    audio(&Opus, "opus", input);
+}
+
+/// Uncompressed sound of 24 bits.
+pub fn pcm(input: &[u8]) {
+    audio(&Pcm, "pcm-s24", input);
+}
+
+/// MP3 over Symphonia.
+pub fn mp3(input: &[u8]) {
+    audio(&Symphonia, "mp3", input);
+}
+
+/// FLAC over Symphonia.
+pub fn flac(input: &[u8]) {
+    audio(&Symphonia, "flac", input);
+}
+
+/// Vorbis over Symphonia.
+pub fn vorbis(input: &[u8]) {
+    audio(&Symphonia, "vorbis", input);
 }

@@ -53,6 +53,12 @@ pub const TARGETS: &[Target] = &[
     target("decode_hevc", decode::hevc, 1000),
     target("decode_vp8", decode::vp8, 1000),
     target("decode_vp9", decode::vp9, 1000),
+    target("decode_aac", decode::aac, 2000),
+    target("decode_opus", decode::opus, 2000),
+    target("decode_pcm", decode::pcm, 2000),
+    target("decode_mp3", decode::mp3, 2000),
+    target("decode_flac", decode::flac, 2000),
+    target("decode_vorbis", decode::vorbis, 2000),
 ];
 
 /// The target of that name.

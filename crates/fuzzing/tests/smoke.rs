@@ -123,4 +123,10 @@ smoke_tests!(
     decode_hevc,
     decode_vp8,
     decode_vp9,
+    decode_aac,
+    decode_opus,
+    decode_pcm,
+    decode_mp3,
+    decode_flac,
+    decode_vorbis,
 );

@@ -18,6 +18,14 @@ pub trait Source: Send + Sync {
     /// What the system reports.
     fn len(&self) -> io::Result<Option<u64>>;
 
+    /// Whether it is known that there are no bytes.
+    ///
+    /// # Errors
+    /// What the system reports.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == Some(0))
+    }
+
     /// Whether any offset can be read at any time. Where not, the bytes come in order: a read waits until they have
     /// arrived, and those far behind the last read may be gone (an error of [`io::ErrorKind::Unsupported`]). A
     /// demuxer then opens from what stands first, and does not look for an index at the end.

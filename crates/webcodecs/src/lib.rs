@@ -68,6 +68,14 @@ pub fn default_codecs() -> Registry {
     let registry = registry.with_video_decoder(reelcore_codec_vpx::Vpx);
     #[cfg(feature = "hevc")]
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
+    #[cfg(feature = "aac")]
+    let registry = registry.with_audio_decoder(reelcore_codec_aac::Aac);
+    #[cfg(feature = "opus")]
+    let registry = registry.with_audio_decoder(reelcore_codec_opus::Opus);
+    #[cfg(feature = "pcm")]
+    let registry = registry.with_audio_decoder(reelcore_codec_pcm::Pcm);
+    #[cfg(feature = "symphonia")]
+    let registry = registry.with_audio_decoder(reelcore_codec_symphonia::Symphonia);
     registry
 }
 

@@ -23,6 +23,9 @@ const NOT_IN_EVERY_BUILD: [(&str, &str); 2] = [
 /// Cropped at the left too, which FFmpeg, who made the checksums, does not do: they are of this rectangle.
 const LEFT_NOT_CROPPED: &str = "CVFC1_Sony_C.jsv";
 
+/// Every frame of it has the time 0, and the package has no checksums of its frames: those are beside the decoder's tests.
+const UNTIMED: &str = "resolution_change_500frames-vp9.ivf";
+
 /// The package that holds the streams: it is in Cargo.lock, though nothing of it is compiled.
 fn package() -> PathBuf {
     let find = || -> Option<PathBuf> {
@@ -56,7 +59,7 @@ fn stream(file: &Path, layout: &str, md5: &[String]) -> Value {
     let name = file.file_name().expect("a file").to_string_lossy();
     let rect =
         (name == LEFT_NOT_CROPPED).then(|| json!({ "x": 0, "y": 60, "width": 326, "height": 168 }));
-    json!({ "name": name, "file": file, "layout": layout, "md5": md5, "rect": rect })
+    json!({ "name": name, "file": file, "layout": layout, "md5": md5, "rect": rect, "untimed": name == UNTIMED })
 }
 
 /// The streams of the package: I420 checksums in `.json`, NV12 ones in `.md5`.
@@ -80,6 +83,10 @@ fn packaged(codec: &str) -> Vec<Value> {
                 .map(|sum| sum.as_str().expect("text").to_owned())
                 .collect();
             streams.push(stream(&file, "I420", &sums));
+        } else if file.ends_with(UNTIMED) {
+            let sums = "../codec-vpx/tests/data/resolution_change_500frames-vp9.md5";
+            let sums = Path::new(env!("CARGO_MANIFEST_DIR")).join(sums);
+            streams.push(stream(&file, "I420", &lines(&sums)));
         } else if beside(".md5").is_file() {
             streams.push(stream(&file, "NV12", &lines(&beside(".md5"))));
         }
