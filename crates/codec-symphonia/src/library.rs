@@ -38,12 +38,12 @@ pub fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError
     ))
 }
 
-/// Runs the library. It is safe Rust whose answer to some crafted data is a failed assertion or, in builds that check
+/// Runs a library. Each is safe Rust whose answer to some crafted data is a failed assertion or, in builds that check
 /// it, an overflow: bad data like any other.
-pub fn guarded<T>(run: impl FnOnce() -> symphonia_core::errors::Result<T>) -> Result<T, String> {
+pub fn guarded<T, E: std::fmt::Display>(run: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("Symphonia gave up".to_string()),
+        Err(_) => Err("the decoder library gave up".to_string()),
     }
 }
 
@@ -56,6 +56,15 @@ pub fn decode<T>(
 ) -> Result<T, MediaError> {
     let packet = PacketRef::new(0, Timestamp::new(0), Duration::ZERO, data);
     guarded(|| decoder.decode_ref(&packet).map(take)).map_err(|error| invalid(chunk, error))
+}
+
+/// Samples as bytes, without a copy.
+struct Plane(Vec<f32>);
+
+impl AsRef<[u8]> for Plane {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
 }
 
 /// Where samples go to.
@@ -124,6 +133,31 @@ impl Output {
         .map(Some)
     }
 
+    /// Channels as they are, moved; `None` when they are empty.
+    pub fn planes(
+        &self,
+        planes: Vec<Vec<f32>>,
+        sample_rate: u32,
+        timestamp: i64,
+    ) -> Result<Option<AudioData>, MediaError> {
+        let frames = planes.iter().map(Vec::len).min().unwrap_or(0);
+        if self.check(frames, planes.len(), size_of::<f32>())? == 0 {
+            return Ok(None);
+        }
+        let planes = planes
+            .into_iter()
+            .map(|plane| Bytes::from_owner(Plane(plane)))
+            .collect();
+        AudioData::from_planes(
+            SampleFormat::F32Planar,
+            sample_rate as f32,
+            frames as u32,
+            timestamp,
+            planes,
+        )
+        .map(Some)
+    }
+
     /// The upper `N` bytes of 32-bit samples, interleaved.
     pub fn interleaved<const N: usize>(
         &self,
@@ -161,6 +195,6 @@ mod tests {
     #[test]
     fn a_panic_of_the_library_is_bad_data() {
         let error = guarded(|| -> symphonia_core::errors::Result<()> { panic!("crafted") });
-        assert_eq!(error.unwrap_err(), "Symphonia gave up");
+        assert_eq!(error.unwrap_err(), "the decoder library gave up");
     }
 }

@@ -1,5 +1,9 @@
 //! Vorbis: the headers, and the decoder.
 
+use lewton::audio::{AudioReadError, PreviousWindowRight, read_audio_packet_generic};
+use lewton::header::{
+    HeaderReadError, IdentHeader, SetupHeader, read_header_ident, read_header_setup,
+};
 use reelcore_media::codec::DecoderContext;
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError};
 use symphonia_codec_vorbis::VorbisDecoder;
@@ -13,6 +17,7 @@ use crate::library::{self, Output, invalid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
     sample_rate: u32,
+    channels: u8,
 }
 
 /// The description: <https://www.w3.org/TR/webcodecs-vorbis-codec-registration/#audiodecoderconfig-description>. The
@@ -89,28 +94,109 @@ impl Headers {
                 u32::from_le_bytes([v0, v1, v2, v3])
             )));
         }
-        Ok(Self { sample_rate })
+        Ok(Self {
+            sample_rate,
+            channels,
+        })
     }
 }
 
+/// For each number of channels from 3 on, which of Vorbis's (<https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-810004.3.9>)
+/// is the next in WebCodecs' order: front left, right, centre, LFE, back left, right or centre, side left, right.
+const ORDER: [&[usize]; 6] = [
+    &[0, 2, 1],
+    &[0, 1, 2, 3],
+    &[0, 2, 1, 3, 4],
+    &[0, 2, 1, 5, 3, 4],
+    &[0, 2, 1, 6, 5, 3, 4],
+    &[0, 2, 1, 7, 5, 6, 3, 4],
+];
+
+/// Symphonia for one and two channels. With more its Vorbis 0.6.1 takes residues of other channels (measured against
+/// FFmpeg: wrong sound in all layouts but one), so that lewton decodes these.
+enum Library {
+    Symphonia(Box<VorbisDecoder>),
+    Lewton(Box<Lewton>),
+}
+
+struct Lewton {
+    identification: IdentHeader,
+    setup: SetupHeader,
+    previous: PreviousWindowRight,
+    order: &'static [usize],
+}
+
 pub struct Decoder {
-    library: VorbisDecoder,
+    library: Library,
     headers: Headers,
     output: Output,
 }
 
 impl Decoder {
     /// # Errors
-    /// `Unsupported` for headers that Symphonia cannot use.
+    /// `Unsupported` for headers that the libraries cannot use.
     pub fn new(description: &[u8], context: &DecoderContext) -> Result<Self, MediaError> {
+        let unsupported =
+            |error: String| MediaError::unsupported(format!("Vorbis headers: {error}"));
+        let headers = Headers::parse(description)?;
         let parameters = library::parameters(CODEC_ID_VORBIS, Some(description));
-        let library = library::guarded(|| VorbisDecoder::try_new(&parameters, &library::options()))
-            .map_err(|error| MediaError::unsupported(format!("Vorbis headers: {error}")))?;
+        // For lewton too: Symphonia refuses codebooks of absurd sizes before it makes room for them.
+        let symphonia =
+            library::guarded(|| VorbisDecoder::try_new(&parameters, &library::options()))
+                .map_err(unsupported)?;
+        let order = usize::from(headers.channels)
+            .checked_sub(3)
+            .and_then(|index| ORDER.get(index));
+        let library = match (order, unlace(description)) {
+            (Some(order), Some([identification, _, setup])) => {
+                drop(symphonia);
+                let lewton = library::guarded(|| Lewton::new(identification, setup, order));
+                Library::Lewton(Box::new(lewton.map_err(unsupported)?))
+            }
+            _ => Library::Symphonia(Box::new(symphonia)),
+        };
         Ok(Self {
             library,
-            headers: Headers::parse(description)?,
+            headers,
             output: Output::new(context),
         })
+    }
+}
+
+impl Lewton {
+    fn new(
+        identification: &[u8],
+        setup: &[u8],
+        order: &'static [usize],
+    ) -> Result<Self, HeaderReadError> {
+        let identification = read_header_ident(identification)?;
+        let sizes = (identification.blocksize_0, identification.blocksize_1);
+        Ok(Self {
+            setup: read_header_setup(setup, identification.audio_channels, sizes)?,
+            identification,
+            previous: PreviousWindowRight::new(),
+            order,
+        })
+    }
+
+    /// The channels in WebCodecs' order.
+    fn decode(&mut self, packet: &[u8]) -> Result<Vec<Vec<f32>>, AudioReadError> {
+        let mut channels: Vec<Vec<f32>> = read_audio_packet_generic(
+            &self.identification,
+            &self.setup,
+            packet,
+            &mut self.previous,
+        )?;
+        Ok(self
+            .order
+            .iter()
+            .map(|&index| {
+                channels
+                    .get_mut(index)
+                    .map(std::mem::take)
+                    .unwrap_or_default()
+            })
+            .collect())
     }
 }
 
@@ -123,18 +209,23 @@ impl AudioDecoder for Decoder {
         if chunk.data.is_empty() {
             return Err(invalid(chunk, "no Vorbis packet"));
         }
-        let Self {
-            library,
-            headers,
-            output,
-        } = self;
-        // Symphonia puts the channels in the order of WAVE, which is the one of WebCodecs.
-        let audio = library::decode(library, chunk, &chunk.data, |buffer| match buffer {
-            GenericAudioBufferRef::F32(buffer) => {
-                output.planar(buffer, headers.sample_rate, chunk.timestamp)
+        let rate = self.headers.sample_rate;
+        let output = &self.output;
+        let audio = match &mut self.library {
+            Library::Symphonia(library) => {
+                library::decode(&mut **library, chunk, &chunk.data, |buffer| match buffer {
+                    GenericAudioBufferRef::F32(buffer) => {
+                        output.planar(buffer, rate, chunk.timestamp)
+                    }
+                    _ => Err(MediaError::backend("Symphonia's Vorbis gave no floats")),
+                })??
             }
-            _ => Err(MediaError::backend("Symphonia's Vorbis gave no floats")),
-        })??;
+            Library::Lewton(library) => {
+                let planes = library::guarded(|| library.decode(&chunk.data))
+                    .map_err(|error| invalid(chunk, error))?;
+                output.planes(planes, rate, chunk.timestamp)?
+            }
+        };
         audio.into_iter().for_each(sink);
         Ok(())
     }
@@ -144,7 +235,10 @@ impl AudioDecoder for Decoder {
     }
 
     fn reset(&mut self) {
-        self.library.reset();
+        match &mut self.library {
+            Library::Symphonia(library) => library.reset(),
+            Library::Lewton(library) => library.previous = PreviousWindowRight::new(),
+        }
     }
 }
 

@@ -68,7 +68,8 @@ fn mp3_is_that_of_ffmpeg() {
         (44_100, "stereo", &["-b:a", "128k"][..]),
         (48_000, "mono", &["-b:a", "64k"]),
         (32_000, "stereo", &["-q:a", "2"]),
-        (24_000, "stereo", &["-b:a", "64k"]),
+        // Not 24 kHz: there FFmpeg 5.1 has a scale factor band end at line 330, the standard and LAME at 332.
+        (22_050, "stereo", &["-b:a", "64k"]),
         (16_000, "mono", &["-b:a", "32k"]),
         (11_025, "stereo", &["-b:a", "32k"]),
         (8000, "mono", &["-b:a", "16k"]),

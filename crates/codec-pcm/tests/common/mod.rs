@@ -182,11 +182,19 @@ pub fn track(path: &Path) -> Track {
 
 /// What the ffmpeg command decodes, nothing trimmed.
 pub fn reference(path: &Path, format: &str) -> Vec<u8> {
+    reference_by(path, format, &[])
+}
+
+/// The same with options for the decoder.
+pub fn reference_by(path: &Path, format: &str, options: &[&str]) -> Vec<u8> {
     let file = path.to_str().expect("a path in UTF-8");
-    run(
-        "ffmpeg",
-        &["-flags2", "+skip_manual", "-i", file, "-f", format, "-"],
-    )
+    let arguments = ["-flags2", "+skip_manual"]
+        .iter()
+        .chain(options)
+        .chain(&["-i", file, "-f", format, "-"])
+        .copied()
+        .collect::<Vec<_>>();
+    run("ffmpeg", &arguments)
 }
 
 pub fn floats(bytes: &[u8]) -> Vec<f32> {
