@@ -239,6 +239,22 @@ fn links_of_a_chain_are_matched_by_codec_and_rank() {
         packets(&demuxer, 1),
         Err(DemuxError::Unsupported(_))
     ));
+    // A seek to before it does not hide it.
+    let mut reader = demuxer.reader(1).expect("a reader");
+    assert_eq!(reader.seek(1_000_000).expect("seek"), Some(20_000));
+    let rest: Vec<_> = (0..4).map(|_| reader.next_sample()).collect();
+    assert!(
+        matches!(
+            rest[..],
+            [
+                Ok(Some(_)),
+                Ok(Some(_)),
+                Err(DemuxError::Unsupported(_)),
+                Ok(None)
+            ]
+        ),
+        "{rest:?}"
+    );
 }
 
 #[test]

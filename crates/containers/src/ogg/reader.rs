@@ -31,6 +31,8 @@ pub(crate) struct OggPacketReader {
     heard_from: Option<u64>,
     /// Where the last packet that was given starts.
     given: i64,
+    /// What a seek found to be wrong behind the packets in `queue`.
+    behind: Option<DemuxError>,
     failed: bool,
 }
 
@@ -50,6 +52,7 @@ impl OggPacketReader {
             heard_from: None,
             given: i64::MIN,
             index,
+            behind: None,
             failed: false,
             demuxer,
         })
@@ -65,6 +68,9 @@ impl OggPacketReader {
     fn find(&mut self) -> Result<Option<Timed>, DemuxError> {
         if let Some(packet) = self.queue.pop_front() {
             return Ok(Some(packet));
+        }
+        if let Some(error) = self.behind.take() {
+            return Err(error);
         }
         let ahead = if self.window.is_seekable() {
             AHEAD
@@ -143,7 +149,7 @@ impl OggPacketReader {
             None => {
                 let lead = i64::try_from(setup.codec.pre_roll()).unwrap_or(0);
                 let here = self.queue.front().map_or(self.given, |packet| packet.start);
-                let near = here != i64::MIN && !self.failed;
+                let near = here != i64::MIN && !self.failed && self.behind.is_none();
                 if !near
                     || here.saturating_add(if self.window.is_seekable() { lead } else { 0 })
                         > target
@@ -165,16 +171,17 @@ impl OggPacketReader {
         let target = last_sample_at(time, rate);
         self.start(setup, target)?;
         self.failed = false;
+        self.behind = None;
         let mut found: VecDeque<Timed> = VecDeque::with_capacity(MAX_LEAD + 2);
-        let mut past = None;
+        let (mut past, mut broken) = (None, None);
         loop {
             let packet = match self.find() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break,
                 // What stands before a broken place can be had.
-                Err(
-                    DemuxError::Invalid { .. } | DemuxError::Limit(_) | DemuxError::Unsupported(_),
-                ) if !found.is_empty() => {
+                Err(DemuxError::Io(error)) => return Err(error.into()),
+                Err(error) if !found.is_empty() => {
+                    broken = Some(error);
                     break;
                 }
                 Err(error) => return Err(error),
@@ -213,6 +220,7 @@ impl OggPacketReader {
         found.extend(past);
         found.extend(std::mem::take(&mut self.queue));
         self.queue = found;
+        self.behind = broken;
         self.heard_from = Some(at);
         Ok(Some(micros(start, rate)))
     }
