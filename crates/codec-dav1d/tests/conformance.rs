@@ -3,6 +3,8 @@
 mod common;
 
 use common::*;
+use reelcore_codec_dav1d::Dav1d;
+use reelcore_conformance::{Family, Stream as Public, check, ffmpeg_make, streams};
 use reelcore_media::PixelFormat as F;
 use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
 
@@ -62,4 +64,49 @@ fn the_colour_space_is_that_of_the_sequence_header() {
     );
     assert_eq!(color("identity").matrix, Some(Matrix::Rgb));
     assert_eq!(color("main-8").full_range, Some(false));
+}
+
+#[test]
+fn the_public_conformance_streams_decode_to_their_checksums() {
+    let mut compared = 0;
+    for stream in streams(Family::Av1).unwrap() {
+        for threads in [1, 4] {
+            let report = check(&Dav1d, &stream, threads);
+            let report = report.unwrap_or_else(|error| panic!("{}: {error}", stream.name));
+            assert!(report.frames > 0, "{}", stream.name);
+            compared += report.compared;
+        }
+    }
+    assert_eq!(compared, 2 * 2 * 250);
+}
+
+/// Frames, film grain included, as FFmpeg gives them with its own copy of dav1d.
+#[test]
+fn clips_of_both_encoders_decode_as_ffmpeg_does() {
+    let source = "testsrc2=size=130x98:rate=25:duration=0.4,noise=alls=12:allf=t:all_seed=3";
+    let aom = ["-c:v", "libaom-av1", "-cpu-used", "8", "-crf", "35"];
+    let svt = ["-c:v", "libsvtav1", "-preset", "10", "-crf", "35"];
+    let grain = ["-denoise-noise-level", "30"];
+    let svt_grain = ["-svtav1-params", "film-grain=20"];
+    let all: [(&str, &str, &[&str], &[&str]); 6] = [
+        ("aom-420p8.ivf", "yuv420p", &aom, &[]),
+        ("aom-grain.ivf", "yuv420p", &aom, &grain),
+        ("aom-grain-10.ivf", "yuv420p10le", &aom, &grain),
+        ("svt-420p8.ivf", "yuv420p", &svt, &[]),
+        ("svt-grain.ivf", "yuv420p", &svt, &svt_grain),
+        ("svt-420p10.ivf", "yuv420p10le", &svt, &[]),
+    ];
+    for (name, pix_fmt, encoder, more) in all {
+        let mut args = vec!["-f", "lavfi", "-i", source, "-pix_fmt", pix_fmt];
+        args.extend(encoder);
+        args.extend(more);
+        let path = ffmpeg_make(&args, name).unwrap();
+        let decoder = ["-c:v", "libdav1d", "-filmgrain", "1"];
+        let stream = Public::with_ffmpeg_checksums(path, Family::Av1, pix_fmt, &decoder).unwrap();
+        for threads in [1, 3] {
+            let report = check(&Dav1d, &stream, threads);
+            let report = report.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((report.frames, report.compared), (10, 10), "{name}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = "testsrc2=size={size}:rate=25,noise=alls=6:allf=t:all_seed=7"
@@ -48,8 +49,8 @@ def ffmpeg(*args):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
-def encode(name, size, frames, pix_fmt, options, params):
-    mkv = f"/tmp/{name}-{os.getpid()}.mkv"
+def encode(folder, name, size, frames, pix_fmt, options, params):
+    mkv = os.path.join(folder, f"{name}.mkv")
     path = os.path.join(HERE, f"{name}.264")
     ffmpeg("-y", "-f", "lavfi", "-i", SOURCE.format(size=size), "-frames:v", str(frames), "-pix_fmt", pix_fmt,
            "-c:v", "libx264", "-preset", "medium", "-crf", "26", *options,
@@ -77,14 +78,14 @@ def expect(name, mkv, pix_fmt, size):
 
 def main():
     wanted = sys.argv[1:]
-    for name, (size, frames, pix_fmt, options, params) in {**STREAMS, **REFUSED}.items():
-        if wanted and name not in wanted:
-            continue
-        mkv, path = encode(name, size, frames, pix_fmt, options, params)
-        if name in STREAMS:
-            expect(name, mkv, pix_fmt, size)
-        os.remove(mkv)
-        print(f"{name}: {os.path.getsize(path)} bytes")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (size, frames, pix_fmt, options, params) in {**STREAMS, **REFUSED}.items():
+            if wanted and name not in wanted:
+                continue
+            mkv, path = encode(folder, name, size, frames, pix_fmt, options, params)
+            if name in STREAMS:
+                expect(name, mkv, pix_fmt, size)
+            print(f"{name}: {os.path.getsize(path)} bytes")
 
 
 if __name__ == "__main__":
