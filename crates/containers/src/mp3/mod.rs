@@ -26,7 +26,20 @@ const MAX_BEFORE: usize = 64 << 10;
 /// Whether the bytes at the start of a source, behind any ID3v2 tag, can be MPEG audio: three frames one behind the
 /// other, or frames up to the end.
 pub fn probe(head: &[u8]) -> bool {
-    walk::probe(head, PROBE_BYTES, Mpeg::of)
+    walk::probe(head, PROBE_BYTES, Mpeg::of) || is_free_format(head)
+}
+
+/// Whether three frames of free format stand at the same distance, give or take the padding. They are told to be refused.
+fn is_free_format(head: &[u8]) -> bool {
+    let Some(first) = Header::parse(head).filter(|first| first.size.is_none()) else {
+        return false;
+    };
+    let like_first = |at: usize| {
+        let header = head.get(at..).and_then(Header::parse);
+        header.is_some_and(|header| header.size.is_none() && header.same_stream(&first))
+    };
+    (HEADER..head.len() / 2)
+        .any(|step| like_first(step) && (2 * step - 1..=2 * step + 1).any(like_first))
 }
 
 audio_demuxer!(
