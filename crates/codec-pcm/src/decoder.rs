@@ -88,7 +88,7 @@ impl AudioDecoder for Decoder {
         let width = self.samples.coded_bytes();
         let frame = width as u64 * u64::from(self.channels);
         let len = data.len() as u64;
-        if len == 0 || len % frame != 0 {
+        if len == 0 || !len.is_multiple_of(frame) {
             return Err(MediaError::invalid_data(format!(
                 "expected whole frames of {frame} bytes, found {len} bytes in the chunk with timestamp {}",
                 chunk.timestamp

@@ -65,6 +65,23 @@ fn damaged_chunks_and_descriptions_end_in_errors_and_never_in_a_panic() {
 }
 
 #[test]
+fn damaged_vorbis_with_many_channels_ends_in_errors_and_never_in_a_panic() {
+    if !have_ffmpeg() {
+        return;
+    }
+    let path = clip("stream-quad.mka", 48_000, "quad", &["-c:a", "libvorbis"]);
+    let track = track(&path);
+    let config = config("vorbis", 48_000, 4, Some(&track.description));
+    let mut decoder = start(&Symphonia, &config);
+    let whole = decode(&mut *decoder, &track.chunks);
+    decoder.reset();
+    let mut parts = decode(&mut *decoder, &track.chunks[..5]);
+    parts.extend(decode(&mut *decoder, &track.chunks[5..]));
+    assert!(interleaved(&parts) == interleaved(&whole));
+    assert!(damage(&Symphonia, &config, &track.chunks, 400) > 40);
+}
+
+#[test]
 fn damaged_frames_of_flac_are_noticed_by_their_checksum() {
     if !have_ffmpeg() {
         return;

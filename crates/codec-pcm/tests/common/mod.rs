@@ -2,6 +2,8 @@
 //! command decodes them to.
 #![allow(dead_code)] // Each test file uses a part.
 
+pub mod speed;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
