@@ -45,6 +45,13 @@ impl AudioDecoderBackend for Symphonia {
         }
     }
 
+    fn supports(&self, config: &AudioDecoderConfig) -> bool {
+        match (config.codec, &config.description) {
+            (AudioCodec::Flac | AudioCodec::Vorbis, None) => true,
+            _ => self.check(config).is_ok(),
+        }
+    }
+
     fn start(
         &self,
         config: &AudioDecoderConfig,

@@ -208,6 +208,12 @@ pub trait AudioDecoderBackend: Send + Sync {
     /// registration forbids or that is missing where it asks for one.
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError>;
 
+    /// Whether `isConfigSupported` says yes. As [`check`](Self::check), but for codecs whose set-up has to be in a
+    /// `description`: they are supported where that is missing, as scripts ask before they have read it.
+    fn supports(&self, config: &AudioDecoderConfig) -> bool {
+        self.check(config).is_ok()
+    }
+
     /// Starts a decoder.
     ///
     /// # Errors

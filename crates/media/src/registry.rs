@@ -53,6 +53,12 @@ impl Registry {
         )
     }
 
+    /// Whether `AudioDecoder.isConfigSupported` says yes; see [`AudioDecoderBackend::supports`].
+    pub fn supports_audio(&self, config: &AudioDecoderConfig) -> bool {
+        let mut backends = self.audio_decoders.iter();
+        backends.any(|backend| backend.supports(config))
+    }
+
     /// The backends that can decode `config`, best first.
     /// Hardware comes first unless software is preferred.
     ///

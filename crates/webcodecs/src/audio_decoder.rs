@@ -97,13 +97,6 @@ fn check_valid<'s>(
             )));
         }
     }
-    // More than two channels need the channel mapping of the identification header:
-    // https://www.w3.org/TR/webcodecs-opus-codec-registration/#audiodecoderconfig-description
-    if config.codec == "opus" && config.number_of_channels > 2 && config.description.is_none() {
-        return Err(Exception::type_error(
-            "AudioDecoderConfig: Opus with more than two channels needs a description.",
-        ));
-    }
     // 3. Return true.
     Ok(())
 }
@@ -221,8 +214,7 @@ impl AudioDecoderMethods for AudioDecoder {
         check_valid(scope, &config)?;
         // 4.1. Check Configuration Support. Asking the registry takes no time that would call for another thread.
         let registry = codec_object::registry(scope);
-        let supported =
-            media_config(&config).is_ok_and(|config| registry.audio_decoders(&config).is_ok());
+        let supported = media_config(&config).is_ok_and(|config| registry.supports_audio(&config));
         // 4.2. Clone Configuration: the dictionary has the known members only, and its description becomes a copy.
         if let Some(description) = &config.description {
             let copy = description.to_vec();
