@@ -174,9 +174,9 @@ fn crc8(mut crc: u8) -> u8 {
     crc
 }
 
-/// The CRC with polynomial x^16 + x^15 + x^2 + 1, for each upper byte.
-const CRC16: [u16; 256] = {
-    let mut table = [0; 256];
+/// The CRC with polynomial x^16 + x^15 + x^2 + 1: of each byte, followed by none to seven bytes of zeros.
+static CRC16: [[u16; 256]; 8] = {
+    let mut tables = [[0; 256]; 8];
     let mut index = 0;
     while index < 256 {
         let mut crc = (index as u16) << 8;
@@ -185,26 +185,55 @@ const CRC16: [u16; 256] = {
             crc = (crc << 1) ^ (0x8005 * (crc >> 15));
             bit += 1;
         }
-        table[index] = crc;
+        tables[0][index] = crc;
         index += 1;
     }
-    table
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut index = 0;
+        while index < 256 {
+            let crc: u16 = tables[zeros - 1][index];
+            tables[zeros][index] = crc << 8 ^ tables[0][(crc >> 8) as usize];
+            index += 1;
+        }
+        zeros += 1;
+    }
+    tables
 };
+
+/// Continues a CRC over `data`, eight bytes at a time.
+fn crc16(mut crc: u16, data: &[u8]) -> u16 {
+    let (groups, rest) = data.as_chunks::<8>();
+    for group in groups {
+        let [first, second] = crc.to_be_bytes();
+        let mut group = *group;
+        group[0] ^= first;
+        group[1] ^= second;
+        crc = group
+            .iter()
+            .zip(CRC16.iter().rev())
+            .fold(0, |crc, (&byte, table)| crc ^ table[usize::from(byte)]);
+    }
+    for &byte in rest {
+        crc = crc << 8 ^ CRC16[0][usize::from((crc >> 8) as u8 ^ byte)];
+    }
+    crc
+}
 
 /// The length of the first frame: up to where the checksum that ends it is right and either nothing or another frame
 /// follows. `None` where there is no such place.
 fn frame_len(data: &[u8]) -> Option<usize> {
-    let mut crc = 0u16;
-    for (index, &byte) in data.iter().enumerate() {
-        crc = crc << 8 ^ CRC16[usize::from((crc >> 8) as u8 ^ byte)];
-        if crc == 0 {
-            let rest = &data[index + 1..];
-            if rest.is_empty() || FrameHeader::parse(rest).is_ok() {
-                return Some(index + 1);
+    let (mut crc, mut done) = (0, 0);
+    for (at, pair) in data.windows(2).enumerate().skip(1) {
+        if pair[0] == 0xff && pair[1] & 0xfe == 0xf8 && FrameHeader::parse(&data[at..]).is_ok() {
+            crc = crc16(crc, &data[done..at]);
+            done = at;
+            if crc == 0 {
+                return Some(at);
             }
         }
     }
-    None
+    (!data.is_empty() && crc16(crc, &data[done..]) == 0).then_some(data.len())
 }
 
 pub struct Decoder {
