@@ -130,6 +130,18 @@ pub struct Decoder {
     library: Library,
     headers: Headers,
     output: Output,
+    start: Start,
+}
+
+/// The first packet gives nothing: its sound overlaps with the next one's. The first output begins where the first
+/// packet does, as Chromium has it and the Web Platform Tests ask for.
+#[derive(Clone, Copy)]
+enum Start {
+    /// Nothing was decoded yet.
+    Fresh,
+    /// The first packet had this timestamp.
+    Primed(i64),
+    Running,
 }
 
 impl Decoder {
@@ -159,6 +171,7 @@ impl Decoder {
             library,
             headers,
             output: Output::new(context),
+            start: Start::Fresh,
         })
     }
 }
@@ -211,20 +224,27 @@ impl AudioDecoder for Decoder {
         }
         let rate = self.headers.sample_rate;
         let output = &self.output;
+        let timestamp = match self.start {
+            Start::Primed(first) => first,
+            Start::Fresh | Start::Running => chunk.timestamp,
+        };
         let audio = match &mut self.library {
             Library::Symphonia(library) => {
                 library::decode(&mut **library, chunk, &chunk.data, |buffer| match buffer {
-                    GenericAudioBufferRef::F32(buffer) => {
-                        output.planar(buffer, rate, chunk.timestamp)
-                    }
+                    GenericAudioBufferRef::F32(buffer) => output.planar(buffer, rate, timestamp),
                     _ => Err(MediaError::backend("Symphonia's Vorbis gave no floats")),
                 })??
             }
             Library::Lewton(library) => {
                 let planes = library::guarded(|| library.decode(&chunk.data))
                     .map_err(|error| invalid(chunk, error))?;
-                output.planes(planes, rate, chunk.timestamp)?
+                output.planes(planes, rate, timestamp)?
             }
+        };
+        self.start = match (&audio, self.start) {
+            (Some(_), _) => Start::Running,
+            (None, Start::Fresh) => Start::Primed(chunk.timestamp),
+            (None, other) => other,
         };
         audio.into_iter().for_each(sink);
         Ok(())
@@ -235,6 +255,7 @@ impl AudioDecoder for Decoder {
     }
 
     fn reset(&mut self) {
+        self.start = Start::Fresh;
         match &mut self.library {
             Library::Symphonia(library) => library.reset(),
             Library::Lewton(library) => library.previous = PreviousWindowRight::new(),
