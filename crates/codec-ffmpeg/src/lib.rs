@@ -1,1 +1,77 @@
-//! Decoding over the system's libavcodec.
+//! The system's libavcodec: whether it is there, which version, and which decoders it has.
+//!
+//! It is linked dynamically, and only where `pkg-config` finds it (FFmpeg 5.1 to 8) at build time.
+//! This crate decodes nothing so far.
+
+use std::ffi::CStr;
+
+#[cfg(libavcodec)]
+mod sys {
+    use std::ffi::{c_char, c_int, c_uint};
+
+    unsafe extern "C" {
+        pub(crate) fn reelcore_avcodec_headers() -> c_uint;
+        pub(crate) fn reelcore_avcodec_version() -> c_uint;
+        pub(crate) fn reelcore_avcodec_has_decoder(name: *const c_char) -> c_int;
+    }
+}
+
+/// Major, minor and micro version of the libavcodec that runs; `None` where the build found none.
+pub fn version() -> Option<(u32, u32, u32)> {
+    #[cfg(libavcodec)]
+    {
+        // SAFETY: takes nothing, returns a constant of the library.
+        let version = unsafe { sys::reelcore_avcodec_version() };
+        Some((version >> 16, (version >> 8) & 0xff, version & 0xff))
+    }
+    #[cfg(not(libavcodec))]
+    None
+}
+
+/// Whether libavcodec can be used: the build found it, and the one that runs has the major version of the headers
+/// (another one has other layouts).
+pub fn available() -> bool {
+    #[cfg(libavcodec)]
+    {
+        // SAFETY: takes nothing, returns a constant of the headers.
+        let headers = unsafe { sys::reelcore_avcodec_headers() };
+        version().is_some_and(|(major, ..)| major == headers >> 16)
+    }
+    #[cfg(not(libavcodec))]
+    false
+}
+
+/// Whether libavcodec is [`available`] and has the decoder that it calls `name`, such as `aac` or `libdav1d`.
+pub fn has_decoder(name: &CStr) -> bool {
+    #[cfg(libavcodec)]
+    {
+        // SAFETY: `name` ends in NUL and outlives the call, which keeps no pointer to it.
+        available() && unsafe { sys::reelcore_avcodec_has_decoder(name.as_ptr()) } != 0
+    }
+    #[cfg(not(libavcodec))]
+    {
+        let _ = name;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_in_use_is_of_a_version_that_is_known() {
+        if let Some((major, ..)) = version() {
+            assert!(available());
+            assert!((59..63).contains(&major), "libavcodec {major}");
+        } else {
+            assert!(!available());
+        }
+    }
+
+    #[test]
+    fn decoders_are_there_only_with_the_library() {
+        assert_eq!(has_decoder(c"aac"), available());
+        assert!(!has_decoder(c"no such decoder"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Finds the system's libavcodec. A machine without it still builds: the crate then says that it has none.
+
+fn main() {
+    println!("cargo:rustc-check-cfg=cfg(libavcodec)");
+    println!("cargo:rerun-if-changed=src/shim.c");
+    // FFmpeg 5.1 (59.37) up to and with FFmpeg 8 (62).
+    let library = match pkg_config::Config::new()
+        .range_version("59.37".."63")
+        .cargo_metadata(false)
+        .probe("libavcodec")
+    {
+        Ok(library) => library,
+        Err(error) => {
+            println!(
+                "cargo:warning=built without libavcodec: {}",
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or("pkg-config failed")
+            );
+            return;
+        }
+    };
+    // Compiled against the installed headers, as the layouts differ from version to version.
+    if let Err(error) = cc::Build::new()
+        .file("src/shim.c")
+        .includes(&library.include_paths)
+        .try_compile("reelcore_avcodec_shim")
+    {
+        println!("cargo:warning=built without libavcodec: the shim does not compile: {error}");
+        return;
+    }
+    for path in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", path.display());
+    }
+    for name in &library.libs {
+        println!("cargo:rustc-link-lib={name}");
+    }
+    println!("cargo:rustc-cfg=libavcodec");
+}
