@@ -15,9 +15,9 @@ fn main() {
                 "cargo:warning=built without libavcodec: {}",
                 error
                     .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or("pkg-config failed")
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
             );
             return;
         }
