@@ -92,7 +92,11 @@ fn annex_b(mut avc: &[u8]) -> Result<Vec<u8>> {
 /// The parameter sets of an avcC (ISO/IEC 14496-15, 5.3.3.1) or an hvcC (8.3.3.1), with start codes.
 fn parameter_sets(track: &Track, description: &[u8]) -> Result<Vec<u8>> {
     let mut sets = Vec::new();
-    if track.codec.as_deref().is_some_and(|codec| codec.starts_with("avc")) {
+    if track
+        .codec
+        .as_deref()
+        .is_some_and(|codec| codec.starts_with("avc"))
+    {
         let mut rest = description.get(5..).context("avcC is too short")?;
         for mask in [0x1f, 0xff] {
             let (count, left) = rest.split_first().context("avcC is too short")?;
@@ -120,7 +124,11 @@ fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&
             .context("the description is too short")?;
         let length = usize::from(u16::from_be_bytes(*length));
         sets.extend_from_slice(&START_CODE);
-        sets.extend_from_slice(after.get(..length).context("the description is too short")?);
+        sets.extend_from_slice(
+            after
+                .get(..length)
+                .context("the description is too short")?,
+        );
         rest = after.get(length..).unwrap_or_default();
     }
     Ok(rest)

@@ -58,26 +58,53 @@ pub fn video_1080p(codec: &str) -> Result<PathBuf> {
         "hevc" => (
             "hevc-1080p.mp4",
             &[
-                "-c:v", "libx265", "-preset", "fast", "-b:v", "6M", "-tag:v", "hvc1",
-                "-x265-params", "log-level=error",
+                "-c:v",
+                "libx265",
+                "-preset",
+                "fast",
+                "-b:v",
+                "6M",
+                "-tag:v",
+                "hvc1",
+                "-x265-params",
+                "log-level=error",
             ],
         ),
         "vp8" => (
             "vp8-1080p.webm",
             &[
-                "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "6M",
+                "-c:v",
+                "libvpx",
+                "-deadline",
+                "realtime",
+                "-cpu-used",
+                "8",
+                "-b:v",
+                "6M",
             ],
         ),
         "vp9" => (
             "vp9-1080p.webm",
             &[
-                "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "6M",
-                "-row-mt", "1", "-tile-columns", "2",
+                "-c:v",
+                "libvpx-vp9",
+                "-deadline",
+                "realtime",
+                "-cpu-used",
+                "8",
+                "-b:v",
+                "6M",
+                "-row-mt",
+                "1",
+                "-tile-columns",
+                "2",
             ],
         ),
         other => bail!("no clip of {other}"),
     };
-    let mut args = vec!["-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p"];
+    let mut args = vec![
+        "-f", "lavfi", "-i", SOURCE, "-t", "5", "-pix_fmt", "yuv420p",
+    ];
     args.extend(encoder);
     make(name, &args)
 }

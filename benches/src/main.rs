@@ -191,7 +191,10 @@ fn decode_clip(reelcore: &Path, name: &'static str, clip: &Path) -> Result<Row> 
         "rate": js, "unit": unit.0, "backend": backend, "bare_rate": bare, "ratio": ratio, "peak_bytes": peak,
     });
     if !to_ffmpeg.is_empty() {
-        let (rate, ratio) = (stats::median(&mut ffmpeg_rates), stats::median(&mut to_ffmpeg));
+        let (rate, ratio) = (
+            stats::median(&mut ffmpeg_rates),
+            stats::median(&mut to_ffmpeg),
+        );
         value += &format!("; ffmpeg {rate:.0}: {:.0} %", ratio * 100.0);
         data["ffmpeg_rate"] = json!(rate);
         data["ffmpeg_ratio"] = json!(ratio);

@@ -54,6 +54,7 @@ const objects = {
     'new VideoColorSpace()',
     `new VideoColorSpace({primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', fullRange: true})`,
   ],
+  AudioDecoder: ['new AudioDecoder(init)'],
   VideoDecoder: ['new VideoDecoder(init)'],
 };
 

@@ -111,7 +111,7 @@ impl AudioData {
     }
 
     /// The part of `count` frames from frame `start` on, without a copy; `None` when that is empty or goes past the
-    /// end. The timestamp moves along, rounded down to a microsecond.
+    /// end. The timestamp moves along, rounded to the nearest microsecond.
     pub fn slice(&self, start: u32, count: u32) -> Option<Self> {
         let end = start.checked_add(count).filter(|&end| end <= self.frames)?;
         if count == 0 {
@@ -126,7 +126,7 @@ impl AudioData {
         let micros = f64::from(start) * 1_000_000.0 / f64::from(self.sample_rate);
         Some(Self {
             frames: count,
-            timestamp: self.timestamp.saturating_add(micros as i64),
+            timestamp: self.timestamp.saturating_add(micros.round() as i64),
             planes: self
                 .planes
                 .iter()

@@ -14,7 +14,8 @@ use super::edits::Segment;
 use super::parse::invalid;
 use super::protection::SampleInfo;
 use super::sample::Sample;
-use super::track::Mp4Track;
+use super::track::{Mp4Track, PacketLength};
+use crate::bitstream::audio::Timing;
 use crate::source;
 
 /// Most bytes that one read takes in. A packet that is kept keeps the bytes that were read with it.
@@ -151,8 +152,9 @@ impl Mp4PacketReader {
                 .media_end
                 .is_none_or(|end| sample.composition_time < end);
         let encryption = self.encryption(track, sample)?;
+        let data = self.data(sample)?;
         let side = match track.is_audio {
-            true => self.discards(track, segment, sample),
+            true => self.discards(track, segment, sample, &data),
             false => None,
         };
         Ok(Packet {
@@ -164,7 +166,7 @@ impl Mp4PacketReader {
                 },
                 timestamp,
                 duration: Some(duration),
-                data: self.data(sample)?,
+                data,
                 side,
             },
             decode_time: timeline.micros(segment, sample.decode_time),
@@ -209,6 +211,7 @@ impl Mp4PacketReader {
         track: &Mp4Track,
         segment: &Segment,
         sample: &Sample,
+        data: &[u8],
     ) -> Option<Arc<SideData>> {
         let ticks = |ticks: i64| {
             let nanos = u128::from(ticks.max(0).unsigned_abs()) * 1_000_000_000;
@@ -222,11 +225,21 @@ impl Mp4PacketReader {
         let after = segment
             .media_end
             .map_or(0, |media_end| end.saturating_sub(media_end).min(duration));
-        let padding = match track.packet_duration {
-            Some(whole) if self.cursor.at_end_of_table(sample) => {
-                i64::try_from(whole.saturating_sub(sample.duration)).unwrap_or(0)
-            }
-            _ => 0,
+        let padding = if self.cursor.at_end_of_table(sample) {
+            let whole = match track.packet_length {
+                PacketLength::Even(ticks) => ticks,
+                PacketLength::Opus => {
+                    let frames = Timing::Opus.frames(data, sample.size);
+                    let scale = u64::from(track.media_scale);
+                    frames.map_or(0, |frames| {
+                        frames.count * scale / u64::from(frames.rate.max(1))
+                    })
+                }
+                PacketLength::Unknown => 0,
+            };
+            i64::try_from(whole.saturating_sub(sample.duration)).unwrap_or(0)
+        } else {
+            0
         };
         // An edit ends on a tick of the movie's scale, which is coarser than the media's: less than one is no cut.
         let grain = i64::from(track.media_scale.div_ceil(self.demuxer.movie.header.scale));

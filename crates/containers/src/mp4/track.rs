@@ -26,8 +26,19 @@ pub(crate) struct Mp4Track {
     /// Whether the samples are in another file.
     pub(crate) external: bool,
     pub(crate) protection: Option<TrackProtection>,
-    /// Ticks of sound that each packet decodes to, where they are all alike.
-    pub(crate) packet_duration: Option<u64>,
+    /// How much sound the last packet decodes to: where its duration is less, it ends in padding.
+    pub(crate) packet_length: PacketLength,
+}
+
+/// How to tell how much sound a packet decodes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PacketLength {
+    /// Every packet decodes to as many ticks.
+    Even(u64),
+    /// Opus packets say so themselves.
+    Opus,
+    /// It is as long as the table says.
+    Unknown,
 }
 
 struct TrackHeader {
@@ -129,10 +140,16 @@ pub(crate) fn parse(
     }
     let codec = entry.and_then(|entry| entry.codec.as_ref());
     let clear = codec.filter(|_| protection.is_none());
-    // The audio codecs whose packets hold as much sound each: a shorter last one ends in padding.
-    let even =
-        codec.is_some_and(|codec| codec.string == "mp3" || codec.string.starts_with("mp4a."));
-    let packet_duration = (even && !fragmented).then(|| table.first_duration());
+    let name = codec.map_or("", |codec| codec.string.as_str());
+    let packet_length = if fragmented {
+        PacketLength::Unknown
+    } else if name == "opus" {
+        PacketLength::Opus
+    } else if name == "mp3" || name.starts_with("mp4a.") {
+        PacketLength::Even(table.first_duration())
+    } else {
+        PacketLength::Unknown
+    };
     let public = Track {
         id: header.id,
         kind: track_kind(entry, &header, movie, handler),
@@ -157,7 +174,7 @@ pub(crate) fn parse(
         media_scale,
         external,
         protection,
-        packet_duration,
+        packet_length,
     })
 }
 

@@ -59,6 +59,11 @@ fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
 }
 
 #[test]
+fn sound_decodes_to_the_last_sample_and_no_further() {
+    run("audio.js", 14);
+}
+
+#[test]
 fn containers_open_from_every_source_and_seek() {
     run("demuxer.js", 12);
 }
