@@ -259,12 +259,13 @@ pub async fn op_reelcore_demuxer_open_stream(
     open(move || Ok(Arc::new(source) as Arc<dyn Source>)).await
 }
 
+/// The container's name, duration in microseconds, and tags by name.
+type Info = (&'static str, Option<f64>, Vec<(String, String)>);
+
 /// The container's name, duration (microseconds or null) and tags (pairs of a name and a text).
 #[op2]
 #[serde]
-pub fn op_reelcore_demuxer_info(
-    #[cppgc] demuxer: &DemuxerHandle,
-) -> Result<(&'static str, Option<f64>, Vec<(String, String)>), JsErrorBox> {
+pub fn op_reelcore_demuxer_info(#[cppgc] demuxer: &DemuxerHandle) -> Result<Info, JsErrorBox> {
     let demuxer = demuxer.get()?;
     let duration = demuxer.duration().map(|time| time as f64);
     Ok((demuxer.container(), duration, demuxer.tags().to_vec()))
