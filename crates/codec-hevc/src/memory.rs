@@ -22,6 +22,10 @@ pub(crate) struct PictureMemory {
     parked: Vec<Arc<Picture>>,
 }
 
+/// Samples after the last one of a plane. rusty_h265's vector code loads whole registers, and reads up to 16 bytes past
+/// the end of the last row (found by fuzzing).
+const SLACK: usize = 64;
+
 impl PictureMemory {
     /// Memory for a picture of `sps`. Its samples are unspecified: every one is written before the picture is shown.
     pub(crate) fn take(&mut self, sps: &Sps) -> Picture {
@@ -49,7 +53,11 @@ impl PictureMemory {
         {
             return picture;
         }
-        Picture::new(width, height, 1, luma, chroma)
+        let mut picture = Picture::new(width, height, 1, luma, chroma);
+        for plane in &mut picture.planes {
+            plane.data.resize(plane.data.len() + SLACK, 0);
+        }
+        picture
     }
 
     /// Takes back a picture that is not referred to any more.
