@@ -37,12 +37,13 @@ fn main() -> Result<()> {
         }
     }
     let reelcore = reelcore_binary()?;
-    let jobs: [(&str, Job); 5] = [
+    let jobs: [(&str, Job); 6] = [
         ("demux", |_| demux()),
         ("decode", decode),
         ("overhead", overhead),
         ("copy", copy),
         ("startup", startup),
+        ("timers", timers),
     ];
     let mut rows = Vec::new();
     for (name, job) in jobs {
@@ -321,4 +322,30 @@ fn startup(reelcore: &Path) -> Result<Vec<Row>> {
         met: Some(time < 30.0),
         data: json!({ "milliseconds": time }),
     }])
+}
+
+/// How late timers of the JavaScript thread are while decoders are kept busy: tiny pictures, of which thousands come in
+/// each second, and large ones.
+fn timers(reelcore: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, clip) in [
+        ("Timers, 16x16 decode loop", clips::tiny()?),
+        ("Timers, 1080p decode loop", clips::video_1080p("h264")?),
+    ] {
+        let path = clip.to_str().context("path")?;
+        let result = script(reelcore, "timers.js", &[path, "3"])?;
+        let number = |key: &str| result[key].as_f64().with_context(|| key.to_owned());
+        let (worst, median) = (number("worst")?, number("median")?);
+        rows.push(Row {
+            name,
+            value: format!(
+                "{worst:.1} ms late at worst, {median:.2} at the median, of {} timers; {} frames",
+                result["ticks"], result["frames"]
+            ),
+            goal: "under 20 ms",
+            met: Some(worst < 20.0),
+            data: result,
+        });
+    }
+    Ok(rows)
 }
