@@ -4,12 +4,16 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(libavcodec)");
     println!("cargo:rerun-if-changed=src/shim.c");
     // FFmpeg 5.1 (59.37) up to and with FFmpeg 8 (62).
-    let library = match pkg_config::Config::new()
+    let found = pkg_config::Config::new()
         .range_version("59.37".."63")
         .cargo_metadata(false)
-        .probe("libavcodec")
-    {
-        Ok(library) => library,
+        .probe("libavcodec");
+    // Frames and error texts are libavutil's, which libavcodec needs in any case.
+    let util = pkg_config::Config::new()
+        .cargo_metadata(false)
+        .probe("libavutil");
+    let (library, util) = match found.and_then(|library| Ok((library, util?))) {
+        Ok(libraries) => libraries,
         Err(error) => {
             println!(
                 "cargo:warning=built without libavcodec: {}",
@@ -31,11 +35,13 @@ fn main() {
         println!("cargo:warning=built without libavcodec: the shim does not compile: {error}");
         return;
     }
-    for path in &library.link_paths {
-        println!("cargo:rustc-link-search=native={}", path.display());
-    }
-    for name in &library.libs {
-        println!("cargo:rustc-link-lib={name}");
+    for library in [&library, &util] {
+        for path in &library.link_paths {
+            println!("cargo:rustc-link-search=native={}", path.display());
+        }
+        for name in &library.libs {
+            println!("cargo:rustc-link-lib={name}");
+        }
     }
     println!("cargo:rustc-cfg=libavcodec");
 }

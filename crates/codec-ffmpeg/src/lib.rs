@@ -1,9 +1,17 @@
-//! The system's libavcodec: whether it is there, which version, and which decoders it has.
+//! Video decoding over the system's libavcodec, and which version and decoders it has.
 //!
-//! It is linked dynamically, and only where `pkg-config` finds it (FFmpeg 5.1 to 8) at build time.
-//! This crate decodes nothing so far.
+//! It is linked dynamically, and only where `pkg-config` finds it (FFmpeg 5.1 to 8) at build time; elsewhere
+//! [`Ffmpeg`] refuses everything as unsupported.
 
 use std::ffi::CStr;
+
+mod backend;
+#[cfg(libavcodec)]
+mod decoder;
+#[cfg(libavcodec)]
+mod library;
+
+pub use backend::Ffmpeg;
 
 #[cfg(libavcodec)]
 mod sys {
