@@ -68,6 +68,9 @@ pub fn default_codecs() -> Registry {
     let registry = registry.with_video_decoder(reelcore_codec_vpx::Vpx);
     #[cfg(feature = "hevc")]
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
+    // Last: it takes what the others refuse (interlaced, 10 bits, 4:2:2 and 4:4:4 of H.264 and HEVC).
+    #[cfg(feature = "ffmpeg")]
+    let registry = registry.with_video_decoder(reelcore_codec_ffmpeg::Ffmpeg);
     #[cfg(feature = "aac")]
     let registry = registry.with_audio_decoder(reelcore_codec_aac::Aac);
     #[cfg(feature = "opus")]
