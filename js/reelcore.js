@@ -52,7 +52,6 @@ const {
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
-const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
 
 // The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
 for (const name of new SafeArrayIterator([
@@ -197,6 +196,8 @@ function open(source, transfer) {
   if (ArrayBufferIsView(source) || isArrayBuffer(source)) {
     return op_reelcore_demuxer_open_bytes(ownBytes(source, transfer));
   }
+  // Here and not above: streams are long, and a program that has none starts without them.
+  const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
   if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) return openStream(source);
   throw new TypeError(
     "Demuxer: the source must be a path, a file: URL, a Blob, a BufferSource or a ReadableStream",
