@@ -16,6 +16,7 @@ pub mod color;
 pub mod convert;
 pub mod counters;
 pub mod demux;
+pub mod encoder;
 pub mod error;
 pub mod format;
 pub mod frame;
@@ -23,6 +24,7 @@ pub mod geometry;
 pub mod h264;
 pub mod hevc;
 pub mod layout;
+pub mod mux;
 pub mod pool;
 pub mod registry;
 pub mod vpx;
@@ -35,6 +37,10 @@ pub use codec::{
 };
 pub use codec_string::{AudioCodec, VideoCodec};
 pub use color::ColorSpace;
+pub use encoder::{
+    AudioEncoder, AudioEncoderBackend, AudioEncoderConfig, VideoEncoder, VideoEncoderBackend,
+    VideoEncoderConfig,
+};
 pub use error::{ErrorKind, MediaError};
 pub use format::{PixelFormat, SampleFormat};
 pub use frame::{CpuImage, Plane, VideoFrame};

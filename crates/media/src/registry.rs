@@ -7,6 +7,9 @@ use crate::codec::{
     AudioDecoderBackend, AudioDecoderConfig, HardwareAcceleration, VideoDecoderBackend,
     VideoDecoderConfig,
 };
+use crate::encoder::{
+    AudioEncoderBackend, AudioEncoderConfig, VideoEncoderBackend, VideoEncoderConfig,
+};
 use crate::error::MediaError;
 
 /// The backends that are compiled in, in order of preference. `isConfigSupported` and `configure`
@@ -15,6 +18,8 @@ use crate::error::MediaError;
 pub struct Registry {
     video_decoders: Vec<Arc<dyn VideoDecoderBackend>>,
     audio_decoders: Vec<Arc<dyn AudioDecoderBackend>>,
+    video_encoders: Vec<Arc<dyn VideoEncoderBackend>>,
+    audio_encoders: Vec<Arc<dyn AudioEncoderBackend>>,
 }
 
 impl Registry {
@@ -37,6 +42,20 @@ impl Registry {
         self
     }
 
+    /// Adds a backend after those already there.
+    #[must_use]
+    pub fn with_video_encoder(mut self, backend: impl VideoEncoderBackend + 'static) -> Self {
+        self.video_encoders.push(Arc::new(backend));
+        self
+    }
+
+    /// Adds a backend after those already there.
+    #[must_use]
+    pub fn with_audio_encoder(mut self, backend: impl AudioEncoderBackend + 'static) -> Self {
+        self.audio_encoders.push(Arc::new(backend));
+        self
+    }
+
     /// The backends that can decode `config`, best first.
     ///
     /// # Errors
@@ -46,6 +65,7 @@ impl Registry {
         config: &AudioDecoderConfig,
     ) -> Result<Vec<Arc<dyn AudioDecoderBackend>>, MediaError> {
         choose(
+            "decoder",
             &self.audio_decoders,
             config.codec,
             |backend| backend.name(),
@@ -69,6 +89,7 @@ impl Registry {
         config: &VideoDecoderConfig,
     ) -> Result<Vec<Arc<dyn VideoDecoderBackend>>, MediaError> {
         let mut found = choose(
+            "decoder",
             &self.video_decoders,
             config.codec.family(),
             |backend| backend.name(),
@@ -78,10 +99,52 @@ impl Registry {
         found.sort_by_key(|backend| backend.is_hardware() == software_first);
         Ok(found)
     }
+
+    /// The backends that can encode `config`, best first. Hardware comes first unless software is preferred.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with the reason of each that knows the codec.
+    pub fn video_encoders(
+        &self,
+        config: &VideoEncoderConfig,
+    ) -> Result<Vec<Arc<dyn VideoEncoderBackend>>, MediaError> {
+        let known = self.video_encoders.iter();
+        let known: Vec<_> = known.filter(|b| b.knows(&config.codec)).cloned().collect();
+        let mut found = choose(
+            "encoder",
+            &known,
+            config.codec.family(),
+            |backend| backend.name(),
+            |backend| backend.check(config),
+        )?;
+        let software_first = config.hardware_acceleration == HardwareAcceleration::PreferSoftware;
+        found.sort_by_key(|backend| backend.is_hardware() == software_first);
+        Ok(found)
+    }
+
+    /// The backends that can encode `config`, best first.
+    ///
+    /// # Errors
+    /// As [`Registry::video_encoders`].
+    pub fn audio_encoders(
+        &self,
+        config: &AudioEncoderConfig,
+    ) -> Result<Vec<Arc<dyn AudioEncoderBackend>>, MediaError> {
+        let known = self.audio_encoders.iter();
+        let known: Vec<_> = known.filter(|b| b.knows(&config.codec)).cloned().collect();
+        choose(
+            "encoder",
+            &known,
+            config.codec,
+            |backend| backend.name(),
+            |backend| backend.check(config),
+        )
+    }
 }
 
 /// The backends that `check` accepts; when there is none, the reasons of all.
 fn choose<B: ?Sized>(
+    kind: &str,
     backends: &[Arc<B>],
     codec: impl Display,
     name: impl Fn(&B) -> &'static str,
@@ -99,10 +162,10 @@ fn choose<B: ?Sized>(
         return Ok(found);
     }
     Err(MediaError::unsupported(if reasons.is_empty() {
-        format!("no decoder for {codec} is built in")
+        format!("no {kind} for {codec} is built in")
     } else {
         format!(
-            "no decoder for this {codec} configuration ({})",
+            "no {kind} for this {codec} configuration ({})",
             reasons.join("; ")
         )
     }))
