@@ -1,0 +1,3 @@
+//! FLAC encoding over flacenc.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Vorbis encoding over libvorbis.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Jobs: decode, filter, encode and write files.
+
+#![forbid(unsafe_code)]
