@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use crate::audio::AudioData;
 use crate::chunk::EncodedChunk;
 use crate::codec::{AudioDecoderConfig, HardwareAcceleration, VideoDecoderConfig};
@@ -423,16 +422,14 @@ pub trait AudioEncoderBackend: Send + Sync {
     ) -> Result<Box<dyn AudioEncoder>, MediaError>;
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn layers_follow_the_patterns_that_receivers_expect() {
-        let layers = |mode: ScalabilityMode| -> Vec<u8> {
-            (0..8).map(|n| mode.temporal_layer(n)).collect()
-        };
+        let layers =
+            |mode: ScalabilityMode| -> Vec<u8> { (0..8).map(|n| mode.temporal_layer(n)).collect() };
         assert_eq!(layers(ScalabilityMode::L1T1), [0; 8]);
         assert_eq!(layers(ScalabilityMode::L1T2), [0, 1, 0, 1, 0, 1, 0, 1]);
         assert_eq!(layers(ScalabilityMode::L1T3), [0, 2, 1, 2, 0, 2, 1, 2]);

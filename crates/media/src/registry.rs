@@ -115,7 +115,12 @@ impl Registry {
             &known,
             config.codec.family(),
             |backend| backend.name(),
-            |backend| backend.check(config),
+            |backend| {
+                if config.keep_alpha && !backend.supports_alpha(config) {
+                    return Err(MediaError::unsupported("it does not keep alpha"));
+                }
+                backend.check(config)
+            },
         )?;
         let software_first = config.hardware_acceleration == HardwareAcceleration::PreferSoftware;
         found.sort_by_key(|backend| backend.is_hardware() == software_first);

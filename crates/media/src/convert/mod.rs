@@ -2,6 +2,7 @@
 //!
 //! - [`copy_planes`] copies planes as they are; [`to_rgb`] converts any image to RGBA, RGBX, BGRA
 //!   or BGRX in sRGB or Display P3. Both serve `VideoFrame.copyTo()`.
+//! - [`Fitter`] brings frames to the pixel format and the size that an encoder takes.
 //! - [`copy_audio`] copies samples in any of the eight formats; it serves `AudioData.copyTo()`.
 //!
 //! What colours mean is in `docs/decisions/0007-colour-conversion.md`. Nothing here panics on any
@@ -9,7 +10,9 @@
 
 mod audio;
 mod color;
+mod fit;
 mod managed;
+mod plane;
 mod planes;
 mod samples;
 mod swizzle;
@@ -19,6 +22,7 @@ mod yuv;
 
 pub use audio::{AudioCopyError, audio_copy_elements, copy_audio};
 pub use color::effective_color_space;
+pub use fit::Fitter;
 pub use planes::copy_planes;
 
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};

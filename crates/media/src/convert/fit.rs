@@ -1,0 +1,503 @@
+//! Frames as an encoder wants them: of one pixel format, one size, and without cropping.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use fast_image_resize::Resizer;
+use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+
+use super::plane::{self, Sample, Samples, Window};
+use super::{RgbConversion, to_rgb};
+use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
+use crate::counters::count_copy;
+use crate::error::MediaError;
+use crate::format::{PixelFormat, PixelLayout};
+use crate::frame::{CpuImage, CpuResource, Plane, VideoFrame};
+use crate::geometry::{Rect, Size};
+use crate::layout::PlaneLayout;
+use crate::pool::{BufferPool, PooledBuffer};
+
+/// Brings frames to what an encoder takes. One that fits already is handed on as it is: the cropped part of its planes is
+/// a part of the same memory.
+pub struct Fitter {
+    pool: BufferPool,
+    resizer: Resizer,
+}
+
+impl std::fmt::Debug for Fitter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fitter")
+    }
+}
+
+/// Where each plane of a packed image begins and ends: planes start on cache lines, rows are tight.
+fn plane_ranges(format: PixelFormat, size: Size) -> Result<Vec<Range<usize>>, MediaError> {
+    let mut ranges = Vec::with_capacity(format.num_planes());
+    let mut at = 0usize;
+    for index in 0..format.num_planes() {
+        let rows = format.plane_size(index, size).height as usize;
+        let end = rows
+            .checked_mul(format.row_bytes(index, size.width))
+            .and_then(|bytes| at.checked_add(bytes))
+            .filter(|end| *end <= isize::MAX as usize / 2)
+            .ok_or_else(|| {
+                MediaError::limit(format!(
+                    "a picture of {}x{} exceeds the address space",
+                    size.width, size.height
+                ))
+            })?;
+        ranges.push(at..end);
+        at = end.next_multiple_of(64);
+    }
+    Ok(ranges)
+}
+
+/// An image over one pooled buffer.
+fn image_of(
+    buffer: PooledBuffer,
+    format: PixelFormat,
+    size: Size,
+    ranges: Vec<Range<usize>>,
+) -> Result<CpuImage, MediaError> {
+    let data = buffer.freeze();
+    let planes = ranges.into_iter().enumerate().map(|(index, range)| Plane {
+        data: data.slice(range),
+        stride: format.row_bytes(index, size.width),
+    });
+    CpuImage::new(format, size, planes.collect())
+}
+
+/// The format without alpha that has that layout and depth.
+fn opaque(layout: PixelLayout, depth: u32) -> Option<PixelFormat> {
+    PixelFormat::ALL.iter().copied().find(|format| {
+        format.layout() == layout && format.bit_depth() == depth && !format.has_alpha()
+    })
+}
+
+impl Fitter {
+    /// Takes memory for converted pictures from `pool`.
+    pub fn new(pool: BufferPool) -> Self {
+        Self {
+            pool,
+            resizer: Resizer::new(),
+        }
+    }
+
+    /// `frame`'s visible part, of `format` (planar YUV without alpha) and `size` in pixels. Rotation, flip and times
+    /// are kept.
+    ///
+    /// RGB becomes limited range with the matrix of BT.2020 for its primaries, of BT.709 for all others; a curve of sRGB is called
+    /// that of BT.709, as video has it (`docs/decisions/0007-colour-conversion.md`). YUV keeps its colours. Chroma
+    /// samples are taken to lie in the middle of their pixels.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a frame whose format has no name, and for a `format` that is not planar YUV
+    /// without alpha; what [`read_back`](crate::frame::VideoResource::read_back) says.
+    pub fn fit(
+        &mut self,
+        frame: &VideoFrame,
+        format: PixelFormat,
+        size: Size,
+    ) -> Result<VideoFrame, MediaError> {
+        let yuv = matches!(
+            format.layout(),
+            PixelLayout::Yuv420 | PixelLayout::Yuv422 | PixelLayout::Yuv444
+        );
+        if !yuv || format.has_alpha() {
+            return Err(MediaError::unsupported(format!(
+                "frames can be made planar YUV without alpha, not {}",
+                format.as_str()
+            )));
+        }
+        let held;
+        let image = match frame.resource.cpu() {
+            Some(image) => image,
+            None => {
+                held = frame.resource.read_back()?;
+                &held
+            }
+        };
+        let rect = frame.visible_rect;
+        if frame.format.is_none() || !rect.fits(image.size()) || rect.size().area() == 0 {
+            return Err(MediaError::unsupported(
+                "a frame whose pixel format has no name cannot be converted",
+            ));
+        }
+        let rgb = image.format().is_rgb() || frame.color_space.matrix == Some(Matrix::Rgb);
+        let (image, color_space) = if rgb {
+            let (layout, target) = (format.layout(), size);
+            let (image, color) = self.rgb(image, rect, frame.color_space, layout)?;
+            let rect = Rect::of_size(image.size());
+            match crop(&image, rect, format).filter(|image| image.size() == target) {
+                Some(image) => (image, color),
+                None => (self.planar(&image, rect, format, target)?, color),
+            }
+        } else {
+            match crop(image, rect, format).filter(|image| image.size() == size) {
+                Some(image) => (image, frame.color_space),
+                None => (self.planar(image, rect, format, size)?, frame.color_space),
+            }
+        };
+        Ok(with_image(frame, image, color_space))
+    }
+
+    /// `frame`'s visible alpha as the luma of an image of I420 and `size` with neutral chroma: what the encoder of
+    /// alpha takes. A frame without alpha is opaque.
+    ///
+    /// # Errors
+    /// As [`Fitter::fit`].
+    pub fn alpha(&mut self, frame: &VideoFrame, size: Size) -> Result<VideoFrame, MediaError> {
+        let held;
+        let image = match frame.resource.cpu() {
+            Some(image) => image,
+            None => {
+                held = frame.resource.read_back()?;
+                &held
+            }
+        };
+        let rect = frame.visible_rect;
+        if !rect.fits(image.size()) || rect.size().area() == 0 {
+            return Err(MediaError::argument("the frame shows nothing"));
+        }
+        let format = PixelFormat::I420;
+        let ranges = plane_ranges(format, size)?;
+        let mut buffer = self.pool.take(ranges.last().map_or(0, |range| range.end));
+        let (luma, chroma) = buffer.split_at_mut(ranges[0].end);
+        chroma.fill(128);
+        let has_alpha = frame.format.is_some_and(PixelFormat::has_alpha);
+        let window = Window {
+            x: f64::from(rect.x),
+            y: f64::from(rect.y),
+            width: f64::from(rect.width),
+            height: f64::from(rect.height),
+        };
+        let depth = image.format().bit_depth();
+        let full = Samples::<u8> {
+            data: Cow::Borrowed(&[]),
+            stride: image.size().width as usize,
+            width: image.size().width as usize,
+            height: image.size().height as usize,
+        };
+        match image.planes() {
+            _ if !has_alpha => luma.fill(255),
+            [_, _, _, alpha] if depth == 8 => {
+                let source = Samples {
+                    data: plane::samples::<u8>(&alpha.data),
+                    stride: alpha.stride,
+                    ..full
+                };
+                plane::convert(&mut self.resizer, &source, window, size, (8, 8), luma)?;
+            }
+            [_, _, _, alpha] => {
+                let source = Samples {
+                    data: plane::samples::<u16>(&alpha.data),
+                    stride: alpha.stride / 2,
+                    width: full.width,
+                    height: full.height,
+                };
+                plane::convert(&mut self.resizer, &source, window, size, (depth, 8), luma)?;
+            }
+            [pixels, ..] => {
+                // One byte of four: a plane of its own, which scaling needs.
+                let mut alpha = Vec::with_capacity(full.width * full.height);
+                for row in pixels.data.chunks(pixels.stride).take(full.height) {
+                    let row = row.get(..full.width * 4).unwrap_or_default();
+                    alpha.extend(row.chunks_exact(4).map(|pixel| pixel[3]));
+                }
+                let source = Samples {
+                    data: Cow::Owned(alpha),
+                    ..full
+                };
+                plane::convert(&mut self.resizer, &source, window, size, (8, 8), luma)?;
+            }
+            [] => luma.fill(255),
+        }
+        let bytes = buffer.len();
+        let image = image_of(buffer, format, size, ranges)?;
+        count_copy(bytes);
+        // Alpha has no colours; its range is full, as browsers write it.
+        let color_space = ColorSpace {
+            full_range: Some(true),
+            ..ColorSpace::default()
+        };
+        Ok(with_image(frame, image, color_space))
+    }
+
+    /// Planar YUV or NV12 to planar YUV.
+    fn planar(
+        &mut self,
+        image: &CpuImage,
+        rect: Rect,
+        format: PixelFormat,
+        size: Size,
+    ) -> Result<CpuImage, MediaError> {
+        let depth = image.format().bit_depth();
+        let target_depth = format.bit_depth();
+        let ranges = plane_ranges(format, size)?;
+        let mut buffer = self.pool.take(ranges.last().map_or(0, |range| range.end));
+        for (index, range) in ranges.iter().enumerate() {
+            let to = &mut buffer[range.clone()];
+            let to_size = format.plane_size(index, size);
+            match (depth > 8, target_depth > 8) {
+                (false, false) => self.plane::<u8, u8>(image, rect, index, to_size, 8, 8, to),
+                (false, true) => {
+                    self.plane::<u8, u16>(image, rect, index, to_size, 8, target_depth, to)
+                }
+                (true, false) => self.plane::<u16, u8>(image, rect, index, to_size, depth, 8, to),
+                (true, true) => {
+                    self.plane::<u16, u16>(image, rect, index, to_size, depth, target_depth, to)
+                }
+            }?;
+        }
+        let bytes = buffer.len();
+        let image = image_of(buffer, format, size, ranges)?;
+        count_copy(bytes);
+        Ok(image)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one plane and all that is to be done to it"
+    )]
+    fn plane<S: Sample, T: Sample>(
+        &mut self,
+        image: &CpuImage,
+        rect: Rect,
+        index: usize,
+        size: Size,
+        depth: u32,
+        target_depth: u32,
+        to: &mut [u8],
+    ) -> Result<(), MediaError> {
+        let source = source_plane::<S>(image, index)?;
+        // U and V are subsampled alike, also where they share a plane.
+        let (h, v) = image.format().subsampling(index.min(1));
+        let (h, v) = (f64::from(h), f64::from(v));
+        let window = Window {
+            x: f64::from(rect.x) / h,
+            y: f64::from(rect.y) / v,
+            width: f64::from(rect.width) / h,
+            height: f64::from(rect.height) / v,
+        };
+        // Pooled memory and plane offsets are aligned to cache lines.
+        let to: &mut [T] = bytemuck::try_cast_slice_mut(to)
+            .map_err(|_| MediaError::backend("a plane is not aligned to its samples"))?;
+        let depths = (depth, target_depth);
+        plane::convert(&mut self.resizer, &source, window, size, depths, to)
+    }
+
+    /// RGB, or YUV whose matrix says that it stores RGB, to 8-bit YUV of `layout`, cut to `rect`.
+    fn rgb(
+        &mut self,
+        image: &CpuImage,
+        rect: Rect,
+        color: ColorSpace,
+        layout: PixelLayout,
+    ) -> Result<(CpuImage, ColorSpace), MediaError> {
+        let format = opaque(layout, 8)
+            .ok_or_else(|| MediaError::unsupported("no 8-bit format has this layout"))?;
+        let size = rect.size();
+        let wide = color.primaries == Some(Primaries::Bt2020);
+        let (standard, matrix) = match wide {
+            true => (YuvStandardMatrix::Bt2020, Matrix::Bt2020Ncl),
+            false => (YuvStandardMatrix::Bt709, Matrix::Bt709),
+        };
+        let rgba = rgba_of(image, rect, color)?;
+        let ranges = plane_ranges(format, size)?;
+        let mut buffer = self.pool.take(ranges.last().map_or(0, |range| range.end));
+        let mut planes = buffer.as_mut();
+        let mut parts = Vec::with_capacity(3);
+        let mut at = 0;
+        for range in &ranges {
+            let (_, rest) = planes.split_at_mut(range.start - at);
+            let (part, rest) = rest.split_at_mut(range.len());
+            parts.push(part);
+            (planes, at) = (rest, range.end);
+        }
+        let Ok([y, u, v]) = <[&mut [u8]; 3]>::try_from(parts) else {
+            return Err(MediaError::backend("a planar format has three planes"));
+        };
+        let stride = |index| format.row_bytes(index, size.width) as u32;
+        let mut target = YuvPlanarImageMut {
+            y_plane: BufferStoreMut::Borrowed(y),
+            y_stride: stride(0),
+            u_plane: BufferStoreMut::Borrowed(u),
+            u_stride: stride(1),
+            v_plane: BufferStoreMut::Borrowed(v),
+            v_stride: stride(2),
+            width: size.width,
+            height: size.height,
+        };
+        let bgr = image.format().layout() == PixelLayout::Bgra;
+        let convert = match (layout, bgr) {
+            (PixelLayout::Yuv444, false) => yuv::rgba_to_yuv444,
+            (PixelLayout::Yuv444, true) => yuv::bgra_to_yuv444,
+            (PixelLayout::Yuv422, false) => yuv::rgba_to_yuv422,
+            (PixelLayout::Yuv422, true) => yuv::bgra_to_yuv422,
+            (_, false) => yuv::rgba_to_yuv420,
+            (_, true) => yuv::bgra_to_yuv420,
+        };
+        convert(
+            &mut target,
+            &rgba.data,
+            rgba.stride,
+            YuvRange::Limited,
+            standard,
+            YuvConversionMode::Balanced,
+        )
+        .map_err(|error| MediaError::backend(format!("RGB to YUV: {error}")))?;
+        let bytes = buffer.len();
+        let image = image_of(buffer, format, size, ranges)?;
+        count_copy(bytes);
+        let transfer = match color.transfer {
+            None | Some(Transfer::Iec61966_2_1) => Transfer::Bt709,
+            Some(other) => other,
+        };
+        let color = ColorSpace {
+            primaries: Some(color.primaries.unwrap_or(Primaries::Bt709)),
+            transfer: Some(transfer),
+            matrix: Some(matrix),
+            full_range: Some(false),
+        };
+        Ok((image, color))
+    }
+}
+
+/// Four bytes a pixel; `data` holds whole rows of `stride` bytes.
+struct Rgba<'a> {
+    data: Cow<'a, [u8]>,
+    stride: u32,
+}
+
+/// The pixels of `rect`, borrowed where they are stored so.
+fn rgba_of(image: &CpuImage, rect: Rect, color: ColorSpace) -> Result<Rgba<'_>, MediaError> {
+    let (width, height) = (rect.width as usize, rect.height as usize);
+    let tight = |data| -> Result<Rgba<'_>, MediaError> {
+        Ok(Rgba {
+            data: Cow::Owned(data),
+            stride: rect.width.saturating_mul(4),
+        })
+    };
+    if !image.format().is_rgb() {
+        // Stored as YUV with the identity matrix: rare, and converted twice rather than with code of its own.
+        let mut data = vec![0; width * height * 4];
+        let conversion = RgbConversion {
+            rect,
+            color_space: ColorSpace {
+                primaries: None,
+                transfer: None,
+                ..color
+            },
+            keep_alpha: false,
+            format: PixelFormat::Rgba,
+            target: super::PredefinedColorSpace::Srgb,
+        };
+        let layout = PlaneLayout {
+            offset: 0,
+            stride: rect.width.saturating_mul(4),
+        };
+        to_rgb(image, &conversion, layout, &mut data)?;
+        return tight(data);
+    }
+    let [plane] = image.planes() else {
+        return Err(MediaError::backend("RGB has one plane"));
+    };
+    let start = rect.y as usize * plane.stride + rect.x as usize * 4;
+    let data = plane.data.get(start..).unwrap_or_default();
+    match (
+        data.get(..plane.stride * height),
+        u32::try_from(plane.stride),
+    ) {
+        (Some(data), Ok(stride)) => Ok(Rgba {
+            data: Cow::Borrowed(data),
+            stride,
+        }),
+        _ => {
+            // The last row ends with the picture, and the conversion reads whole rows.
+            let rows = data.chunks(plane.stride).take(height);
+            let rows = rows.flat_map(|row| row.get(..width * 4).unwrap_or_default());
+            tight(rows.copied().collect())
+        }
+    }
+}
+
+/// A plane of planar YUV or NV12, whose chroma is taken apart.
+fn source_plane<S: Sample>(image: &CpuImage, index: usize) -> Result<Samples<'_, S>, MediaError> {
+    let format = image.format();
+    let size = format.plane_size(index.min(1), image.size());
+    let (width, height) = (size.width as usize, size.height as usize);
+    let missing = || MediaError::argument(format!("{} has no plane {index}", format.as_str()));
+    if format.layout() == PixelLayout::Nv12 && index > 0 {
+        let plane = image.planes().get(1).ok_or_else(missing)?;
+        let data = plane::samples::<S>(&plane.data);
+        let mut out = Vec::with_capacity(width * height);
+        for row in data.chunks(plane.stride).take(height) {
+            let pairs = row.get(..width * 2).unwrap_or_default().chunks_exact(2);
+            out.extend(pairs.map(|pair| pair[index - 1]));
+        }
+        return Ok(Samples {
+            data: Cow::Owned(out),
+            stride: width,
+            width,
+            height,
+        });
+    }
+    let plane = image.planes().get(index).ok_or_else(missing)?;
+    let stride = plane.stride / size_of::<S>();
+    if plane.stride % size_of::<S>() == 0 {
+        return Ok(Samples {
+            data: plane::samples(&plane.data),
+            stride,
+            width,
+            height,
+        });
+    }
+    // Rows of 16-bit samples that begin at odd bytes, as a script may lay them out.
+    let row_bytes = width * size_of::<S>();
+    let rows = plane.data.chunks(plane.stride).take(height);
+    let data = rows.flat_map(|row| plane::collect::<S>(row.get(..row_bytes).unwrap_or_default()));
+    Ok(Samples {
+        data: Cow::Owned(data.collect()),
+        stride: width,
+        width,
+        height,
+    })
+}
+
+/// `rect` of `image` as a part of the same memory, if it has `format`'s planes already.
+fn crop(image: &CpuImage, rect: Rect, format: PixelFormat) -> Option<CpuImage> {
+    let from = image.format();
+    if from.layout() != format.layout() || from.bit_depth() != format.bit_depth() {
+        return None;
+    }
+    let planes = image.planes().get(..format.num_planes())?;
+    let planes = planes.iter().enumerate().map(|(index, plane)| {
+        let (h, v) = format.subsampling(index);
+        if !rect.x.is_multiple_of(h) || !rect.y.is_multiple_of(v) {
+            return None;
+        }
+        let row = (rect.y / v) as usize * plane.stride;
+        let start = row + (rect.x / h) as usize * format.sample_bytes(index);
+        Some(Plane {
+            data: plane.data.slice(start.min(plane.data.len())..),
+            stride: plane.stride,
+        })
+    });
+    CpuImage::new(format, rect.size(), planes.collect::<Option<_>>()?).ok()
+}
+
+/// `frame` over other pixels, all of which are shown.
+fn with_image(frame: &VideoFrame, image: CpuImage, color_space: ColorSpace) -> VideoFrame {
+    let (format, size) = (image.format(), image.size());
+    VideoFrame {
+        resource: std::sync::Arc::new(CpuResource(std::sync::Arc::new(image))),
+        format: Some(format),
+        coded_size: size,
+        visible_rect: Rect::of_size(size),
+        color_space,
+        ..frame.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

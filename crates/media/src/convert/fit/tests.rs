@@ -1,0 +1,196 @@
+use super::*;
+use crate::format::PixelFormat as F;
+
+/// A frame of `format` in which every plane is a slope: x + 2 y, in the samples' own depth.
+fn slopes(format: F, size: Size) -> VideoFrame {
+    let shift = format.bit_depth() - 8;
+    let planes = (0..format.num_planes()).map(|index| {
+        let plane = format.plane_size(index, size);
+        let (h, v) = format.subsampling(index);
+        let units = format.row_bytes(index, size.width) / plane.width as usize;
+        let mut data = Vec::new();
+        for y in 0..plane.height {
+            for x in 0..plane.width {
+                let value = 40 + x * h + 2 * y * v;
+                match (format.bit_depth(), units) {
+                    (8, units) => data.extend(std::iter::repeat_n(value as u8, units)),
+                    _ => data.extend(((value as u16) << shift).to_ne_bytes()),
+                }
+            }
+        }
+        Plane {
+            data: data.into(),
+            stride: format.row_bytes(index, size.width),
+        }
+    });
+    let image = CpuImage::new(format, size, planes.collect()).unwrap();
+    VideoFrame::from_cpu(image, 7, Some(8), ColorSpace::REC709)
+}
+
+fn fitter() -> Fitter {
+    Fitter::new(BufferPool::new(1 << 20))
+}
+
+fn value(frame: &VideoFrame, plane: usize, x: usize, y: usize) -> u32 {
+    let image = frame.resource.cpu().unwrap();
+    let plane_data = &image.planes()[plane];
+    let bytes = &plane_data.data[y * plane_data.stride..];
+    match image.format().bit_depth() {
+        8 => u32::from(bytes[x]),
+        _ => u32::from(u16::from_ne_bytes([bytes[2 * x], bytes[2 * x + 1]])),
+    }
+}
+
+#[test]
+fn a_frame_that_fits_shares_its_memory_even_when_it_is_cropped() {
+    let mut frame = slopes(F::I420A, Size::new(64, 32));
+    frame.visible_rect = Rect {
+        x: 2,
+        y: 4,
+        width: 33,
+        height: 20,
+    };
+    let fitted = fitter().fit(&frame, F::I420, Size::new(33, 20)).unwrap();
+    let (from, to) = (
+        frame.resource.cpu().unwrap(),
+        fitted.resource.cpu().unwrap(),
+    );
+    assert_eq!(to.planes().len(), 3);
+    let offset = |plane: usize| {
+        to.planes()[plane].data.as_ptr() as usize - from.planes()[plane].data.as_ptr() as usize
+    };
+    assert_eq!([offset(0), offset(1)], [4 * 64 + 2, 2 * 32 + 1]);
+    assert_eq!((fitted.timestamp, fitted.duration), (7, Some(8)));
+    assert_eq!(value(&fitted, 0, 0, 0), 40 + 2 + 8);
+}
+
+#[test]
+fn every_format_reaches_every_planar_format_with_its_values_in_place() {
+    let size = Size::new(32, 16);
+    let to = [
+        F::I420,
+        F::I422,
+        F::I444,
+        F::I420P10,
+        F::I422P12,
+        F::I444P10,
+    ];
+    for &from in F::ALL.iter().filter(|format| !format.is_rgb()) {
+        for to in to {
+            let fitted = fitter().fit(&slopes(from, size), to, size).unwrap();
+            let depth = to.bit_depth() - 8;
+            for plane in 0..3 {
+                let (h, v) = to.subsampling(plane);
+                let (fh, fv) = from.subsampling(match from.layout() {
+                    PixelLayout::Nv12 => plane.min(1),
+                    _ => plane,
+                });
+                let (x, y) = (8 / h, 8 / v);
+                // The middle of the sample's pixels in each format, on the same slope.
+                let middle = |s: u32, fs: u32| f64::from(s) / 2.0 - f64::from(fs) / 2.0;
+                let want = 40.0 + 8.0 + 16.0 + middle(h, fh) + 2.0 * middle(v, fv);
+                let got = value(&fitted, plane, x as usize, y as usize);
+                let error = (f64::from(got) / f64::from(1 << depth) - want).abs();
+                assert!(
+                    error <= 0.75,
+                    "{from:?} to {to:?}, plane {plane}: {got}, not {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn scaling_keeps_the_picture_in_place_and_within_its_depth() {
+    for (format, size) in [
+        (F::I420, Size::new(64, 48)),
+        (F::I444P10, Size::new(40, 20)),
+    ] {
+        let source = slopes(format, Size::new(80, 40));
+        let fitted = fitter().fit(&source, format, size).unwrap();
+        assert_eq!(fitted.coded_size, size);
+        let unit = f64::from(1 << (format.bit_depth() - 8));
+        for (x, y) in [(10, 5), (30, 12), (20, 10)] {
+            let sx = (f64::from(x) + 0.5) * 80.0 / f64::from(size.width) - 0.5;
+            let sy = (f64::from(y) + 0.5) * 40.0 / f64::from(size.height) - 0.5;
+            let got = f64::from(value(&fitted, 0, x as usize, y as usize)) / unit;
+            let want = 40.0 + sx + 2.0 * sy;
+            assert!(
+                (got - want).abs() <= 0.75,
+                "{format:?} {x},{y}: {got}, not {want}"
+            );
+        }
+    }
+    // A step from black to white: the filter overshoots, the samples do not.
+    let size = Size::new(32, 8);
+    let row = [0u16; 16]
+        .into_iter()
+        .chain([1023; 16])
+        .flat_map(u16::to_ne_bytes);
+    let luma: Vec<u8> = row.collect::<Vec<_>>().repeat(8);
+    let chroma = vec![0u8; 16 * 4 * 2];
+    let plane = |data: Vec<u8>, stride| Plane {
+        data: data.into(),
+        stride,
+    };
+    let planes = vec![
+        plane(luma, 64),
+        plane(chroma.clone(), 32),
+        plane(chroma, 32),
+    ];
+    let image = CpuImage::new(F::I420P10, size, planes).unwrap();
+    let frame = VideoFrame::from_cpu(image, 0, None, ColorSpace::REC709);
+    let fitted = fitter().fit(&frame, F::I420P10, Size::new(48, 8)).unwrap();
+    let largest = (0..48).map(|x| value(&fitted, 0, x, 4)).max();
+    assert_eq!(largest, Some(1023));
+}
+
+#[test]
+fn rgb_becomes_bt709_whatever_its_order_of_bytes_and_its_crop() {
+    let size = Size::new(6, 4);
+    for (format, pixel) in [
+        (F::Rgba, [255, 0, 0, 9]),
+        (F::Rgbx, [255, 0, 0, 9]),
+        (F::Bgra, [0, 0, 255, 9]),
+        (F::Bgrx, [0, 0, 255, 9]),
+    ] {
+        let plane = Plane {
+            data: pixel.repeat(24).into(),
+            stride: 24,
+        };
+        let image = CpuImage::new(format, size, vec![plane]).unwrap();
+        let mut frame = VideoFrame::from_cpu(image, 0, None, ColorSpace::SRGB);
+        frame.visible_rect.x = 1;
+        frame.visible_rect.width = 5;
+        for to in [F::I420, F::I422, F::I444, F::I420P10] {
+            let fitted = fitter().fit(&frame, to, Size::new(5, 4)).unwrap();
+            assert_eq!(fitted.color_space, ColorSpace::REC709);
+            let unit = 1 << (to.bit_depth() - 8);
+            // BT.709 red in limited range (ITU-R BT.709-6, table 3).
+            for (plane, want) in [(0, 63), (1, 102), (2, 240)] {
+                let got = value(&fitted, plane, 0, 0);
+                assert!(
+                    got.abs_diff(want * unit) <= unit,
+                    "{format:?} {to:?} {plane}: {got}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn alpha_becomes_luma_and_what_has_none_is_opaque() {
+    let size = Size::new(16, 8);
+    let frame = slopes(F::I420A, size);
+    let alpha = fitter().alpha(&frame, size).unwrap();
+    assert_eq!(value(&alpha, 0, 3, 2), 47);
+    assert_eq!(value(&alpha, 1, 3, 2), 128);
+    let ten = slopes(F::I444AP10, size);
+    assert_eq!(value(&fitter().alpha(&ten, size).unwrap(), 0, 3, 2), 47);
+    let rgba = slopes(F::Rgba, size);
+    assert_eq!(value(&fitter().alpha(&rgba, size).unwrap(), 0, 3, 2), 47);
+    let opaque = slopes(F::Rgbx, size);
+    assert_eq!(value(&fitter().alpha(&opaque, size).unwrap(), 0, 3, 2), 255);
+    let halved = fitter().alpha(&frame, Size::new(8, 4)).unwrap();
+    assert!(value(&halved, 0, 2, 2).abs_diff(40 + 4 + 9 + 1) <= 1);
+}

@@ -1,0 +1,169 @@
+//! One plane at a time: cut out, scaled, and brought to another bit depth.
+
+use std::borrow::Cow;
+
+use bytemuck::Pod;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{InnerPixel, U8, U16};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::error::MediaError;
+use crate::geometry::Size;
+
+/// A sample of a plane.
+pub(super) trait Sample: Pod + Ord + Into<u32> {
+    /// The library's name for it.
+    type Pixel: InnerPixel<Component = Self> + PixelTrait;
+
+    fn from_u32(value: u32) -> Self;
+}
+
+impl Sample for u8 {
+    type Pixel = U8;
+
+    fn from_u32(value: u32) -> Self {
+        value.min(0xff) as Self
+    }
+}
+
+impl Sample for u16 {
+    type Pixel = U16;
+
+    fn from_u32(value: u32) -> Self {
+        value.min(0xffff) as Self
+    }
+}
+
+/// Samples in rows.
+#[derive(Clone, Debug)]
+pub(super) struct Samples<'a, S: Sample> {
+    /// At least `(height - 1) * stride + width` samples.
+    pub(super) data: Cow<'a, [S]>,
+    /// Samples from a row to the next, at least `width`.
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+/// The part of a plane that counts, in samples. Chroma may begin and end between samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Window {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+impl Window {
+    /// Where it starts, if nothing between samples is asked for and `size` samples follow.
+    fn whole(&self, size: Size) -> Option<(usize, usize)> {
+        let fits = |from: f64, length: f64, samples: u32| {
+            from.fract() == 0.0 && length.ceil() as u64 == u64::from(samples)
+        };
+        (fits(self.x, self.width, size.width) && fits(self.y, self.height, size.height))
+            .then_some((self.x as usize, self.y as usize))
+    }
+}
+
+/// What bytes of `S` samples are, borrowed where they are aligned.
+pub(super) fn samples<S: Sample>(bytes: &[u8]) -> Cow<'_, [S]> {
+    let whole = bytes.len() - bytes.len() % size_of::<S>();
+    let bytes = bytes.get(..whole).unwrap_or_default();
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(samples) => Cow::Borrowed(samples),
+        // Planes of memory that a script gave may begin anywhere.
+        Err(_) => Cow::Owned(collect(bytes)),
+    }
+}
+
+/// The samples that `bytes` hold; those of a last incomplete one are left out.
+pub(super) fn collect<S: Sample>(bytes: &[u8]) -> Vec<S> {
+    let mut samples = vec![S::zeroed(); bytes.len() / size_of::<S>()];
+    let whole = samples.len() * size_of::<S>();
+    bytemuck::cast_slice_mut(&mut samples).copy_from_slice(bytes.get(..whole).unwrap_or_default());
+    samples
+}
+
+/// Brings `window` of `source` to `size`, and from `depth` to `target_depth` bits, into `destination`, tightly packed.
+///
+/// The filter is Catmull-Rom, widened when the size shrinks, so that nothing aliases.
+pub(super) fn convert<S: Sample, T: Sample>(
+    resizer: &mut Resizer,
+    source: &Samples<'_, S>,
+    window: Window,
+    size: Size,
+    (depth, target_depth): (u32, u32),
+    destination: &mut [T],
+) -> Result<(), MediaError> {
+    let width = size.width as usize;
+    if size.area() == 0 {
+        return Ok(());
+    }
+    if let Some((x, y)) = window.whole(size) {
+        let rows = source.data.chunks(source.stride).skip(y);
+        for (row, to) in rows.zip(destination.chunks_exact_mut(width)) {
+            let Some(row) = row.get(x..x + width) else {
+                return Err(MediaError::argument("a plane is shorter than its size"));
+            };
+            shift_row(row, to, depth, target_depth);
+        }
+        return Ok(());
+    }
+    let scaled = resize(resizer, source, window, size)?;
+    let rows = scaled.chunks_exact(width);
+    for (row, to) in rows.zip(destination.chunks_exact_mut(width)) {
+        shift_row(row, to, depth, target_depth);
+    }
+    Ok(())
+}
+
+/// Copies a row, and moves its samples to another depth, rounded. What a filter overshot is cut off.
+fn shift_row<S: Sample, T: Sample>(row: &[S], to: &mut [T], depth: u32, target_depth: u32) {
+    let top = (1u32 << target_depth) - 1;
+    let both = row.iter().zip(to);
+    if target_depth >= depth {
+        let up = target_depth - depth;
+        both.for_each(|(&from, to)| *to = T::from_u32((from.into() << up).min(top)));
+    } else {
+        let down = depth - target_depth;
+        let half = 1 << (down - 1);
+        both.for_each(|(&from, to)| *to = T::from_u32(((from.into() + half) >> down).min(top)));
+    }
+}
+
+fn resize<S: Sample>(
+    resizer: &mut Resizer,
+    source: &Samples<'_, S>,
+    window: Window,
+    size: Size,
+) -> Result<Vec<S>, MediaError> {
+    let failed = |error: &dyn std::fmt::Display| MediaError::backend(format!("scaling: {error}"));
+    // The library has no strides: an image as wide as the stride, of which the window is a part. The last row may end
+    // early.
+    let whole = source.stride * source.height;
+    let mut padded = Cow::Borrowed(source.data.as_ref());
+    if padded.len() < whole {
+        padded.to_mut().resize(whole, S::from_u32(0));
+    }
+    let (Ok(stride), Ok(height)) = (u32::try_from(source.stride), u32::try_from(source.height))
+    else {
+        return Err(MediaError::argument("a plane is too large to be scaled"));
+    };
+    let bytes = bytemuck::cast_slice(&padded);
+    let image = TypedImageRef::<S::Pixel>::from_buffer(stride, height, bytes)
+        .map_err(|error| failed(&error))?;
+    let mut out = vec![S::from_u32(0); size.width as usize * size.height as usize];
+    let out_bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut out);
+    let mut target = TypedImage::<S::Pixel>::from_buffer(size.width, size.height, out_bytes)
+        .map_err(|error| failed(&error))?;
+    // Chroma of an odd size has a sample that is half outside.
+    let right = (window.x + window.width).min(source.width as f64);
+    let bottom = (window.y + window.height).min(source.height as f64);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .crop(window.x, window.y, right - window.x, bottom - window.y);
+    resizer
+        .resize_typed(&image, &mut target, Some(&options))
+        .map_err(|error| failed(&error))?;
+    Ok(out)
+}
