@@ -1,0 +1,533 @@
+//! What every video encoder keeps beside its library: running time, temporal layers, key pictures that fall due,
+//! quantizers, and which frame a coded picture belongs to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::chunk::{ChunkKind, EncodedChunk};
+use crate::codec::VideoDecoderConfig;
+use crate::codec_string::VideoCodec;
+use crate::color::ColorSpace;
+use crate::encoder::{
+    EncodeOptions, EncodedVideo, LatencyMode, ScalabilityMode, VideoBitrateMode, VideoEncoderConfig,
+};
+use crate::error::MediaError;
+use crate::format::PixelFormat;
+use crate::frame::{CpuImage, Plane, VideoFrame};
+use crate::geometry::Size;
+use crate::pool::BufferPool;
+
+/// Frames a second where nothing is known of them.
+pub const DEFAULT_FRAMERATE: f64 = 30.0;
+
+/// Steps from frame to frame that rate control believes, in microseconds. Shorter ones are counters that a script
+/// passes as timestamps, longer ones pauses.
+const STEP: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
+
+/// The longest time without a key picture, in microseconds.
+const fn key_interval(mode: LatencyMode) -> i64 {
+    match mode {
+        // Files are sought in.
+        LatencyMode::Quality => 10_000_000,
+        // A key picture costs a live connection dear, and who joins asks for one.
+        LatencyMode::Realtime => 100_000_000,
+    }
+}
+
+/// Bits a second for `config`, its own or a default that grows with pixels a second to the power of 0.75: 720p at 30
+/// frames a second gets 2.5 Mbit/s of H.264 or VP8, 1.75 Mbit/s of VP9 or HEVC, 1.5 Mbit/s of AV1.
+pub fn bitrate(config: &VideoEncoderConfig) -> u64 {
+    config.bitrate.unwrap_or_else(|| {
+        let at_720p = match config.codec {
+            VideoCodec::Avc(_) | VideoCodec::Vp8 => 2_500_000.0,
+            VideoCodec::Vp9(_) | VideoCodec::Hevc(_) => 1_750_000.0,
+            VideoCodec::Av1(_) => 1_500_000.0,
+        };
+        let rate = framerate(config).unwrap_or(DEFAULT_FRAMERATE);
+        let share = config.size.area() as f64 * rate / (1280.0 * 720.0 * 30.0);
+        (at_720p * share.powf(0.75)).max(10_000.0) as u64
+    })
+}
+
+/// The configured frames a second, where that is a number that can be.
+pub fn framerate(config: &VideoEncoderConfig) -> Option<f64> {
+    config
+        .framerate
+        .filter(|rate| (0.001..=1_000.0).contains(rate))
+}
+
+/// What the library is told of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramePlan {
+    /// Running time in microseconds: 0 for the first frame, then rising. It follows the timestamps as far as they
+    /// make sense, and is for rate control alone.
+    pub time: i64,
+    /// How long the frame is shown, in microseconds, 1,000 to 1,000,000.
+    pub duration: u64,
+    /// It must become a key picture.
+    pub key: bool,
+    /// Its temporal layer.
+    pub layer: u8,
+    /// Its quantizer on the registration's scale, in quantizer mode.
+    pub quantizer: Option<u16>,
+    /// The colour space that the stream is to say from this frame on, where that changes; such a frame is key.
+    pub new_color_space: Option<ColorSpace>,
+}
+
+/// A frame that is in the library.
+#[derive(Debug)]
+struct Pending {
+    time: i64,
+    timestamp: i64,
+    duration: Option<u64>,
+    layer: u8,
+    color_space: ColorSpace,
+}
+
+/// The part of a video encoder that is the same for all libraries. [`plan`](Self::plan) before a frame is given to the
+/// library, [`output`](Self::output) for each picture that comes out.
+#[derive(Debug)]
+pub struct EncodeSession {
+    scalability: ScalabilityMode,
+    max_quantizer: Option<u16>,
+    quantizer: Option<u16>,
+    key_interval: i64,
+    /// Timestamp and running time of the last frame, and its duration.
+    last: Option<(i64, i64, u64)>,
+    default_duration: u64,
+    last_key: i64,
+    /// Frames since the last key frame of a stream with layers.
+    layer_index: u64,
+    color_space: Option<ColorSpace>,
+    pending: VecDeque<Pending>,
+    decoder_config: VideoDecoderConfig,
+    announced: Option<Arc<VideoDecoderConfig>>,
+}
+
+impl EncodeSession {
+    /// A session for `config`. In quantizer mode quantizers are 0 to `max_quantizer`, and `first_quantizer` is that of
+    /// frames before the first that names one.
+    pub fn new(config: &VideoEncoderConfig, max_quantizer: u16, first_quantizer: u16) -> Self {
+        let quantizers = config.bitrate_mode == VideoBitrateMode::Quantizer;
+        let mut decoder_config = VideoDecoderConfig::new(config.codec);
+        decoder_config.coded_size = Some(config.size);
+        let duration = 1e6 / framerate(config).unwrap_or(DEFAULT_FRAMERATE);
+        Self {
+            scalability: config.scalability,
+            max_quantizer: quantizers.then_some(max_quantizer),
+            quantizer: quantizers.then_some(first_quantizer),
+            key_interval: key_interval(config.latency_mode),
+            last: None,
+            default_duration: clamp_step(duration as i64),
+            last_key: 0,
+            layer_index: 0,
+            color_space: None,
+            pending: VecDeque::new(),
+            decoder_config,
+            announced: None,
+        }
+    }
+
+    /// What the library is to be told of `frame`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a quantizer out of range. A quantizer outside
+    /// quantizer mode is ignored.
+    pub fn plan(
+        &mut self,
+        frame: &VideoFrame,
+        options: &EncodeOptions,
+    ) -> Result<FramePlan, MediaError> {
+        if let (Some(max), Some(quantizer)) = (self.max_quantizer, options.quantizer) {
+            if quantizer > max {
+                return Err(MediaError::argument(format!(
+                    "quantizer {quantizer}, expected 0 to {max}"
+                )));
+            }
+            self.quantizer = Some(quantizer);
+        }
+        let (time, step) = match self.last {
+            None => (0, None),
+            Some((timestamp, time, duration)) => {
+                let step = frame.timestamp.saturating_sub(timestamp);
+                let known = (step >= *STEP.start()).then(|| clamp_step(step));
+                (
+                    time.saturating_add(known.unwrap_or(duration) as i64),
+                    known.or(Some(duration)),
+                )
+            }
+        };
+        let duration = frame
+            .duration
+            .filter(|&d| i64::try_from(d).is_ok_and(|d| STEP.contains(&d)))
+            .or(step)
+            .unwrap_or(self.default_duration);
+        let new_color_space =
+            (self.color_space != Some(frame.color_space)).then_some(frame.color_space);
+        let key = self.last.is_none()
+            || options.key_frame
+            || new_color_space.is_some()
+            || time - self.last_key >= self.key_interval;
+        if key {
+            self.last_key = time;
+            self.layer_index = 0;
+        }
+        let layer = self.scalability.temporal_layer(self.layer_index);
+        self.layer_index += 1;
+        self.color_space = Some(frame.color_space);
+        self.last = Some((frame.timestamp, time, duration));
+        self.pending.push_back(Pending {
+            time,
+            timestamp: frame.timestamp,
+            duration: frame.duration,
+            layer,
+            color_space: frame.color_space,
+        });
+        Ok(FramePlan {
+            time,
+            duration,
+            key,
+            layer,
+            quantizer: self.quantizer,
+            new_color_space,
+        })
+    }
+
+    /// The coded picture of the frame that was planned for `time`. Frames before it that gave no picture are
+    /// forgotten: the library dropped them.
+    ///
+    /// # Errors
+    /// [`Backend`](crate::ErrorKind::Backend) when no frame of that time is in the library.
+    pub fn output(
+        &mut self,
+        time: i64,
+        key: bool,
+        data: Bytes,
+        description: Option<&Bytes>,
+    ) -> Result<EncodedVideo, MediaError> {
+        let index = self.pending.iter().position(|frame| frame.time == time);
+        let Some(frame) = index.and_then(|index| self.pending.drain(..=index).next_back()) else {
+            return Err(MediaError::backend(format!(
+                "the library gave a picture of time {time}, which no frame has"
+            )));
+        };
+        if key {
+            self.last_key = self.last_key.max(time);
+        }
+        Ok(EncodedVideo {
+            chunk: EncodedChunk {
+                kind: if key {
+                    ChunkKind::Key
+                } else {
+                    ChunkKind::Delta
+                },
+                timestamp: frame.timestamp,
+                duration: frame.duration,
+                data,
+                side: None,
+            },
+            decoder_config: self.announce(frame.color_space, description),
+            temporal_layer: (self.scalability != ScalabilityMode::L1T1).then_some(frame.layer),
+        })
+    }
+
+    /// Frames whose pictures have not come yet.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The decoder's configuration, where it is not the last one that was given out.
+    fn announce(
+        &mut self,
+        color_space: ColorSpace,
+        description: Option<&Bytes>,
+    ) -> Option<Arc<VideoDecoderConfig>> {
+        let config = &mut self.decoder_config;
+        config.color_space = color_space;
+        if config.description.as_ref() != description {
+            config.description = description.cloned();
+        }
+        if self.announced.as_deref() == Some(config) {
+            return None;
+        }
+        let config = Arc::new(config.clone());
+        self.announced = Some(config.clone());
+        Some(config)
+    }
+}
+
+fn clamp_step(step: i64) -> u64 {
+    step.clamp(*STEP.start(), *STEP.end()).unsigned_abs()
+}
+
+/// The pixels of `frame`, which must have `format` and `size`.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when they have not, or are not in CPU memory.
+pub fn input_image(
+    frame: &VideoFrame,
+    format: PixelFormat,
+    size: Size,
+) -> Result<&CpuImage, MediaError> {
+    let image = frame.resource.cpu().ok_or_else(|| {
+        MediaError::argument("an encoder's frame must be in CPU memory, found one that is not")
+    })?;
+    if image.format().without_alpha() != format || image.size() != size {
+        return Err(MediaError::argument(format!(
+            "an encoder's frame must be {} of {}x{}, found {} of {}x{}",
+            format.as_str(),
+            size.width,
+            size.height,
+            image.format().as_str(),
+            image.size().width,
+            image.size().height
+        )));
+    }
+    Ok(image)
+}
+
+/// The planes of `image` where a library that reads 16-bit words has to read others than those: words must be aligned,
+/// and no sample may pass its bit depth, as libraries look samples up in tables. `None` where the planes are right,
+/// as those of every decoder and conversion are.
+pub fn repaired_words(image: &CpuImage, pool: &BufferPool) -> Option<Vec<Plane>> {
+    let format = image.format();
+    let depth = format.bit_depth();
+    if depth <= 8 {
+        return None;
+    }
+    let mask = u16::MAX << depth;
+    let rows = |index: usize| {
+        let size = format.plane_size(index, image.size());
+        let row_bytes = format.row_bytes(index, image.size().width);
+        let plane = image.planes().get(index);
+        (0..size.height as usize).filter_map(move |y| {
+            let plane = plane?;
+            plane
+                .data
+                .get(y * plane.stride..y * plane.stride + row_bytes)
+        })
+    };
+    let word = |pair: &[u8; 2]| u16::from_le_bytes(*pair);
+    let right = image.planes().iter().enumerate().all(|(index, plane)| {
+        plane.data.as_ptr().align_offset(2) == 0
+            && plane.stride.is_multiple_of(2)
+            && rows(index).all(|row| {
+                let (words, _) = row.as_chunks::<2>();
+                words.iter().fold(0, |seen, pair| seen | word(pair)) & mask == 0
+            })
+    });
+    if right {
+        return None;
+    }
+    // A copy, because the library cannot read these planes as they are.
+    let copy = |index: usize| {
+        let size = format.plane_size(index, image.size());
+        let row_bytes = format.row_bytes(index, image.size().width);
+        let mut buffer = pool.take(row_bytes * size.height as usize);
+        for (target, row) in buffer.chunks_exact_mut(row_bytes.max(1)).zip(rows(index)) {
+            let (targets, _) = target.as_chunks_mut::<2>();
+            let (words, _) = row.as_chunks::<2>();
+            for (target, pair) in targets.iter_mut().zip(words) {
+                *target = word(pair).min(!mask).to_le_bytes();
+            }
+        }
+        Plane {
+            data: buffer.freeze(),
+            stride: row_bytes,
+        }
+    };
+    Some((0..image.planes().len()).map(copy).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> VideoEncoderConfig {
+        VideoEncoderConfig::new(VideoCodec::Vp8, Size::new(16, 16))
+    }
+
+    fn frame(timestamp: i64, duration: Option<u64>) -> VideoFrame {
+        let plane = |len: usize| Plane {
+            data: Bytes::from(vec![0; len * len]),
+            stride: len,
+        };
+        let planes = vec![plane(16), plane(8), plane(8)];
+        let image = CpuImage::new(PixelFormat::I420, Size::new(16, 16), planes).unwrap();
+        VideoFrame::from_cpu(image, timestamp, duration, ColorSpace::REC709)
+    }
+
+    fn times(config: &VideoEncoderConfig, frames: &[(i64, Option<u64>)]) -> Vec<(i64, u64)> {
+        let mut session = EncodeSession::new(config, 63, 32);
+        let plan = |&(timestamp, duration): &(i64, Option<u64>)| {
+            let plan = session
+                .plan(&frame(timestamp, duration), &EncodeOptions::default())
+                .unwrap();
+            (plan.time, plan.duration)
+        };
+        frames.iter().map(plan).collect()
+    }
+
+    #[test]
+    fn running_time_follows_timestamps_that_make_sense() {
+        let found = times(&config(), &[(500, None), (20_500, None), (60_500, None)]);
+        assert_eq!(found, [(0, 33_333), (20_000, 20_000), (60_000, 40_000)]);
+        let pause = times(&config(), &[(0, None), (9_000_000, None)]);
+        assert_eq!(pause, [(0, 33_333), (1_000_000, 1_000_000)]);
+    }
+
+    #[test]
+    fn running_time_rises_by_durations_where_timestamps_count_frames_or_go_back() {
+        let d = Some(40_000);
+        let found = times(
+            &config(),
+            &[(0, d), (1, d), (2, d), (-70_000, d), (i64::MIN, d)],
+        );
+        assert_eq!(
+            found.iter().map(|t| t.0).collect::<Vec<_>>(),
+            [0, 40_000, 80_000, 120_000, 160_000]
+        );
+        let mut with_rate = config();
+        with_rate.framerate = Some(50.0);
+        assert_eq!(
+            times(&with_rate, &[(7, None), (7, None)])[1],
+            (20_000, 20_000)
+        );
+        let huge = Some(u64::MAX);
+        let found = times(&config(), &[(i64::MIN, huge), (i64::MAX, huge)]);
+        assert_eq!(found[1].0, 1_000_000);
+    }
+
+    #[test]
+    fn layers_start_anew_at_each_key_frame() {
+        let mut config = config();
+        config.scalability = ScalabilityMode::L1T3;
+        let mut session = EncodeSession::new(&config, 63, 32);
+        let layers: Vec<_> = (0..8)
+            .map(|n| {
+                let options = EncodeOptions {
+                    key_frame: n == 3,
+                    quantizer: None,
+                };
+                let plan = session.plan(&frame(n * 40_000, None), &options).unwrap();
+                assert_eq!(plan.key, n == 0 || n == 3);
+                plan.layer
+            })
+            .collect();
+        assert_eq!(layers, [0, 2, 1, 0, 2, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_key_picture_falls_due_after_a_while_and_with_a_new_colour_space() {
+        let mut session = EncodeSession::new(&config(), 63, 32);
+        let mut keys = Vec::new();
+        for n in 0..30 {
+            let mut frame = frame(n * 500_000, None);
+            if n >= 27 {
+                frame.color_space = ColorSpace::default();
+            }
+            let plan = session.plan(&frame, &EncodeOptions::default()).unwrap();
+            assert_eq!(plan.new_color_space.is_some(), n == 0 || n == 27);
+            if plan.key {
+                keys.push(n);
+            }
+        }
+        assert_eq!(keys, [0, 20, 27]);
+    }
+
+    #[test]
+    fn quantizers_last_until_the_next_and_are_checked() {
+        let mut config = config();
+        let with = |quantizer| EncodeOptions {
+            key_frame: false,
+            quantizer: Some(quantizer),
+        };
+        let mut session = EncodeSession::new(&config, 63, 32);
+        let plan = session.plan(&frame(0, None), &with(99)).unwrap();
+        assert_eq!(plan.quantizer, None, "not in quantizer mode");
+        config.bitrate_mode = VideoBitrateMode::Quantizer;
+        let mut session = EncodeSession::new(&config, 63, 32);
+        let none = EncodeOptions::default();
+        assert_eq!(
+            session.plan(&frame(0, None), &none).unwrap().quantizer,
+            Some(32)
+        );
+        assert_eq!(
+            session.plan(&frame(1, None), &with(63)).unwrap().quantizer,
+            Some(63)
+        );
+        assert_eq!(
+            session.plan(&frame(2, None), &none).unwrap().quantizer,
+            Some(63)
+        );
+        let error = session.plan(&frame(3, None), &with(64)).unwrap_err();
+        assert_eq!(error.kind, crate::ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn pictures_get_the_times_of_their_frames_and_the_configuration_once() {
+        let mut session = EncodeSession::new(&config(), 63, 32);
+        let none = EncodeOptions::default();
+        let first = session.plan(&frame(-5, Some(7)), &none).unwrap();
+        let dropped = session.plan(&frame(40_000, None), &none).unwrap();
+        let third = session.plan(&frame(80_000, None), &none).unwrap();
+        let out = session
+            .output(first.time, true, Bytes::new(), None)
+            .unwrap();
+        assert_eq!((out.chunk.timestamp, out.chunk.duration), (-5, Some(7)));
+        let config = out.decoder_config.expect("with the first picture");
+        assert_eq!(config.color_space, ColorSpace::REC709);
+        let out = session
+            .output(third.time, false, Bytes::new(), None)
+            .unwrap();
+        assert_eq!(out.chunk.timestamp, 80_000);
+        assert!(out.decoder_config.is_none());
+        assert!(
+            session
+                .output(dropped.time, false, Bytes::new(), None)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn words_that_a_library_cannot_take_are_repaired() {
+        let pool = BufferPool::new(1 << 20);
+        let image = |words: &[u16], shift: usize| {
+            let mut bytes = vec![0; shift];
+            bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            let data = Bytes::from(bytes).slice(shift..);
+            let plane = Plane { data, stride: 4 };
+            let size = Size::new(2, 1);
+            CpuImage::new(PixelFormat::I444P10, size, vec![plane; 3]).unwrap()
+        };
+        assert!(repaired_words(&image(&[0, 1023], 0), &pool).is_none());
+        for (words, shift) in [([0u16, 1024], 0), ([5, 1023], 1)] {
+            let image = image(&words, shift);
+            // An allocation may start anywhere: one of the two shifts is odd.
+            let Some(planes) = repaired_words(&image, &pool) else {
+                assert_eq!(image.planes()[0].data.as_ptr().align_offset(2), 0);
+                continue;
+            };
+            let expected: Vec<u8> = words
+                .iter()
+                .flat_map(|w| w.min(&1023).to_le_bytes())
+                .collect();
+            assert_eq!(planes[2].data, expected);
+            assert_eq!(planes[0].data.as_ptr().align_offset(2), 0);
+        }
+    }
+
+    #[test]
+    fn default_bit_rates_grow_with_the_picture() {
+        let of = |codec: &str, width, height| {
+            let codec = VideoCodec::parse(codec).unwrap();
+            bitrate(&VideoEncoderConfig::new(codec, Size::new(width, height)))
+        };
+        assert_eq!(of("vp8", 1280, 720), 2_500_000);
+        assert_eq!(of("av01.0.04M.08", 1280, 720), 1_500_000);
+        assert!(of("vp8", 1920, 1080) > 4_000_000);
+        assert_eq!(of("vp8", 1, 1), 10_000);
+    }
+}
