@@ -1,15 +1,10 @@
 //! rusty_aac alone, and through this crate: `cargo bench -p reelcore-codec-aac`.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
-use common::*;
 use reelcore_codec_aac::Aac;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::speed;
 
 fn main() {
-    if !have_ffmpeg() {
-        return;
-    }
     for layout in ["stereo", "5.1"] {
         let path = clip(
             &format!("speed-{layout}.mka"),

@@ -1,13 +1,11 @@
 //! Against the ffmpeg command: AAC-LC, HE-AAC and HE-AAC v2; the media of the Web Platform Tests; and what happens
 //! around decoding.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::*;
 use reelcore_codec_aac::Aac;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::codec::Limits;
 use reelcore_media::{AudioDecoderBackend, EncodedChunk, ErrorKind};
 
@@ -66,9 +64,6 @@ fn bits(fields: &[(u32, u32)]) -> Vec<u8> {
 
 #[test]
 fn lc_is_that_of_ffmpeg_in_the_order_of_webcodecs_with_and_without_a_description() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (rate, layout) in [
         (44_100, "stereo"),
         (48_000, "mono"),
@@ -107,9 +102,6 @@ fn lc_is_that_of_ffmpeg_in_the_order_of_webcodecs_with_and_without_a_description
 
 #[test]
 fn he_is_that_of_ffmpeg_however_it_is_signalled() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (name, rate) in HE {
         let path = data(name);
         let want = floats(&reference(&path, "f32le"));

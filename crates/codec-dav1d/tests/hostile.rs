@@ -6,18 +6,6 @@ use common::*;
 use reelcore_media::codec::Limits;
 use reelcore_media::counters;
 
-/// A small generator with a fixed seed, so that a failure comes again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 #[test]
 fn two_thousand_damaged_streams_end_in_an_error_or_cleanly() {
     let names = [

@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::path::Path;
-
 use bytes::Bytes;
 use common::*;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind};
 
 /// `videoDecoder-codec-specific-setup.js`: offset and size of the chunks of av1.mp4.
@@ -24,11 +23,9 @@ const RANGES: [(usize, usize); 10] = [
 
 #[test]
 fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt/webcodecs");
-    if !folder.exists() {
-        println!("NOT RUN: no Web Platform Tests at {}", folder.display());
+    let Some(folder) = web_platform_tests() else {
         return;
-    }
+    };
     let bytes = Bytes::from(std::fs::read(folder.join("av1.mp4")).unwrap());
     let chunks: Vec<_> = RANGES
         .iter()

@@ -9,18 +9,6 @@ use reelcore_media::codec::Limits;
 use reelcore_media::hevc::access_units;
 use reelcore_media::{EncodedChunk, VideoDecoderBackend};
 
-/// A small generator with a fixed seed, so that a failure comes again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 /// Rounds of a test: `HEVC_HOSTILE_ROUNDS` asks for more.
 fn rounds(default: usize) -> usize {
     std::env::var("HEVC_HOSTILE_ROUNDS")

@@ -2,11 +2,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use bytes::Bytes;
 use common::*;
 use reelcore_codec_hevc::Hevc;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::{
     ChunkKind, EncodedChunk, ErrorKind, Size, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
 };
@@ -36,22 +35,14 @@ const VARIANTS: [Variant; 2] = [
     },
 ];
 
-fn folder() -> PathBuf {
-    match std::env::var_os("WPT_DIR") {
-        Some(folder) => PathBuf::from(folder).join("webcodecs"),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt/webcodecs"),
-    }
-}
-
 #[test]
 fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
-    if !folder().exists() {
-        println!("NOT RUN: no Web Platform Tests at {}", folder().display());
+    let Some(folder) = web_platform_tests() else {
         return;
-    }
+    };
     for variant in VARIANTS {
         let file = variant.file;
-        let bytes = Bytes::from(std::fs::read(folder().join(file)).unwrap());
+        let bytes = Bytes::from(std::fs::read(folder.join(file)).unwrap());
         let mut config =
             VideoDecoderConfig::new(VideoCodec::parse("hev1.1.6.L60.90").expect("a codec"));
         config.coded_size = Some(Size::new(320, 240));

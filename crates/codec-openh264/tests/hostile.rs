@@ -9,18 +9,6 @@ use reelcore_media::codec::Limits;
 use reelcore_media::h264::access_units;
 use reelcore_media::{EncodedChunk, VideoDecoderBackend};
 
-/// A small generator with a fixed seed, so that a failure comes again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 #[test]
 fn two_thousand_damaged_streams_end_in_an_error_or_cleanly() {
     let streams = ["b-pyramid", "main-cavlc", "baseline", "main-slices"].map(Stream::read);

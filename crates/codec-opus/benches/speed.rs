@@ -1,15 +1,10 @@
 //! libopus alone, and through this crate: `cargo bench -p reelcore-codec-opus`.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
-use common::*;
 use reelcore_codec_opus::Opus;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::speed;
 
 fn main() {
-    if !have_ffmpeg() {
-        return;
-    }
     let path = clip(
         "speed.mka",
         48_000,

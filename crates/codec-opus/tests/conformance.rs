@@ -1,18 +1,13 @@
 //! Against the ffmpeg command, the media of the Web Platform Tests, and what happens around decoding.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
-use common::*;
 use reelcore_codec_opus::Opus;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::codec::Limits;
 use reelcore_media::{AudioDecoderBackend, ErrorKind};
 
 #[test]
 fn every_layout_is_that_of_ffmpeg_in_the_order_of_webcodecs() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (layout, family, extra) in [
         ("mono", "-1", &["-b:a", "48k"][..]),
         ("stereo", "-1", &["-b:a", "96k"]),
@@ -54,9 +49,6 @@ fn every_layout_is_that_of_ffmpeg_in_the_order_of_webcodecs() {
 
 #[test]
 fn without_a_description_the_sound_is_the_same_and_pre_skip_is_kept_in_both() {
-    if !have_ffmpeg() {
-        return;
-    }
     let path = clip("opus-bare.mka", 48_000, "stereo", &["-c:a", "libopus"]);
     let track = track(&path);
     assert!(
@@ -104,9 +96,6 @@ fn the_chunks_of_the_web_platform_tests_decode() {
 
 #[test]
 fn flush_leaves_no_gap_and_reset_starts_anew() {
-    if !have_ffmpeg() {
-        return;
-    }
     let path = clip(
         "opus-reset.mka",
         48_000,
@@ -130,9 +119,6 @@ fn flush_leaves_no_gap_and_reset_starts_anew() {
 
 #[test]
 fn damaged_packets_and_headers_end_in_errors_and_never_in_a_panic() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (layout, family) in [("stereo", "-1"), ("5.1", "1")] {
         let name = format!("opus-damage-{layout}.mka");
         let path = clip(

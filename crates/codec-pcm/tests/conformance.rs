@@ -1,9 +1,8 @@
 //! Against the ffmpeg command, bit by bit, and the media of the Web Platform Tests.
 
-mod common;
-
-use common::*;
 use reelcore_codec_pcm::Pcm;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::codec::Limits;
 use reelcore_media::{AudioDecoderBackend, ErrorKind, SampleFormat};
 
@@ -20,9 +19,6 @@ const CODECS: [(&str, &str, &str, SampleFormat); 7] = [
 
 #[test]
 fn samples_are_those_of_ffmpeg_bit_by_bit() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (codec, encoder, raw, format) in CODECS {
         for (rate, layout) in [(8000, "mono"), (44_100, "stereo"), (48_000, "5.1")] {
             let name = format!("{codec}-{rate}-{layout}.wav");
@@ -112,8 +108,14 @@ fn parts_of_frames_and_too_much_audio_are_errors() {
         );
         assert_eq!(decode(30 * width), Ok(()), "{codec}");
         assert_eq!(decode(33 * width), Err(ErrorKind::LimitExceeded), "{codec}");
-        assert!(Pcm.check(&common::config(codec, 0, 1, None)).is_err());
-        assert!(Pcm.check(&common::config(codec, 8000, 0, None)).is_err());
+        assert!(
+            Pcm.check(&reelcore_conformance::sound::config(codec, 0, 1, None))
+                .is_err()
+        );
+        assert!(
+            Pcm.check(&reelcore_conformance::sound::config(codec, 8000, 0, None))
+                .is_err()
+        );
     }
     assert!(Pcm.check(&config("opus", 48_000, 2, None)).is_err());
 }

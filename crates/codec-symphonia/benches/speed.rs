@@ -1,19 +1,14 @@
 //! Symphonia alone, and through this crate: `cargo bench -p reelcore-codec-symphonia`.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
-use common::*;
 use reelcore_codec_symphonia::Symphonia;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::speed;
 use symphonia_core::codecs::audio::well_known::{CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_VORBIS};
 use symphonia_core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia_core::packet::PacketRef;
 use symphonia_core::units::{Duration, Timestamp};
 
 fn main() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (codec, file, encoder) in [
         ("mp3", "speed.mp3", "libmp3lame"),
         ("flac", "speed.flac", "flac"),

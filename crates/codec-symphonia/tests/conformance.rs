@@ -1,12 +1,10 @@
 //! Against the ffmpeg command: FLAC bit by bit, MP3 and Vorbis within 1e-4 RMS, counts exact. The media of the Web
 //! Platform Tests.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
 use bytes::Bytes;
-use common::*;
 use reelcore_codec_symphonia::Symphonia;
+use reelcore_conformance::sound::*;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::EncodedChunk;
 use reelcore_media::SampleFormat;
 
@@ -17,9 +15,6 @@ fn flac_description(stream_info: &[u8]) -> Vec<u8> {
 
 #[test]
 fn flac_is_that_of_ffmpeg_bit_by_bit() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (rate, layout, sample, raw, format) in [
         (8000, "mono", "s16", "s16le", SampleFormat::S16),
         (44_100, "stereo", "s16", "s16le", SampleFormat::S16),
@@ -62,9 +57,6 @@ fn flac_is_that_of_ffmpeg_bit_by_bit() {
 
 #[test]
 fn mp3_is_that_of_ffmpeg() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (rate, layout, extra) in [
         (44_100, "stereo", &["-b:a", "128k"][..]),
         (48_000, "mono", &["-b:a", "64k"]),
@@ -102,9 +94,6 @@ fn mp3_is_that_of_ffmpeg() {
 
 #[test]
 fn mp3_that_starts_without_its_bit_reservoir_gives_as_many_samples_as_ffmpeg() {
-    if !have_ffmpeg() {
-        return;
-    }
     let path = clip(
         "mp3-cut-whole.mp3",
         44_100,
@@ -142,9 +131,6 @@ fn overlapped(chunks: &[EncodedChunk]) -> Vec<EncodedChunk> {
 
 #[test]
 fn vorbis_is_that_of_ffmpeg_in_the_order_of_webcodecs() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (rate, layout) in [
         (44_100, "stereo"),
         (48_000, "mono"),

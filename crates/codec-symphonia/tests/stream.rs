@@ -1,10 +1,7 @@
 //! What happens around decoding: flush, reset, changes, limits, damage.
 
-#[path = "../../codec-pcm/tests/common/mod.rs"]
-mod common;
-
-use common::*;
 use reelcore_codec_symphonia::Symphonia;
+use reelcore_conformance::sound::*;
 use reelcore_media::codec::Limits;
 use reelcore_media::{AudioDecoderBackend, AudioDecoderConfig, EncodedChunk, ErrorKind};
 
@@ -30,9 +27,6 @@ fn clips() -> Vec<(&'static str, AudioDecoderConfig, Vec<EncodedChunk>)> {
 
 #[test]
 fn flush_leaves_no_gap_and_reset_starts_anew() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (codec, config, chunks) in clips() {
         let mut decoder = start(&Symphonia, &config);
         let whole = decode(&mut *decoder, &chunks);
@@ -53,9 +47,6 @@ fn flush_leaves_no_gap_and_reset_starts_anew() {
 
 #[test]
 fn damaged_chunks_and_descriptions_end_in_errors_and_never_in_a_panic() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (codec, config, chunks) in clips() {
         let errors = damage(&Symphonia, &config, &chunks, 600);
         // MP3 and Vorbis packets have no checksum: much damage is sound like any other.
@@ -66,9 +57,6 @@ fn damaged_chunks_and_descriptions_end_in_errors_and_never_in_a_panic() {
 
 #[test]
 fn damaged_vorbis_with_many_channels_ends_in_errors_and_never_in_a_panic() {
-    if !have_ffmpeg() {
-        return;
-    }
     let path = clip("stream-quad.mka", 48_000, "quad", &["-c:a", "libvorbis"]);
     let track = track(&path);
     let config = config("vorbis", 48_000, 4, Some(&track.description));
@@ -83,9 +71,6 @@ fn damaged_vorbis_with_many_channels_ends_in_errors_and_never_in_a_panic() {
 
 #[test]
 fn damaged_frames_of_flac_are_noticed_by_their_checksum() {
-    if !have_ffmpeg() {
-        return;
-    }
     let (_, config, chunks) = clips().swap_remove(0);
     let mut decoder = start(&Symphonia, &config);
     for at in (0..chunks[1].data.len()).step_by(97) {
@@ -100,9 +85,6 @@ fn damaged_frames_of_flac_are_noticed_by_their_checksum() {
 
 #[test]
 fn mp3_may_change_its_rate_and_channels() {
-    if !have_ffmpeg() {
-        return;
-    }
     let mut decoder = start(&Symphonia, &config("mp3", 44_100, 2, None));
     for (rate, layout) in [(44_100, "stereo"), (48_000, "mono"), (22_050, "stereo")] {
         let name = format!("mp3-change-{rate}.mp3");
@@ -127,9 +109,6 @@ fn mp3_may_change_its_rate_and_channels() {
 
 #[test]
 fn empty_and_cut_chunks_and_too_much_audio_are_errors() {
-    if !have_ffmpeg() {
-        return;
-    }
     for (codec, config, chunks) in clips() {
         let kind = |data: &[u8]| {
             let mut decoder = start(&Symphonia, &config);

@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use common::*;
+use reelcore_codec_vpx::Vpx;
+use reelcore_conformance::{Checksums, Family, Layout, Stream as Public, check, streams};
 use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
-use reelcore_media::{PixelFormat as F, Size, VideoFrame};
+use reelcore_media::{PixelFormat as F, Size, VideoDecoderBackend};
 
 const STREAMS: [(&str, F); 20] = [
     ("vp8", F::I420),
@@ -100,88 +100,50 @@ fn the_colour_space_is_that_of_the_bitstream() {
     );
 }
 
-/// Decodes on one and on two threads, and compares what `hash` makes of the frames.
-fn compare(path: &Path, want: &[String], hash: impl Fn(&VideoFrame) -> String) {
-    let stream = Stream::open(path, Vec::new());
+/// Decodes on one and on two threads; returns how many checksums were compared.
+fn compare(stream: &Public) -> usize {
+    let mut compared = 0;
     for threads in [1, 2] {
-        let mut decoder = stream.start(&context(threads));
-        let mut got = Vec::new();
-        for chunk in &stream.chunks {
-            decoder
-                .decode(chunk, &mut |frame| got.push(hash(&frame)))
-                .expect("decodes");
-        }
-        assert_eq!(got.len(), want.len(), "frames of {}", path.display());
-        for (index, (got, want)) in got.iter().zip(want).enumerate() {
-            assert_eq!(
-                got,
-                want,
-                "frame {index} of {}, {threads} threads",
-                path.display()
-            );
-        }
+        let report = check(&Vpx, stream, threads);
+        let report = report.unwrap_or_else(|error| panic!("{} on {threads}: {error}", stream.name));
+        assert!(report.compared >= report.frames, "{}", stream.name);
+        compared += report.compared;
     }
+    compared
 }
+
+/// Those of cros-codecs, and the VP8 test vectors where `../shared/vectors` is there.
+#[test]
+fn the_public_conformance_streams_decode_to_their_checksums() {
+    let compared: usize = [Family::Vp8, Family::Vp9]
+        .into_iter()
+        .flat_map(|family| streams(family).unwrap())
+        .filter(|stream| stream.name != CHANGING)
+        .map(|stream| compare(&stream))
+        .sum();
+    // Both sums of the two `test-25fps`, and those of `show-existing-frame`, on one and on two threads.
+    assert!(compared > 2 * 2 * 2 * 250, "{compared}");
+}
+
+/// A stream of cros-codecs that changes its size again and again. The package has no checksums of its pictures.
+const CHANGING: &str = "resolution_change_500frames-vp9.ivf";
 
 #[test]
-fn the_public_vp8_test_vectors_decode_to_their_checksums() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/vp8");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!(
-            "no VP8 test vectors in ../shared/vectors (../shared/prepare.sh fetches them): nothing checked"
-        );
-        return;
-    };
-    let mut checked = 0;
-    for path in entries.map(|entry| entry.expect("an entry").path()) {
-        if path.extension().is_some_and(|e| e == "ivf") {
-            compare(&path, &lines(&path.with_extension("ivf.md5")), md5);
-            checked += 1;
-        }
-    }
-    assert!(checked > 0, "no IVF files in {}", folder.display());
-}
-
-/// The package of cros-codecs 0.0.6 in cargo's registry.
-fn cros_codecs() -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| {
-            let home = std::env::var_os("HOME")?;
-            Some(PathBuf::from(home).join(".cargo"))
-        })?;
-    let registries = std::fs::read_dir(home.join("registry/src")).ok()?;
-    registries
-        .filter_map(|entry| Some(entry.ok()?.path().join("cros-codecs-0.0.6/src/codec")))
-        .find(|path| path.is_dir())
-}
-
-#[test]
-fn the_streams_of_cros_codecs_decode_to_their_checksums() {
-    let Some(folder) = cros_codecs() else {
-        eprintln!("no package cros-codecs 0.0.6 in cargo's registry: nothing checked");
-        return;
-    };
-    // All checksums are of NV12.
-    for name in [
-        "vp8/test_data/test-25fps.vp8",
-        "vp9/test_data/test-25fps.vp9",
-        "vp9/test_data/vp90-2-10-show-existing-frame.vp9.ivf",
-        "vp9/test_data/vp90-2-10-show-existing-frame2.vp9.ivf",
-    ] {
-        let path = folder.join(name);
-        let want = lines(Path::new(&format!("{}.md5", path.display())));
-        compare(&path, &want, md5_nv12);
-    }
-    // The package has no checksums of its pictures.
-    let path = folder.join("vp9/test_data/resolution_change_500frames-vp9.ivf");
-    let want = lines(&data("resolution_change_500frames-vp9.md5"));
-    assert_eq!(want.len(), 500);
-    compare(&path, &want, md5);
-    let stream = Stream::open(&path, Vec::new());
+fn changes_of_size_in_mid_stream_decode_to_the_reference_pictures() {
+    let all = streams(Family::Vp9).unwrap();
+    let mut stream = all.into_iter().find(|s| s.name == CHANGING).unwrap();
+    let md5 = lines(&data("resolution_change_500frames-vp9.md5"));
+    assert_eq!(md5.len(), 500);
+    stream.checksums.push(Checksums {
+        layout: Layout::Planar,
+        md5,
+    });
+    assert_eq!(compare(&stream), 1000);
     let mut sizes: Vec<Size> = Vec::new();
-    let mut decoder = stream.start(&context(2));
-    for chunk in &stream.chunks {
+    let mut decoder = Vpx
+        .start(&stream.config().unwrap(), &context(2))
+        .expect("starts");
+    for chunk in &stream.chunks().unwrap() {
         decoder
             .decode(chunk, &mut |frame| sizes.push(frame.coded_size))
             .expect("decodes");

@@ -2,11 +2,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use bytes::Bytes;
 use common::*;
 use reelcore_codec_vpx::Vpx;
+use reelcore_conformance::web_platform_tests;
 use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, VideoDecoderBackend};
 
 /// Offset and size of each chunk.
@@ -50,18 +49,9 @@ const FILES: [(&str, &str, Ranges); 2] = [
 
 #[test]
 fn the_chunks_of_the_web_platform_tests_decode_and_their_damaged_ones_do_not() {
-    let checkout = match std::env::var_os("WPT_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt"),
-    };
-    let folder = checkout.join("webcodecs");
-    if !folder.exists() {
-        eprintln!(
-            "no Web Platform Tests at {}: nothing checked",
-            folder.display()
-        );
+    let Some(folder) = web_platform_tests() else {
         return;
-    }
+    };
     for (file, codec, ranges) in FILES {
         let bytes = Bytes::from(std::fs::read(folder.join(file)).unwrap());
         let chunk = |index: usize, data: Bytes| EncodedChunk {

@@ -2,7 +2,7 @@
 //!
 //! [`streams`] finds the streams of the package cros-codecs 0.0.6 and, where they are there, those of
 //! `../shared/vectors`. [`check`] decodes one with a backend and compares every frame. [`ffmpeg_make`] and
-//! [`ffmpeg_framemd5`] make more clips and their checksums with the `ffmpeg` command.
+//! [`ffmpeg_framemd5`] make more clips and their checksums with the `ffmpeg` command; [`sound`] does so for audio.
 
 #![forbid(unsafe_code)]
 
@@ -14,13 +14,17 @@ mod h264;
 mod ivf;
 mod locate;
 mod md5;
+pub mod random;
+pub mod sound;
+pub mod speed;
 mod stream;
+pub mod video;
 
 pub use av1::annexb_to_low_overhead;
 pub use check::{Mismatch, Report, check};
 pub use error::Error;
 pub use ffmpeg::{ffmpeg_framemd5, ffmpeg_make};
 pub use ivf::ivf_frames;
-pub use locate::{package, vectors};
+pub use locate::{package, vectors, web_platform_tests};
 pub use md5::{Layout, frame_md5};
 pub use stream::{Checksums, Family, Stream, streams};

@@ -61,6 +61,25 @@ pub fn vectors() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
+/// The folder `webcodecs` of the Web Platform Tests in `$WPT_DIR`, else in `../shared/wpt` where it is there; says so
+/// where it is not.
+///
+/// # Panics
+/// Where `$WPT_DIR` names no checkout.
+pub fn web_platform_tests() -> Option<PathBuf> {
+    if let Some(checkout) = std::env::var_os("WPT_DIR") {
+        let folder = Path::new(&checkout).join("webcodecs");
+        assert!(folder.is_dir(), "$WPT_DIR: no {}", folder.display());
+        return Some(folder);
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt/webcodecs");
+    if !folder.is_dir() {
+        eprintln!("no ../shared/wpt (../shared/prepare.sh fetches it): its media are not checked");
+        return None;
+    }
+    Some(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,43 +6,17 @@ mod support;
 #[path = "support/ts.rs"]
 mod ts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use made::{ffmpeg, ffprobe, md5};
+use reelcore_conformance::{Family, streams};
 use reelcore_containers::{BytesSource, FileSource, StreamLimits, open, stream};
 use reelcore_media::ChunkKind;
 use reelcore_media::demux::{Demuxer, Packet, TrackKind};
 use support::{open_bytes, packets};
 use ts::h264_units;
-
-/// A folder of the package cros-codecs 0.0.6, where cargo has downloaded it.
-fn public_streams(codec: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
-    let registries = std::fs::read_dir(home.join("registry/src")).ok()?;
-    registries
-        .filter_map(|entry| {
-            let folder = format!("cros-codecs-0.0.6/src/codec/{codec}/test_data");
-            Some(entry.ok()?.path().join(folder))
-        })
-        .find(|path| path.exists())
-}
-
-/// Streams with a file of checksums beside them, a line for each frame.
-fn with_checksums(folder: &Path) -> Vec<(PathBuf, usize)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "md5") {
-            let text = std::fs::read_to_string(&path).expect("the checksums");
-            found.push((path.with_extension(""), text.lines().count()));
-        }
-    }
-    found.sort();
-    found
-}
 
 /// What holds for any raw stream: no byte is lost, frames last alike, and each has a place of its own.
 fn assert_whole(bytes: &[u8], packets: &[Packet], what: &str) {
@@ -74,31 +48,18 @@ fn assert_whole(bytes: &[u8], packets: &[Packet], what: &str) {
 
 #[test]
 fn the_public_streams_have_as_many_access_units_as_checksums() {
-    let mut folders: Vec<(PathBuf, &str)> = Vec::new();
-    for codec in ["h264", "h265"] {
-        match public_streams(codec) {
-            Some(folder) => folders.push((folder, codec)),
-            None => eprintln!("NOT RUN: cros-codecs 0.0.6 is not in cargo's registry folder"),
-        }
-    }
-    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/h264");
-    match vectors.exists() {
-        true => folders.push((vectors, "")),
-        false => eprintln!("NOT RUN: ../shared/vectors is not there"),
-    }
-    for (folder, extension) in folders {
-        let streams = with_checksums(&folder);
-        assert!(streams.len() >= 6, "{}", folder.display());
-        for (path, frames) in streams {
-            let what = path.display().to_string();
-            let matches = extension.is_empty() || what.ends_with(extension);
-            if !matches {
-                continue;
-            }
-            let bytes = std::fs::read(&path).expect("the stream");
+    for family in [Family::H264, Family::H265] {
+        let streams = streams(family).expect("the streams of cros-codecs");
+        assert!(streams.len() >= 6, "{family:?}");
+        for public in streams {
+            let what = public.path.display().to_string();
+            let bytes = std::fs::read(&public.path).expect("the stream");
             let demuxer = open_bytes(bytes.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
             let found = packets(&demuxer, 0).expect(&what);
-            assert_eq!(found.len(), frames, "{what}");
+            assert!(!public.checksums.is_empty(), "{what}");
+            for checksums in &public.checksums {
+                assert_eq!(found.len(), checksums.md5.len(), "{what}");
+            }
             assert_whole(&bytes, &found, &what);
         }
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use made::{ffmpeg, ffprobe, md5};
+use reelcore_conformance::web_platform_tests;
 use reelcore_containers::{BytesSource, FileSource, StreamLimits, open, stream};
 use reelcore_media::demux::{Demuxer, Packet, TrackKind};
 use support::{open_bytes, packets};
@@ -717,17 +718,9 @@ fn layer_2_is_named_and_mp3_in_wav_is_read() {
 
 #[test]
 fn the_media_of_the_web_platform_tests_have_as_many_samples_as_ffmpeg_decodes() {
-    let root = std::env::var_os("WPT_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt"),
-        PathBuf::from,
-    );
-    if !root.is_dir() {
-        eprintln!(
-            "{} is not there: ../shared/prepare.sh makes it",
-            root.display()
-        );
+    let Some(folder) = web_platform_tests() else {
         return;
-    }
+    };
     for (name, codec) in [
         ("sfx-alaw.wav", "alaw"),
         ("sfx-ulaw.wav", "ulaw"),
@@ -742,7 +735,7 @@ fn the_media_of_the_web_platform_tests_have_as_many_samples_as_ffmpeg_decodes() 
         ("sfx.mp3", "mp3"),
         ("sfx.adts", "mp4a.40.2"),
     ] {
-        let path = root.join("webcodecs").join(name);
+        let path = folder.join(name);
         let demuxer = open(Arc::new(FileSource::open(&path).expect(name))).expect(name);
         assert_eq!(demuxer.tracks()[0].codec.as_deref(), Some(codec), "{name}");
         let (rate, channels) = sound(&demuxer, 0);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use made::{Probed, assert_same_data, ffmpeg, ffprobe};
+use reelcore_conformance::web_platform_tests;
 use reelcore_containers::{BytesSource, FileSource, StreamLimits, open, stream};
 use reelcore_media::ChunkKind;
 use reelcore_media::demux::{Demuxer, Packet, Source, TrackKind};
@@ -448,14 +449,10 @@ fn tags_and_durations_are_those_of_the_file() {
 
 #[test]
 fn the_media_of_wpt_read_as_ffprobe_reads_them() {
-    let folder = std::env::var_os("WPT_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt"));
-    let path = folder.join("webcodecs/vp8.webm");
-    if !path.exists() {
-        eprintln!("not checked: {} is not there", path.display());
+    let Some(folder) = web_platform_tests() else {
         return;
-    }
+    };
+    let path = folder.join("vp8.webm");
     let demuxer = open(Arc::new(FileSource::open(&path).expect("file"))).expect("opens");
     let probed = ffprobe(&path, demuxer.tracks().len());
     for (index, probed) in probed.iter().enumerate() {

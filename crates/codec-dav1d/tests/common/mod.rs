@@ -4,14 +4,15 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use reelcore_codec_dav1d::Dav1d;
-use reelcore_media::codec::{DecoderContext, Limits};
+#[allow(unused_imports)]
+pub use reelcore_conformance::random::Random;
+#[allow(unused_imports)]
+pub use reelcore_conformance::video::{checksums, context, decode_all, md5, times};
+use reelcore_media::codec::DecoderContext;
 use reelcore_media::codec_string::Av1;
-use reelcore_media::pool::BufferPool;
 use reelcore_media::{
-    ChunkKind, EncodedChunk, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
-    VideoFrame, av1,
+    ChunkKind, EncodedChunk, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig, av1,
 };
 
 pub fn config() -> VideoDecoderConfig {
@@ -25,14 +26,6 @@ pub fn config() -> VideoDecoderConfig {
         color: [1, 1, 1],
         full_range: false,
     }))
-}
-
-pub fn context(threads: usize) -> DecoderContext {
-    DecoderContext {
-        pool: BufferPool::new(64 << 20),
-        threads,
-        limits: Limits::default(),
-    }
 }
 
 pub fn start(context: &DecoderContext) -> Box<dyn VideoDecoder> {
@@ -78,41 +71,4 @@ impl Stream {
         }
         Self { chunks, md5 }
     }
-}
-
-/// The MD5 of the visible part, tightly packed.
-pub fn md5(frame: &VideoFrame) -> String {
-    let image = frame.resource.cpu().expect("CPU memory");
-    let format = image.format();
-    let mut hash = Md5::new();
-    for (index, plane) in image.planes().iter().enumerate() {
-        let size = format.plane_size(index, frame.visible_rect.size());
-        let row = size.width as usize * format.sample_bytes(index);
-        for y in 0..size.height as usize {
-            hash.update(&plane.data[y * plane.stride..y * plane.stride + row]);
-        }
-    }
-    format!("{:x}", hash.finalize())
-}
-
-/// Decodes all chunks and flushes.
-pub fn decode_all(decoder: &mut dyn VideoDecoder, chunks: &[EncodedChunk]) -> Vec<VideoFrame> {
-    let mut frames = Vec::new();
-    for chunk in chunks {
-        decoder
-            .decode(chunk, &mut |frame| frames.push(frame))
-            .expect("decodes");
-    }
-    decoder
-        .flush(&mut |frame| frames.push(frame))
-        .expect("flushes");
-    frames
-}
-
-pub fn checksums(frames: &[VideoFrame]) -> Vec<String> {
-    frames.iter().map(md5).collect()
-}
-
-pub fn times(frames: &[VideoFrame]) -> Vec<(i64, Option<u64>)> {
-    frames.iter().map(|f| (f.timestamp, f.duration)).collect()
 }

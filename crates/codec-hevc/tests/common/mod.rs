@@ -4,14 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use reelcore_codec_hevc::Hevc;
-use reelcore_media::codec::{DecoderContext, Limits};
+#[allow(unused_imports)]
+pub use reelcore_conformance::random::Random;
+use reelcore_conformance::video;
+#[allow(unused_imports)]
+pub use reelcore_conformance::video::{checksums, decode_all, md5, times};
+use reelcore_media::codec::DecoderContext;
 use reelcore_media::hevc::{AccessUnit, HvcC, NalType, Packaging, access_units, nal_units};
-use reelcore_media::pool::BufferPool;
 use reelcore_media::{
     ChunkKind, EncodedChunk, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
-    VideoFrame,
 };
 
 pub fn data(name: &str) -> PathBuf {
@@ -25,11 +27,7 @@ pub fn config() -> VideoDecoderConfig {
 }
 
 pub fn context() -> DecoderContext {
-    DecoderContext {
-        pool: BufferPool::new(64 << 20),
-        threads: 1,
-        limits: Limits::default(),
-    }
+    video::context(1)
 }
 
 pub fn start(config: &VideoDecoderConfig) -> Box<dyn VideoDecoder> {
@@ -139,66 +137,4 @@ pub fn with_lengths(chunk: &EncodedChunk, length_size: usize) -> EncodedChunk {
         data: data.into(),
         ..chunk.clone()
     }
-}
-
-/// The MD5 of the visible part, tightly packed: planes one after the other, or with `nv12` the chroma samples in turn.
-fn checksum(frame: &VideoFrame, nv12: bool) -> String {
-    let image = frame.resource.cpu().expect("CPU memory");
-    let format = image.format();
-    let rect = frame.visible_rect;
-    let mut planes: Vec<Vec<u8>> = Vec::new();
-    for (index, plane) in image.planes().iter().enumerate() {
-        let (h, v) = format.subsampling(index);
-        let size = format.plane_size(index, rect.size());
-        let sample = format.sample_bytes(index);
-        let row = size.width as usize * sample;
-        let left = (rect.x / h) as usize * sample;
-        let mut packed = Vec::with_capacity(row * size.height as usize);
-        for y in 0..size.height as usize {
-            let start = (y + (rect.y / v) as usize) * plane.stride + left;
-            packed.extend_from_slice(&plane.data[start..start + row]);
-        }
-        planes.push(packed);
-    }
-    let mut hash = Md5::new();
-    if nv12 {
-        hash.update(&planes[0]);
-        let pairs = planes[1].iter().zip(&planes[2]);
-        hash.update(pairs.flat_map(|(&u, &v)| [u, v]).collect::<Vec<_>>());
-    } else {
-        planes.iter().for_each(|plane| hash.update(plane));
-    }
-    format!("{:x}", hash.finalize())
-}
-
-/// The MD5 of the visible part as tightly packed I420 (or I420P10).
-pub fn md5(frame: &VideoFrame) -> String {
-    checksum(frame, false)
-}
-
-/// The MD5 of the visible part as tightly packed NV12.
-pub fn md5_nv12(frame: &VideoFrame) -> String {
-    checksum(frame, true)
-}
-
-/// Decodes all chunks and flushes.
-pub fn decode_all(decoder: &mut dyn VideoDecoder, chunks: &[EncodedChunk]) -> Vec<VideoFrame> {
-    let mut frames = Vec::new();
-    for chunk in chunks {
-        decoder
-            .decode(chunk, &mut |frame| frames.push(frame))
-            .expect("decodes");
-    }
-    decoder
-        .flush(&mut |frame| frames.push(frame))
-        .expect("flushes");
-    frames
-}
-
-pub fn checksums(frames: &[VideoFrame]) -> Vec<String> {
-    frames.iter().map(md5).collect()
-}
-
-pub fn times(frames: &[VideoFrame]) -> Vec<(i64, Option<u64>)> {
-    frames.iter().map(|f| (f.timestamp, f.duration)).collect()
 }

@@ -5,15 +5,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use reelcore_codec_openh264::OpenH264;
-use reelcore_media::codec::{DecoderContext, Limits};
+#[allow(unused_imports)]
+pub use reelcore_conformance::random::Random;
+use reelcore_conformance::video;
+#[allow(unused_imports)]
+pub use reelcore_conformance::video::{checksums, decode_all, md5, times};
+use reelcore_media::codec::DecoderContext;
 use reelcore_media::codec_string::Avc;
 use reelcore_media::h264::access_units;
-use reelcore_media::pool::BufferPool;
 use reelcore_media::{
     ChunkKind, EncodedChunk, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
-    VideoFrame,
 };
 
 pub fn data(name: &str) -> PathBuf {
@@ -32,11 +34,7 @@ pub fn config() -> VideoDecoderConfig {
 }
 
 pub fn context() -> DecoderContext {
-    DecoderContext {
-        pool: BufferPool::new(64 << 20),
-        threads: 1,
-        limits: Limits::default(),
-    }
+    video::context(1)
 }
 
 pub fn start(config: &VideoDecoderConfig) -> Box<dyn VideoDecoder> {
@@ -105,45 +103,4 @@ pub fn kind(unit: &[u8]) -> ChunkKind {
     } else {
         ChunkKind::Delta
     }
-}
-
-/// The MD5 of the visible part, tightly packed.
-pub fn md5(frame: &VideoFrame) -> String {
-    let image = frame.resource.cpu().expect("CPU memory");
-    let format = image.format();
-    let rect = frame.visible_rect;
-    let mut hash = Md5::new();
-    for (index, plane) in image.planes().iter().enumerate() {
-        let (h, v) = format.subsampling(index);
-        let size = format.plane_size(index, rect.size());
-        let row = size.width as usize * format.sample_bytes(index);
-        for y in 0..size.height as usize {
-            let start = (y + (rect.y / v) as usize) * plane.stride
-                + (rect.x / h) as usize * format.sample_bytes(index);
-            hash.update(&plane.data[start..start + row]);
-        }
-    }
-    format!("{:x}", hash.finalize())
-}
-
-/// Decodes all chunks and flushes.
-pub fn decode_all(decoder: &mut dyn VideoDecoder, chunks: &[EncodedChunk]) -> Vec<VideoFrame> {
-    let mut frames = Vec::new();
-    for chunk in chunks {
-        decoder
-            .decode(chunk, &mut |frame| frames.push(frame))
-            .expect("decodes");
-    }
-    decoder
-        .flush(&mut |frame| frames.push(frame))
-        .expect("flushes");
-    frames
-}
-
-pub fn checksums(frames: &[VideoFrame]) -> Vec<String> {
-    frames.iter().map(md5).collect()
-}
-
-pub fn times(frames: &[VideoFrame]) -> Vec<(i64, Option<u64>)> {
-    frames.iter().map(|f| (f.timestamp, f.duration)).collect()
 }

@@ -5,26 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use reelcore_codec_vpx::Vpx;
-use reelcore_media::codec::{DecoderContext, Limits};
-use reelcore_media::pool::BufferPool;
+#[allow(unused_imports)]
+pub use reelcore_conformance::random::Random;
+#[allow(unused_imports)]
+pub use reelcore_conformance::video::{checksums, context, decode_all, md5, times};
+use reelcore_media::codec::DecoderContext;
 use reelcore_media::vpx::{Superframe, Vp8FrameHeader, Vp9FrameHeader, Vp9FrameKind};
 use reelcore_media::{
-    ChunkKind, EncodedChunk, PixelFormat, SideData, VideoCodec, VideoDecoder, VideoDecoderBackend,
-    VideoDecoderConfig, VideoFrame,
+    ChunkKind, EncodedChunk, SideData, VideoCodec, VideoDecoder, VideoDecoderBackend,
+    VideoDecoderConfig,
 };
 
 pub fn config(codec: &str) -> VideoDecoderConfig {
     VideoDecoderConfig::new(VideoCodec::parse(codec).expect("a codec string"))
-}
-
-pub fn context(threads: usize) -> DecoderContext {
-    DecoderContext {
-        pool: BufferPool::new(64 << 20),
-        threads,
-        limits: Limits::default(),
-    }
 }
 
 /// A stream with the checksums that another decoder made.
@@ -135,64 +129,6 @@ impl Stream {
         let chunks = self.chunks.iter().filter(shown);
         chunks.map(|c| (c.timestamp, c.duration)).collect()
     }
-}
-
-/// The MD5 of the visible part, tightly packed.
-pub fn md5(frame: &VideoFrame) -> String {
-    hash(frame, false)
-}
-
-/// The MD5 of the visible part, U and V of I420 in turn, as NV12 has it.
-pub fn md5_nv12(frame: &VideoFrame) -> String {
-    hash(frame, true)
-}
-
-fn hash(frame: &VideoFrame, nv12: bool) -> String {
-    let image = frame.resource.cpu().expect("CPU memory");
-    let format = image.format();
-    let mut hash = Md5::new();
-    let rows = |index: usize| {
-        let size = format.plane_size(index, frame.visible_rect.size());
-        let row = size.width as usize * format.sample_bytes(index);
-        let plane = &image.planes()[index];
-        (0..size.height as usize)
-            .map(move |y| &plane.data[y * plane.stride..y * plane.stride + row])
-    };
-    if nv12 {
-        assert_eq!(format, PixelFormat::I420);
-        rows(0).for_each(|row| hash.update(row));
-        for (u, v) in rows(1).zip(rows(2)) {
-            let both: Vec<u8> = u.iter().zip(v).flat_map(|(&u, &v)| [u, v]).collect();
-            hash.update(&both);
-        }
-    } else {
-        for index in 0..format.num_planes() {
-            rows(index).for_each(|row| hash.update(row));
-        }
-    }
-    format!("{:x}", hash.finalize())
-}
-
-/// Decodes all chunks and flushes.
-pub fn decode_all(decoder: &mut dyn VideoDecoder, chunks: &[EncodedChunk]) -> Vec<VideoFrame> {
-    let mut frames = Vec::new();
-    for chunk in chunks {
-        decoder
-            .decode(chunk, &mut |frame| frames.push(frame))
-            .expect("decodes");
-    }
-    decoder
-        .flush(&mut |frame| frames.push(frame))
-        .expect("flushes");
-    frames
-}
-
-pub fn checksums(frames: &[VideoFrame]) -> Vec<String> {
-    frames.iter().map(md5).collect()
-}
-
-pub fn times(frames: &[VideoFrame]) -> Vec<(i64, Option<u64>)> {
-    frames.iter().map(|f| (f.timestamp, f.duration)).collect()
 }
 
 /// The chunk with other alpha.

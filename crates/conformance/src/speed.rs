@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use reelcore_media::{AudioDecoderBackend, AudioDecoderConfig, EncodedChunk};
 
-use super::start;
+use crate::sound::start;
 
 /// Prints the best of five runs of the bare library, `alone`, which gives the number of frames, and of `backend`.
+///
+/// # Panics
+/// On an error of the decoder.
 pub fn compare(
     what: &str,
     rate: u32,

@@ -1,12 +1,8 @@
-//! What the tests of the audio codec crates share: clips made by the ffmpeg command, their packets, and what the
-//! command decodes them to.
-#![allow(dead_code)] // Each test file uses a part.
-
-pub mod speed;
+//! Sound for tests of the audio codec crates: clips made by the ffmpeg command, their packets, and what the command
+//! decodes them to. A missing command fails the test that needs it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use reelcore_media::codec::{DecoderContext, Limits};
@@ -16,6 +12,10 @@ use reelcore_media::{
     EncodedChunk, SampleFormat,
 };
 
+use crate::ffmpeg::ffmpeg_make;
+use crate::random::Random;
+
+/// A context with a pool of its own and the default caps.
 pub fn context() -> DecoderContext {
     DecoderContext {
         pool: BufferPool::new(8 << 20),
@@ -24,6 +24,10 @@ pub fn context() -> DecoderContext {
     }
 }
 
+/// A configuration.
+///
+/// # Panics
+/// Where `codec` is no codec string.
 pub fn config(
     codec: &str,
     rate: u32,
@@ -38,30 +42,18 @@ pub fn config(
     }
 }
 
+/// A key chunk.
 pub fn chunk(timestamp: i64, data: impl Into<Bytes>) -> EncodedChunk {
     EncodedChunk::new(ChunkKind::Key, timestamp, data.into())
-}
-
-/// Whether the ffmpeg command is there; says so where it is not.
-pub fn have_ffmpeg() -> bool {
-    let found = ["ffmpeg", "ffprobe"].iter().all(|name| {
-        Command::new(name)
-            .arg("-version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    });
-    if !found {
-        eprintln!("NOT RUN: there is no ffmpeg command to compare with");
-    }
-    found
 }
 
 fn run(name: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(name)
         .args(["-v", "error"])
         .args(arguments)
+        .stdin(Stdio::null())
         .output()
-        .expect("runs");
+        .unwrap_or_else(|error| panic!("the {name} command: {error} (./x setup installs it)"));
     assert!(
         output.status.success(),
         "{name} {arguments:?}: {}",
@@ -70,7 +62,11 @@ fn run(name: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// A second and a bit of tones and noise, other ones on each channel, encoded by `encoder` into a file of that name.
+/// A second and a bit of tones and noise, other ones on each channel, which `ffmpeg` encodes with the options `encoder`
+/// into a file of that name.
+///
+/// # Panics
+/// Without the command, and for layouts that are not in the list.
 pub fn clip(name: &str, rate: u32, layout: &str, encoder: &[&str]) -> PathBuf {
     let channels = match layout {
         "mono" => 1,
@@ -83,9 +79,6 @@ pub fn clip(name: &str, rate: u32, layout: &str, encoder: &[&str]) -> PathBuf {
         "7.1" => 8,
         other => panic!("unknown layout {other}"),
     };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::create_dir_all(folder).expect("a folder for clips");
-    let path = folder.join(name);
     let channel = |c: u32| {
         // Low tones, which an LFE channel keeps; noise that comes and goes, for short and long blocks.
         let tone = 40 + 17 * c;
@@ -99,23 +92,20 @@ pub fn clip(name: &str, rate: u32, layout: &str, encoder: &[&str]) -> PathBuf {
         "aevalsrc=exprs='{}':c={layout}:s={rate}:d=1.3",
         exprs.join("|")
     );
-    // A name of its own first: other tests may make the same clip.
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let part = folder.join(format!("{}-{count}-{name}", std::process::id()));
-    let mut arguments = vec!["-y", "-f", "lavfi", "-i", &source];
+    let mut arguments = vec!["-f", "lavfi", "-i", &source];
     arguments.extend(encoder);
-    arguments.push(part.to_str().expect("a path in UTF-8"));
-    run("ffmpeg", &arguments);
-    std::fs::rename(&part, &path).expect("renames");
-    path
+    ffmpeg_make(&arguments, name).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A file's first track as the ffprobe command reads it.
 pub struct Track {
+    /// FFmpeg's "extradata".
     pub description: Vec<u8>,
+    /// Frames a second.
     pub rate: u32,
+    /// Channels.
     pub channels: u32,
+    /// All packets.
     pub chunks: Vec<EncodedChunk>,
 }
 
@@ -131,6 +121,10 @@ fn undump(line: &str, bytes: &mut Vec<u8>) {
     }
 }
 
+/// A file's first audio track.
+///
+/// # Panics
+/// Without the `ffprobe` command, and for what it cannot read.
 pub fn track(path: &Path) -> Track {
     let file = path.to_str().expect("a path in UTF-8");
     let text = run(
@@ -182,12 +176,18 @@ pub fn track(path: &Path) -> Track {
     track
 }
 
-/// What the ffmpeg command decodes, nothing trimmed.
+/// What the ffmpeg command decodes as raw samples of `format`, nothing trimmed.
+///
+/// # Panics
+/// Without the command, and for what it cannot decode.
 pub fn reference(path: &Path, format: &str) -> Vec<u8> {
     reference_by(path, format, &[])
 }
 
 /// The same with options for the decoder.
+///
+/// # Panics
+/// As [`reference`].
 pub fn reference_by(path: &Path, format: &str, options: &[&str]) -> Vec<u8> {
     let file = path.to_str().expect("a path in UTF-8");
     let arguments = ["-flags2", "+skip_manual"]
@@ -199,12 +199,20 @@ pub fn reference_by(path: &Path, format: &str, options: &[&str]) -> Vec<u8> {
     run("ffmpeg", &arguments)
 }
 
+/// Bytes as little-endian floats.
+///
+/// # Panics
+/// Where their number is no multiple of four.
 pub fn floats(bytes: &[u8]) -> Vec<f32> {
     let (samples, rest) = bytes.as_chunks();
     assert!(rest.is_empty());
     samples.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
+/// Starts a decoder of what the backend says it supports.
+///
+/// # Panics
+/// Where it does not, or does not start.
 pub fn start(
     backend: &dyn AudioDecoderBackend,
     config: &AudioDecoderConfig,
@@ -213,6 +221,10 @@ pub fn start(
     backend.start(config, &context()).expect("starts")
 }
 
+/// Decodes all chunks and flushes.
+///
+/// # Panics
+/// On an error of the decoder.
 pub fn decode(decoder: &mut dyn AudioDecoder, chunks: &[EncodedChunk]) -> Vec<AudioData> {
     let mut outputs = Vec::new();
     for chunk in chunks {
@@ -245,6 +257,9 @@ pub fn interleaved(outputs: &[AudioData]) -> Vec<u8> {
 }
 
 /// Asserts that `outputs` are `want` within 1e-4 RMS on every channel, sample for sample.
+///
+/// # Panics
+/// Where they are not, or where `want` is silent.
 pub fn assert_close(what: &str, outputs: &[AudioData], want: &[f32]) {
     let channels = outputs[0].channels as usize;
     assert!(
@@ -272,27 +287,20 @@ pub fn assert_close(what: &str, outputs: &[AudioData], want: &[f32]) {
 }
 
 /// Asserts that each output starts at its chunk's time, where each chunk gives one.
+///
+/// # Panics
+/// Where one does not.
 pub fn assert_times(what: &str, outputs: &[AudioData], chunks: &[EncodedChunk]) {
     let got: Vec<_> = outputs.iter().map(|o| o.timestamp).collect();
     let want: Vec<_> = chunks.iter().map(|c| c.timestamp).collect();
     assert_eq!(got, want, "{what}");
 }
 
-/// The folder of the Web Platform Tests' media; says so where there is none.
-pub fn web_platform_tests() -> Option<PathBuf> {
-    let folder = std::env::var_os("WPT_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt"),
-        PathBuf::from,
-    );
-    let folder = folder.join("webcodecs");
-    if !folder.exists() {
-        eprintln!("NOT RUN: no Web Platform Tests at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-/// Chunks at offsets and sizes of a file, `duration` microseconds apart, as the Web Platform Tests make them.
+/// Chunks at offsets and sizes of a file, `duration` microseconds apart, as the Web Platform Tests make them; with the
+/// bytes of the whole file.
+///
+/// # Panics
+/// Where the file cannot be read or is shorter.
 pub fn ranges(file: &Path, ranges: &[(usize, usize)], duration: i64) -> (Bytes, Vec<EncodedChunk>) {
     let bytes = Bytes::from(std::fs::read(file).expect("the file"));
     let chunks = ranges
@@ -305,20 +313,11 @@ pub fn ranges(file: &Path, ranges: &[(usize, usize)], duration: i64) -> (Bytes, 
     (bytes, chunks)
 }
 
-/// A small generator with a fixed seed, so that a failure comes again.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 /// Decodes `rounds` damaged copies of `chunks`; what comes out must fit its description. Returns how many ended in an
-/// error. A panic fails the test.
+/// error.
+///
+/// # Panics
+/// Where an output does not fit; and with the decoder.
 pub fn damage(
     backend: &dyn AudioDecoderBackend,
     config: &AudioDecoderConfig,
