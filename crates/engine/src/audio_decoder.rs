@@ -64,7 +64,7 @@ impl Codec for AudioDecode {
         input: &EncodedChunk,
         sink: &mut dyn FnMut(AudioData),
     ) -> Result<(), MediaError> {
-        let Some(side) = &input.side else {
+        let Some(side) = input.side.as_ref().filter(|side| !side.counts_kept) else {
             return instance.decoder.decode(input, sink);
         };
         let outputs = &mut instance.outputs;

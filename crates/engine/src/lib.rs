@@ -9,12 +9,14 @@
 
 mod actor;
 mod audio_decoder;
+mod audio_encoder;
 mod budget;
 mod control;
 mod handle;
 mod output;
 mod outputs;
 mod video_decoder;
+mod video_encoder;
 mod workers;
 
 use std::sync::{Arc, LazyLock};
@@ -24,12 +26,14 @@ use reelcore_media::pool::BufferPool;
 
 pub use actor::{Codec, Event};
 pub use audio_decoder::AudioDecode;
+pub use audio_encoder::AudioEncode;
 pub use budget::{ThreadBudget, ThreadLease};
 pub use control::{ControlQueue, Delivery, InvalidState, State};
 pub use handle::CodecHandle;
 pub use output::natural_size;
 pub use outputs::OutputBudget;
 pub use video_decoder::VideoDecode;
+pub use video_encoder::{VideoEncode, VideoInput};
 pub use workers::{Progress, Task, Workers};
 
 /// How many resources codecs may hold.

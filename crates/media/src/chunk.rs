@@ -54,4 +54,8 @@ pub struct SideData {
     pub discard_start: Duration,
     /// Decoded audio to drop at the packet's end (DiscardPadding, end trimming), as `discard_start`.
     pub discard_end: Duration,
+    /// The timestamp is the time of the first frame that is kept, as encoders count, and not of the first that is
+    /// decoded, as containers count. A decoder that a script feeds with chunks of an encoder drops nothing, as in
+    /// browsers; a muxer moves the track back by the first packet's `discard_start`.
+    pub counts_kept: bool,
 }
