@@ -8,6 +8,7 @@
 
 mod av1;
 mod check;
+pub mod encoding;
 mod error;
 mod ffmpeg;
 mod h264;
