@@ -2,7 +2,9 @@
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(libavcodec)");
-    println!("cargo:rerun-if-changed=src/shim.c");
+    for file in ["src/shim.c", "src/guard.c", "src/shim.h"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
     // FFmpeg 5.1 (59.37) up to and with FFmpeg 8 (62).
     let found = pkg_config::Config::new()
         .range_version("59.37".."63")
@@ -28,7 +30,8 @@ fn main() {
     };
     // Compiled against the installed headers, as the layouts differ from version to version.
     if let Err(error) = cc::Build::new()
-        .file("src/shim.c")
+        .files(["src/shim.c", "src/guard.c"])
+        .std("c11")
         .includes(&library.include_paths)
         .try_compile("reelcore_avcodec_shim")
     {

@@ -3,17 +3,76 @@
 use std::ffi::CStr;
 
 use reelcore_media::codec::DecoderContext;
+use reelcore_media::h264::AvcC;
+use reelcore_media::hevc::HvcC;
 use reelcore_media::{
-    MediaError, Size, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig, h264, hevc,
+    MediaError, VideoCodec, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig, h264, hevc,
 };
 
 /// More threads hold back more frames and win little.
 pub(crate) const MAX_THREADS: usize = 16;
 
-/// The decoders of the system's libavcodec: H.264 (interlaced and High 10 to 4:4:4 included), HEVC with range
-/// extensions, VP8 and VP9.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ffmpeg;
+/// A codec that [`Ffmpeg`] decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// H.264 of every profile but Extended, the scalable and the multiview ones.
+    H264,
+    /// HEVC with range extensions.
+    Hevc,
+    /// VP8.
+    Vp8,
+    /// VP9.
+    Vp9,
+}
+
+impl Codec {
+    const ALL: &'static [Self] = &[Self::H264, Self::Hevc, Self::Vp8, Self::Vp9];
+
+    fn of(codec: &VideoCodec) -> Option<Self> {
+        Some(match codec {
+            VideoCodec::Avc(_) => Self::H264,
+            VideoCodec::Hevc(_) => Self::Hevc,
+            VideoCodec::Vp8 => Self::Vp8,
+            VideoCodec::Vp9(_) => Self::Vp9,
+            VideoCodec::Av1(_) => return None,
+        })
+    }
+
+    /// libavcodec's name of the decoder.
+    fn decoder(self) -> &'static CStr {
+        match self {
+            Self::H264 => c"h264",
+            Self::Hevc => c"hevc",
+            Self::Vp8 => c"vp8",
+            Self::Vp9 => c"vp9",
+        }
+    }
+}
+
+/// The decoders of the system's libavcodec. The registry tries backends in the order of their registration: to have
+/// some codecs before another backend and others after it, register it twice, for some codecs each.
+#[derive(Clone, Copy, Debug)]
+pub struct Ffmpeg {
+    codecs: &'static [Codec],
+}
+
+impl Ffmpeg {
+    /// All codecs.
+    pub const fn new() -> Self {
+        Self { codecs: Codec::ALL }
+    }
+
+    /// Some codecs; others are refused.
+    pub const fn for_codecs(codecs: &'static [Codec]) -> Self {
+        Self { codecs }
+    }
+}
+
+impl Default for Ffmpeg {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl VideoDecoderBackend for Ffmpeg {
     fn name(&self) -> &'static str {
@@ -25,7 +84,7 @@ impl VideoDecoderBackend for Ffmpeg {
     }
 
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
-        Setup::new(config).map(drop)
+        Setup::new(self.codecs, config).map(drop)
     }
 
     fn start(
@@ -33,7 +92,7 @@ impl VideoDecoderBackend for Ffmpeg {
         config: &VideoDecoderConfig,
         context: &DecoderContext,
     ) -> Result<Box<dyn VideoDecoder>, MediaError> {
-        let setup = Setup::new(config)?;
+        let setup = Setup::new(self.codecs, config)?;
         start(config, context, setup)
     }
 }
@@ -59,145 +118,111 @@ fn start(
     Err(without_library())
 }
 
-/// How chunks hold what says the picture's size.
-#[cfg_attr(not(libavcodec), allow(dead_code))]
-enum Form {
-    Avc(h264::Packaging),
-    Hevc(hevc::Packaging),
-    Vp8,
-    Vp9,
-}
-
 /// What a decoder starts from.
 #[cfg_attr(not(libavcodec), allow(dead_code))]
 pub(crate) struct Setup {
     /// libavcodec's name of the decoder.
     pub(crate) decoder: &'static CStr,
-    /// Baseline profile: frames need no reordering.
-    pub(crate) without_b_slices: bool,
-    form: Form,
-    /// The coded sizes in the description.
-    sizes: Vec<Size>,
+    pub(crate) form: Form,
+}
+
+/// The codec, with its description.
+#[cfg_attr(not(libavcodec), allow(dead_code))]
+pub(crate) enum Form {
+    Avc(Option<AvcC>),
+    Hevc(Option<HvcC>),
+    Vp8,
+    Vp9,
 }
 
 impl Setup {
-    fn new(config: &VideoDecoderConfig) -> Result<Self, MediaError> {
-        let (decoder, form) = match &config.codec {
-            VideoCodec::Avc(_) => (c"h264", Form::Avc(h264::Packaging::AnnexB)),
-            VideoCodec::Hevc(_) => (c"hevc", Form::Hevc(hevc::Packaging::AnnexB)),
-            VideoCodec::Vp8 => (c"vp8", Form::Vp8),
-            VideoCodec::Vp9(_) => (c"vp9", Form::Vp9),
-            VideoCodec::Av1(_) => {
-                return Err(MediaError::unsupported(format!(
-                    "libavcodec decodes H.264, HEVC, VP8 and VP9 here, not {}",
-                    config.codec
-                )));
-            }
+    fn new(codecs: &[Codec], config: &VideoDecoderConfig) -> Result<Self, MediaError> {
+        let codec = Codec::of(&config.codec).filter(|codec| codecs.contains(codec));
+        let Some(codec) = codec else {
+            return Err(MediaError::unsupported(format!(
+                "libavcodec decodes {codecs:?} here, not {}",
+                config.codec
+            )));
         };
         if !crate::available() {
             return Err(without_library());
         }
+        let decoder = codec.decoder();
         if !crate::has_decoder(decoder) {
             return Err(MediaError::unsupported(format!(
                 "the installed libavcodec has no decoder {}",
                 decoder.to_string_lossy()
             )));
         }
-        let mut setup = Self {
-            decoder,
-            without_b_slices: matches!(&config.codec, VideoCodec::Avc(avc) if avc.profile == 66),
-            form,
-            sizes: Vec::new(),
-        };
+        if let VideoCodec::Avc(avc) = &config.codec {
+            check_profile(avc.profile)?;
+            check_level(avc.level)?;
+        }
         // https://www.w3.org/TR/webcodecs-avc-codec-registration/#videodecoderconfig-description
         // https://www.w3.org/TR/webcodecs-hevc-codec-registration/#videodecoderconfig-description
-        // With a description it is an avcC or hvcC and chunks have lengths; without, they are in "annexb" form.
-        if let Some(description) = &config.description {
-            setup
-                .describe(description)
-                .map_err(|error| MediaError::unsupported(format!("description: {error}")))?;
-        }
-        Ok(setup)
-    }
-
-    fn describe(&mut self, description: &[u8]) -> Result<(), MediaError> {
-        match &mut self.form {
-            Form::Avc(packaging) => {
-                let avcc = h264::AvcC::parse(description)?;
-                for set in &avcc.sps {
-                    let sps = h264::Sps::parse(&h264::Nal::new(0, set)?)?;
-                    self.sizes.push(sps.coded_size);
-                }
-                *packaging = h264::Packaging::Avc {
-                    length_size: avcc.length_size,
-                };
-            }
-            Form::Hevc(packaging) => {
-                let hvcc = hevc::HvcC::parse(description)?;
-                for unit in hvcc.arrays.iter().flat_map(|array| &array.units) {
-                    let nal = hevc::Nal::new(0, unit)?;
-                    if nal.nal_type == hevc::NalType::SPS && nal.layer_id == 0 {
-                        self.sizes.push(hevc::Sps::parse(&nal)?.coded_size);
-                    }
-                }
-                *packaging = hevc::Packaging::Hevc {
-                    length_size: hvcc.length_size,
-                };
-            }
-            // The registrations of VP8 and VP9 have no use for it.
-            Form::Vp8 | Form::Vp9 => {}
-        }
-        Ok(())
+        // With a description it is an avcC or hvcC and chunks have lengths; without, they are in "annexb" form. The
+        // registrations of VP8 and VP9 have no use for it.
+        let description = config.description.as_deref();
+        let unsupported =
+            |error: MediaError| MediaError::unsupported(format!("description: {error}"));
+        let form = match codec {
+            Codec::H264 => Form::Avc(description.map(avcc).transpose().map_err(unsupported)?),
+            Codec::Hevc => Form::Hevc(description.map(hvcc).transpose().map_err(unsupported)?),
+            Codec::Vp8 => Form::Vp8,
+            Codec::Vp9 => Form::Vp9,
+        };
+        Ok(Self { decoder, form })
     }
 }
 
-#[cfg(libavcodec)]
-impl Setup {
-    /// What libavcodec gets of the description.
-    pub(crate) fn extradata<'a>(&self, config: &'a VideoDecoderConfig) -> &'a [u8] {
-        match (&self.form, &config.description) {
-            (Form::Avc(_) | Form::Hevc(_), Some(description)) => description,
-            _ => &[],
+/// An avcC whose sets can be read.
+fn avcc(description: &[u8]) -> Result<AvcC, MediaError> {
+    let avcc = AvcC::parse(description)?;
+    for set in &avcc.sps {
+        h264::Sps::parse(&h264::Nal::new(0, set)?)?;
+    }
+    for set in &avcc.pps {
+        h264::Pps::parse(&h264::Nal::new(0, set)?)?;
+    }
+    Ok(avcc)
+}
+
+/// An hvcC whose sets can be read.
+fn hvcc(description: &[u8]) -> Result<HvcC, MediaError> {
+    let hvcc = HvcC::parse(description)?;
+    for unit in hvcc.arrays.iter().flat_map(|array| &array.units) {
+        let nal = hevc::Nal::new(0, unit)?;
+        match nal.nal_type {
+            hevc::NalType::SPS if nal.layer_id == 0 => drop(hevc::Sps::parse(&nal)?),
+            hevc::NalType::PPS if nal.layer_id == 0 => drop(hevc::Pps::parse(&nal)?),
+            _ => {}
         }
     }
+    Ok(hvcc)
+}
 
-    /// Refuses sizes above the cap in the description.
-    pub(crate) fn check_sizes_of_description(&self, max_pixels: u64) -> Result<(), MediaError> {
-        let mut sizes = self.sizes.iter();
-        sizes.try_for_each(|size| crate::decoder::check_area(*size, max_pixels))
-    }
+/// Profiles of table A-1 and their names.
+fn check_profile(profile: u8) -> Result<(), MediaError> {
+    let name = match profile {
+        44 | 66 | 77 | 100 | 110 | 122 | 244 => return Ok(()),
+        83 | 86 => "Scalable",
+        88 => "Extended",
+        118 | 128 => "Multiview or Stereo High",
+        _ => "an unknown one",
+    };
+    Err(MediaError::unsupported(format!(
+        "libavcodec decodes the H.264 profiles 44, 66, 77, 100, 110, 122 and 244, not {profile} ({name})"
+    )))
+}
 
-    /// Refuses sizes above the cap in a key chunk. libavcodec has the cap too, but does not tell that it was reached.
-    pub(crate) fn check_sizes(&self, data: &[u8], max_pixels: u64) -> Result<(), MediaError> {
-        use reelcore_media::vpx::{Superframe, Vp8FrameHeader, Vp9FrameHeader};
-        let check = |size: Size| crate::decoder::check_area(size, max_pixels);
-        match &self.form {
-            Form::Avc(packaging) => {
-                for nal in h264::nal_units(data, *packaging) {
-                    let nal = nal?;
-                    if nal.kind == h264::NalKind::Sps {
-                        check(h264::Sps::parse(&nal)?.coded_size)?;
-                    }
-                }
-            }
-            Form::Hevc(packaging) => {
-                for nal in hevc::nal_units(data, *packaging) {
-                    let nal = nal?;
-                    if nal.nal_type == hevc::NalType::SPS && nal.layer_id == 0 {
-                        check(hevc::Sps::parse(&nal)?.coded_size)?;
-                    }
-                }
-            }
-            Form::Vp8 => Vp8FrameHeader::parse(data)?.key.map_or(Ok(()), check)?,
-            Form::Vp9 => {
-                for range in Superframe::parse(data)?.frames() {
-                    let frame = data.get(range.clone()).unwrap_or(&[]);
-                    Vp9FrameHeader::parse(frame)?.size.map_or(Ok(()), check)?;
-                }
-            }
-        }
-        Ok(())
+/// Levels of table A-1: ten times the level, and 9 for 1b.
+fn check_level(level: u8) -> Result<(), MediaError> {
+    if matches!(level, 9..=13 | 20..=22 | 30..=32 | 40..=42 | 50..=52 | 60..=62) {
+        return Ok(());
     }
+    Err(MediaError::unsupported(format!(
+        "H.264 has no level with level_idc {level}"
+    )))
 }
 
 /// Why nothing can be decoded.

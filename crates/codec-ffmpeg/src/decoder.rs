@@ -1,38 +1,73 @@
 //! Chunks in, frames out.
 
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use reelcore_media::codec::DecoderContext;
+use reelcore_media::h264::Sps;
 use reelcore_media::pool::BufferPool;
+use reelcore_media::vpx::{Superframe, Vp8FrameHeader, Vp9FrameHeader, Vp9FrameKind};
 use reelcore_media::{
     ChunkKind, CpuImage, EncodedChunk, MediaError, PixelFormat, Plane, Size, VideoDecoder,
     VideoDecoderConfig, VideoFrame,
 };
 
-use crate::backend::{MAX_THREADS, Setup};
+use crate::avc::{Avc, Picture};
+use crate::backend::{Form, MAX_THREADS, Setup};
+use crate::hevc::Hevc;
 use crate::library::{Frame, FrameInfo, Library, Options, Received};
 
 /// Chunks whose frames may still come: more than the deepest reordering (16 frames) and the frame threads hold back.
 const MAX_IN_FLIGHT: usize = 256;
 
+/// The most bytes of H.264 chunks without a picture, which are parameter sets and the like, in a row.
+const MAX_HELD: usize = 1 << 20;
+
 /// libavcodec compares sizes rounded up to its alignment of rows: what that adds at most. The exact cap is compared
 /// here.
 const ALIGNMENT_PIXELS: u64 = 64 * 65_536;
 
+/// What reads a stream before libavcodec does.
+enum Guard {
+    Avc(Avc),
+    Hevc(Hevc),
+    Vp8,
+    Vp9,
+}
+
+/// What comes of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gives {
+    /// A frame with its times.
+    Frame,
+    /// A picture that is not shown, or the second field of the frame before.
+    NoFrame,
+    /// It has no picture.
+    Nothing,
+}
+
+impl Gives {
+    fn of_shown(shown: bool) -> Self {
+        if shown { Self::Frame } else { Self::NoFrame }
+    }
+}
+
 /// A decoder over libavcodec.
 pub(crate) struct Decoder {
-    library: Library,
-    setup: Setup,
+    guard: Guard,
+    options: Options,
+    /// Opened with the first chunk, which says whether frames are reordered.
+    library: Option<Library>,
     pool: BufferPool,
     max_pixels: u64,
-    /// The times of each chunk, by running index.
+    /// The times of each chunk whose frame has not come yet, by running index.
     times: BTreeMap<i64, (i64, Option<u64>)>,
     next_index: i64,
     /// A key chunk was sent since the start, the last flush or the last reset.
     started: bool,
+    /// H.264 chunks without a picture, for the next one.
+    held: Vec<u8>,
     /// The chroma plane that frames without chroma share, for its format and number of bytes.
     neutral: Option<(PixelFormat, Bytes)>,
 }
@@ -44,27 +79,87 @@ impl Decoder {
         setup: Setup,
     ) -> Result<Self, MediaError> {
         let max_pixels = context.limits.max_frame_pixels;
-        setup.check_sizes_of_description(max_pixels)?;
-        let low_delay = config.optimize_for_latency;
-        let name: &CStr = setup.decoder;
-        let library = Library::new(&Options {
-            name,
-            extradata: setup.extradata(config),
-            threads: context.threads.clamp(1, MAX_THREADS),
-            low_delay,
-            strict: !(low_delay && setup.without_b_slices),
-            max_pixels: max_pixels.saturating_add(ALIGNMENT_PIXELS),
-        })?;
+        let guard = match &setup.form {
+            Form::Avc(avcc) => Guard::Avc(Avc::new(avcc.as_ref(), max_pixels)?),
+            Form::Hevc(hvcc) => Guard::Hevc(Hevc::new(hvcc.as_ref(), max_pixels)?),
+            Form::Vp8 => Guard::Vp8,
+            Form::Vp9 => Guard::Vp9,
+        };
+        let extradata = match (&guard, &config.description) {
+            (Guard::Avc(_) | Guard::Hevc(_), Some(description)) => description.clone(),
+            _ => Bytes::new(),
+        };
         Ok(Self {
-            library,
-            setup,
+            guard,
+            options: Options {
+                name: setup.decoder,
+                extradata,
+                threads: context.threads.clamp(1, MAX_THREADS),
+                low_delay: config.optimize_for_latency,
+                strict: true,
+                max_pixels: max_pixels.saturating_add(ALIGNMENT_PIXELS),
+            },
+            library: None,
             pool: context.pool.clone(),
             max_pixels,
             times: BTreeMap::new(),
             next_index: 0,
             started: false,
+            held: Vec::new(),
             neutral: None,
         })
+    }
+
+    /// Checks a chunk.
+    fn check(&mut self, data: &[u8]) -> Result<Gives, MediaError> {
+        let max_pixels = self.max_pixels;
+        match &mut self.guard {
+            Guard::Avc(avc) => {
+                let picture = avc.check(data, max_pixels)?;
+                if picture == Picture::None {
+                    return Ok(Gives::Nothing);
+                }
+                if let Some(sps) = avc.active() {
+                    let strict = is_strict(sps, self.options.low_delay)?;
+                    if self.library.is_none() {
+                        self.options.strict = strict;
+                    } else if strict && !self.options.strict {
+                        return Err(MediaError::unsupported(
+                            "a sequence that may be reordered after one that is not, without a word on how much",
+                        ));
+                    }
+                }
+                Ok(match picture {
+                    Picture::Completes => Gives::NoFrame,
+                    _ => Gives::Frame,
+                })
+            }
+            Guard::Hevc(hevc) => hevc.check(data, max_pixels).map(|()| Gives::Frame),
+            Guard::Vp8 => {
+                let header = Vp8FrameHeader::parse(data)?;
+                if let Some(size) = header.key {
+                    check_area(size, max_pixels)?;
+                }
+                Ok(Gives::of_shown(header.shown))
+            }
+            Guard::Vp9 => {
+                let mut shown = 0;
+                for range in Superframe::parse(data)?.frames() {
+                    let frame = data.get(range.clone()).unwrap_or(&[]);
+                    let header = Vp9FrameHeader::parse(frame)?;
+                    if let Some(size) = header.size {
+                        check_area(size, max_pixels)?;
+                    }
+                    shown += u32::from(header.shown || header.kind == Vp9FrameKind::ShowExisting);
+                }
+                if shown > 1 {
+                    return Err(MediaError::unsupported(
+                        "a chunk of several shown frames, of which the last one is the picture",
+                    ));
+                }
+                Ok(Gives::of_shown(shown == 1))
+            }
+        }
     }
 
     fn decode_chunk(
@@ -83,39 +178,65 @@ impl Decoder {
             ));
         }
         if chunk.kind == ChunkKind::Key {
-            self.setup.check_sizes(&chunk.data, self.max_pixels)?;
             self.started = true;
         } else if !self.started {
             return Err(MediaError::invalid_data(
                 "the first chunk is a delta chunk, expected a key chunk",
             ));
         }
+        let gives = self.check(&chunk.data)?;
+        if gives == Gives::Nothing {
+            // libavcodec takes no packet without a picture: what it holds goes before the next one.
+            if self.held.len() + chunk.data.len() > MAX_HELD {
+                return Err(MediaError::limit(format!(
+                    "chunks without a picture hold more than {MAX_HELD} bytes"
+                )));
+            }
+            self.held.extend_from_slice(&chunk.data);
+            return Ok(());
+        }
+        if self.library.is_none() {
+            self.library = Some(Library::new(&self.options)?);
+        }
         let index = self.next_index;
         self.next_index += 1;
-        self.times.insert(index, (chunk.timestamp, chunk.duration));
+        if gives == Gives::Frame {
+            self.times.insert(index, (chunk.timestamp, chunk.duration));
+        }
         if self.times.len() > MAX_IN_FLIGHT {
-            // Chunks that show nothing: hidden frames, second fields.
+            // Of HEVC, pictures that are not shown.
             self.times.pop_first();
         }
-        while !self.library.send(&chunk.data, index)? {
+        while let Some(library) = &mut self.library
+            && !library.send(&self.held, &chunk.data, index)?
+        {
             if !self.receive(sink)? {
                 return Err(MediaError::backend(
                     "libavcodec neither takes a packet nor gives a frame",
                 ));
             }
         }
+        self.held.clear();
         while self.receive(sink)? {}
         Ok(())
     }
 
     /// Outputs the next frame, if there is one.
     fn receive(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<bool, MediaError> {
-        match self.library.receive()? {
+        let Some(library) = &mut self.library else {
+            return Ok(false);
+        };
+        match library.receive()? {
             Received::Frame(frame) => {
+                // Frame threads hand packets back in order: all of those up to this frame's are decoded.
+                library.find_damage(frame.info().index())?;
                 sink(self.frame(frame)?);
                 Ok(true)
             }
-            Received::Again | Received::End => Ok(false),
+            Received::Again | Received::End => {
+                library.find_damage(i64::MIN)?;
+                Ok(false)
+            }
         }
     }
 
@@ -208,9 +329,36 @@ impl Decoder {
     }
 
     fn restart(&mut self) {
-        self.library.reset();
+        if let Some(library) = &mut self.library {
+            library.reset();
+        }
+        match &mut self.guard {
+            Guard::Avc(avc) => avc.restart(),
+            Guard::Hevc(hevc) => hevc.restart(),
+            Guard::Vp8 | Guard::Vp9 => {}
+        }
+        // Parameter sets among it stay.
         self.times.clear();
         self.started = false;
+    }
+
+    /// Outputs every frame that is left.
+    fn drain(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError> {
+        let Some(library) = &mut self.library else {
+            return Ok(());
+        };
+        library.end()?;
+        while self.receive(sink)? {}
+        if let Some(library) = &mut self.library {
+            library.find_damage(i64::MAX)?;
+        }
+        // libavcodec drops H.264 frames that come later than the stream's own bound of reordering permits.
+        match (&self.guard, self.times.first_key_value()) {
+            (Guard::Avc(_), Some((_, (timestamp, _)))) => Err(MediaError::invalid_data(format!(
+                "the frame with timestamp {timestamp} was lost: the stream reorders frames more than it says"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -229,8 +377,7 @@ impl VideoDecoder for Decoder {
     }
 
     fn flush(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError> {
-        self.library.end()?;
-        while self.receive(sink)? {}
+        self.drain(sink)?;
         self.restart();
         Ok(())
     }
@@ -238,6 +385,31 @@ impl VideoDecoder for Decoder {
     fn reset(&mut self) {
         self.restart();
     }
+}
+
+/// Whether libavcodec is to reorder by what the stream may do, not by what it has done so far, in which it loses
+/// frames.
+///
+/// # Errors
+/// `Unsupported` where that would cost a low delay, and OpenH264 can do better.
+fn is_strict(sps: &Sps, low_delay: bool) -> Result<bool, MediaError> {
+    let stated = sps.vui.max_reorder_frames.is_some();
+    if !low_delay || stated {
+        return Ok(true);
+    }
+    if sps.reorder_frames() == 0 {
+        return Ok(false);
+    }
+    let by_openh264 = matches!(sps.profile, 77 | 100)
+        && sps.frames_only
+        && sps.bit_depth == [8, 8]
+        && sps.chroma_format == 1;
+    if by_openh264 {
+        return Err(MediaError::unsupported(
+            "libavcodec would hold back a whole picture buffer, as the stream does not say how much it reorders",
+        ));
+    }
+    Ok(true)
 }
 
 /// Refuses a picture above the cap.

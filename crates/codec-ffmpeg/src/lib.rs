@@ -5,13 +5,17 @@
 
 use std::ffi::CStr;
 
+#[cfg(libavcodec)]
+mod avc;
 mod backend;
 #[cfg(libavcodec)]
 mod decoder;
 #[cfg(libavcodec)]
+mod hevc;
+#[cfg(libavcodec)]
 mod library;
 
-pub use backend::Ffmpeg;
+pub use backend::{Codec, Ffmpeg};
 
 #[cfg(libavcodec)]
 mod sys {

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::NonNull;
 
+use bytes::Bytes;
 use reelcore_media::color::ColorSpace;
 use reelcore_media::{MediaError, Rect, Size};
 
@@ -55,6 +56,8 @@ mod sys {
         pub(super) fn reelcore_avcodec_free(decoder: *mut Decoder);
         pub(super) fn reelcore_avcodec_send(
             decoder: *mut Decoder,
+            before: *const u8,
+            before_len: usize,
             data: *const u8,
             len: usize,
             index: i64,
@@ -65,8 +68,15 @@ mod sys {
             out: *mut *mut Frame,
         ) -> c_int;
         pub(super) fn reelcore_avcodec_reset(decoder: *mut Decoder);
+        pub(super) fn reelcore_avcodec_verify(decoder: *mut Decoder, index: i64) -> c_int;
+        pub(super) fn reelcore_avcodec_complaint(
+            decoder: *mut Decoder,
+            text: *mut c_char,
+            len: usize,
+        ) -> c_int;
         pub(super) fn reelcore_avcodec_frame_info(frame: *const Frame, info: *mut FrameInfo);
         pub(super) fn reelcore_avcodec_frame_free(frame: *mut Frame);
+        pub(super) fn reelcore_avcodec_is_not_heard(error: c_int) -> c_int;
         pub(super) fn reelcore_avcodec_is_out_of_memory(error: c_int) -> c_int;
         pub(super) fn reelcore_avcodec_is_unsupported(error: c_int) -> c_int;
         pub(super) fn reelcore_avcodec_error(error: c_int, text: *mut c_char, len: usize);
@@ -74,11 +84,11 @@ mod sys {
 }
 
 /// What a decoder is opened with.
-pub(crate) struct Options<'a> {
+pub(crate) struct Options {
     /// libavcodec's name of the decoder.
-    pub(crate) name: &'a CStr,
+    pub(crate) name: &'static CStr,
     /// avcC, hvcC, or nothing.
-    pub(crate) extradata: &'a [u8],
+    pub(crate) extradata: Bytes,
     pub(crate) threads: usize,
     /// No frame threads, each of which would hold back a frame.
     pub(crate) low_delay: bool,
@@ -103,7 +113,7 @@ pub(crate) struct Library(NonNull<sys::Decoder>);
 unsafe impl Send for Library {}
 
 impl Library {
-    pub(crate) fn new(options: &Options<'_>) -> Result<Self, MediaError> {
+    pub(crate) fn new(options: &Options) -> Result<Self, MediaError> {
         let mut decoder = std::ptr::null_mut();
         // SAFETY: the name ends in NUL, the extradata is as long as said, `decoder` can be written; none is kept.
         let error = unsafe {
@@ -124,11 +134,23 @@ impl Library {
         }
     }
 
-    /// Sends a packet; `false` if frames must be received first.
-    pub(crate) fn send(&mut self, data: &[u8], index: i64) -> Result<bool, MediaError> {
-        // SAFETY: the decoder is open; the data is as long as said, and copied.
+    /// Sends `before` and `data` as a packet; `false` if frames must be received first.
+    pub(crate) fn send(
+        &mut self,
+        before: &[u8],
+        data: &[u8],
+        index: i64,
+    ) -> Result<bool, MediaError> {
+        // SAFETY: the decoder is open; both are as long as said, and copied.
         let code = unsafe {
-            sys::reelcore_avcodec_send(self.0.as_ptr(), data.as_ptr(), data.len(), index)
+            sys::reelcore_avcodec_send(
+                self.0.as_ptr(),
+                before.as_ptr(),
+                before.len(),
+                data.as_ptr(),
+                data.len(),
+                index,
+            )
         };
         match code {
             0 => Ok(true),
@@ -158,6 +180,38 @@ impl Library {
         }
     }
 
+    /// Whether damage was found that libavcodec conceals: blocks missing in a picture of the packets up to and with
+    /// `index`, all of which must be decoded, or anything that it told as an error.
+    pub(crate) fn find_damage(&mut self, index: i64) -> Result<(), MediaError> {
+        let mut text = [0u8; 160];
+        // SAFETY: the decoder is open; the text can be written up to the length said, and gets a NUL.
+        let code = unsafe {
+            sys::reelcore_avcodec_complaint(
+                self.0.as_ptr(),
+                text.as_mut_ptr().cast::<c_char>(),
+                text.len(),
+            )
+        };
+        match code {
+            0 => {}
+            1 => {
+                let text = CStr::from_bytes_until_nul(&text).unwrap_or(c"damage");
+                return Err(MediaError::invalid_data(format!(
+                    "libavcodec: {}",
+                    text.to_string_lossy().trim_end()
+                )));
+            }
+            _ => return Err(MediaError::backend(NOT_HEARD)),
+        }
+        // SAFETY: the decoder is open.
+        match unsafe { sys::reelcore_avcodec_verify(self.0.as_ptr(), index) } {
+            0 => Ok(()),
+            _ => Err(MediaError::invalid_data(
+                "the picture, or one that it can refer to, is incomplete: slices or blocks are missing",
+            )),
+        }
+    }
+
     /// Forgets what was sent; the decoder can start anew.
     pub(crate) fn reset(&mut self) {
         // SAFETY: the decoder is open.
@@ -172,8 +226,14 @@ impl Drop for Library {
     }
 }
 
+const NOT_HEARD: &str = "another user of libavutil in this process took its log callback, by which libavcodec tells damage";
+
 /// The error that libavcodec's code stands for.
 fn media_error(code: c_int) -> MediaError {
+    // SAFETY: takes a number and compares it.
+    if unsafe { sys::reelcore_avcodec_is_not_heard(code) } != 0 {
+        return MediaError::unsupported(NOT_HEARD);
+    }
     let mut text = [0u8; 128];
     // SAFETY: the text can be written up to the length said, and gets a NUL.
     unsafe { sys::reelcore_avcodec_error(code, text.as_mut_ptr().cast::<c_char>(), text.len()) };

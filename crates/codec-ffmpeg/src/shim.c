@@ -1,5 +1,8 @@
 /* What Rust asks of libavcodec, compiled against the installed headers. */
-#include <libavcodec/avcodec.h>
+#include "shim.h"
+
+#include <libavutil/pixdesc.h>
+#include <string.h>
 
 unsigned reelcore_avcodec_headers(void) { return LIBAVCODEC_VERSION_INT; }
 
@@ -9,14 +12,8 @@ int reelcore_avcodec_has_decoder(const char *name) {
     return avcodec_find_decoder_by_name(name) != NULL;
 }
 
-#include <libavutil/pixdesc.h>
-#include <string.h>
-
-/* One decoder: the context and the packet that it is fed with. */
-typedef struct {
-    AVCodecContext *context;
-    AVPacket *packet;
-} Decoder;
+/* Told to Rust where the log callback is another one's. */
+#define NOT_HEARD AVERROR(EBUSY)
 
 /* What a frame says, in types that do not differ from version to version. */
 typedef struct {
@@ -34,9 +31,23 @@ typedef struct {
 void reelcore_avcodec_free(Decoder *decoder) {
     if (!decoder)
         return;
+    /* Joins the frame threads: nobody calls back after this. */
     avcodec_free_context(&decoder->context);
     av_packet_free(&decoder->packet);
+    reelcore_forget_watched(decoder);
+    pthread_mutex_destroy(&decoder->lock);
     av_free(decoder);
+}
+
+/* The pixel format: in memory, and of a kind that Rust has a name for. Those of hardware come first in the list. */
+static enum AVPixelFormat choose_format(AVCodecContext *context, const enum AVPixelFormat *formats) {
+    (void)context;
+    for (; *formats != AV_PIX_FMT_NONE; formats++) {
+        const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(*formats);
+        if (format && !(format->flags & AV_PIX_FMT_FLAG_HWACCEL))
+            return *formats;
+    }
+    return AV_PIX_FMT_NONE;
 }
 
 int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t extradata_len, int threads,
@@ -53,6 +64,7 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
     decoder = av_mallocz(sizeof(*decoder));
     if (!decoder)
         return error;
+    pthread_mutex_init(&decoder->lock, NULL);
     decoder->context = context = avcodec_alloc_context3(codec);
     decoder->packet = av_packet_alloc();
     if (!context || !decoder->packet)
@@ -64,11 +76,30 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
         memcpy(context->extradata, extradata, extradata_len);
         context->extradata_size = (int)extradata_len;
     }
+    /* A packet of VP9 can hold several pictures; its decoder gives up at damage by itself. */
+    decoder->watch = codec->id != AV_CODEC_ID_VP9;
+    decoder->own_is_last = codec->id == AV_CODEC_ID_H264;
+    decoder->listen = codec->id == AV_CODEC_ID_H264;
+    context->opaque = decoder;
+    context->get_buffer2 = reelcore_get_buffer;
+    context->get_format = choose_format;
+#if LIBAVCODEC_VERSION_MAJOR < 60
+    /* Later versions take this for granted. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    context->thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
+    /* Film grain of H.274 is for the display, as with every other decoder. */
+    context->export_side_data |= AV_CODEC_EXPORT_DATA_FILM_GRAIN;
     context->thread_count = threads;
     context->thread_type = low_delay ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
     if (low_delay)
         context->flags |= AV_CODEC_FLAG_LOW_DELAY;
-    /* Damage is to be seen, not hidden: damaged frames come out with a mark, by which they are refused. */
+    /* Damage is to be seen, not hidden: damaged frames come out with a mark, by which they are refused. Concealment
+     * cannot be off, as without it the H.264 decoder does not keep account of slices; it is to be quick, and is told
+     * in a message. */
+    context->error_concealment = FF_EC_FAVOR_INTER;
     context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
     /* Not AV_EF_EXPLODE for H.264: with it, valid conformance streams are refused. */
     context->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM;
@@ -80,11 +111,16 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
     /* The caller makes the visible rectangle of the cropping: libavcodec's own is not exact on the left. */
     context->apply_cropping = 0;
     context->max_pixels = max_pixels;
-    /* Pushes every message of this context above the default level: errors are the caller's to tell. */
-    context->log_level_offset = 64;
+    context->log_level_offset = LOG_LEVEL_OFFSET;
     error = avcodec_open2(context, codec, NULL);
     if (error < 0)
         goto fail;
+    if (decoder->listen) {
+        reelcore_listen();
+        error = NOT_HEARD;
+        if (!reelcore_is_heard(decoder))
+            goto fail;
+    }
     *out = decoder;
     return 0;
 fail:
@@ -93,15 +129,18 @@ fail:
 }
 
 /* 0: taken; 1: frames must be received first; negative: an error. */
-int reelcore_avcodec_send(Decoder *decoder, const uint8_t *data, size_t len, int64_t index) {
+int reelcore_avcodec_send(Decoder *decoder, const uint8_t *before, size_t before_len, const uint8_t *data, size_t len,
+                          int64_t index) {
     int error;
-    if (len > INT_MAX - AV_INPUT_BUFFER_PADDING_SIZE)
+    if (before_len > INT_MAX || len > INT_MAX - AV_INPUT_BUFFER_PADDING_SIZE - before_len)
         return AVERROR(EINVAL);
     /* A copy: libavcodec reads past the end of a packet, and wants zeros there. */
-    error = av_new_packet(decoder->packet, (int)len);
+    error = av_new_packet(decoder->packet, (int)(before_len + len));
     if (error < 0)
         return error;
-    memcpy(decoder->packet->data, data, len);
+    if (before_len)
+        memcpy(decoder->packet->data, before, before_len);
+    memcpy(decoder->packet->data + before_len, data, len);
     decoder->packet->pts = index;
     error = avcodec_send_packet(decoder->context, decoder->packet);
     av_packet_unref(decoder->packet);
@@ -126,7 +165,13 @@ int reelcore_avcodec_receive(Decoder *decoder, AVFrame **out) {
     return error == AVERROR(EAGAIN) ? 1 : error == AVERROR_EOF ? 2 : error;
 }
 
-void reelcore_avcodec_reset(Decoder *decoder) { avcodec_flush_buffers(decoder->context); }
+void reelcore_avcodec_reset(Decoder *decoder) {
+    avcodec_flush_buffers(decoder->context);
+    reelcore_forget_watched(decoder);
+    pthread_mutex_lock(&decoder->lock);
+    atomic_store(&decoder->complained, 0);
+    pthread_mutex_unlock(&decoder->lock);
+}
 
 void reelcore_avcodec_frame_info(const AVFrame *frame, FrameInfo *info) {
     memset(info, 0, sizeof(*info));
@@ -152,6 +197,8 @@ void reelcore_avcodec_frame_info(const AVFrame *frame, FrameInfo *info) {
 }
 
 void reelcore_avcodec_frame_free(AVFrame *frame) { av_frame_free(&frame); }
+
+int reelcore_avcodec_is_not_heard(int error) { return error == NOT_HEARD; }
 
 int reelcore_avcodec_is_out_of_memory(int error) { return error == AVERROR(ENOMEM); }
 

@@ -12,7 +12,7 @@ fn every_stream_of(family: Family) {
     let mut failures = Vec::new();
     for stream in streams(family).unwrap() {
         for threads in [1, 2] {
-            if let Err(mismatch) = check(&Ffmpeg, &stream, threads) {
+            if let Err(mismatch) = check(&Ffmpeg::new(), &stream, threads) {
                 failures.push(format!("{} on {threads}: {mismatch}", stream.name));
             }
         }

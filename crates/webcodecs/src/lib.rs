@@ -12,6 +12,7 @@
 
 mod audio_data;
 mod audio_decoder;
+mod audio_encoder;
 mod codec_object;
 mod demuxer;
 mod encoded_audio_chunk;
@@ -24,6 +25,7 @@ pub mod interfaces;
 mod serialization;
 mod video_color_space;
 mod video_decoder;
+mod video_encoder;
 mod video_frame;
 pub mod webidl;
 
@@ -70,7 +72,7 @@ pub fn default_codecs() -> Registry {
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
     // Last: it takes what the others refuse (interlaced, 10 bits, 4:2:2 and 4:4:4 of H.264 and HEVC).
     #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(reelcore_codec_ffmpeg::Ffmpeg);
+    let registry = registry.with_video_decoder(reelcore_codec_ffmpeg::Ffmpeg::new());
     #[cfg(feature = "aac")]
     let registry = registry.with_audio_decoder(reelcore_codec_aac::Aac);
     #[cfg(feature = "opus")]

@@ -59,6 +59,12 @@ pub struct Sps {
     pub ordering: SubLayerOrdering,
     /// CtbLog2SizeY: 3 to 6.
     pub log2_ctb_size: u32,
+    /// The short-term reference picture sets that slices choose from: at most 64.
+    pub reference_sets: Vec<ReferenceSet>,
+    /// long_term_ref_pics_present_flag.
+    pub long_term_references: bool,
+    /// lt_ref_pic_poc_lsb_sps and used_by_curr_pic_lt_sps_flag: long-term pictures that slices choose from.
+    pub long_term_pictures: Vec<(u32, bool)>,
     /// Usability information; default where there is none.
     pub vui: Vui,
     /// sps_range_extension_flag, sps_multilayer_extension_flag, sps_3d_extension_flag, sps_scc_extension_flag.
@@ -111,11 +117,17 @@ impl Sps {
             r.ue("log2_diff_max_min_pcm_luma_coding_block_size")?;
             r.flag("pcm_loop_filter_disabled_flag")?;
         }
-        skip_reference_picture_sets(r)?;
-        if r.flag("long_term_ref_pics_present_flag")? {
+        let mut reference_sets = Vec::new();
+        for _ in 0..r.ue_max(64, "num_short_term_ref_pic_sets")? {
+            let set = ReferenceSet::read(r, &reference_sets, false)?;
+            reference_sets.push(set);
+        }
+        let long_term_references = r.flag("long_term_ref_pics_present_flag")?;
+        let mut long_term_pictures = Vec::new();
+        if long_term_references {
             for _ in 0..r.ue_max(32, "num_long_term_ref_pics_sps")? {
-                r.u(log2_max_poc_lsb, "lt_ref_pic_poc_lsb_sps")?;
-                r.flag("used_by_curr_pic_lt_sps_flag")?;
+                let lsb = r.u(log2_max_poc_lsb, "lt_ref_pic_poc_lsb_sps")?;
+                long_term_pictures.push((lsb, r.flag("used_by_curr_pic_lt_sps_flag")?));
             }
         }
         r.flag("sps_temporal_mvp_enabled_flag")?;
@@ -144,6 +156,9 @@ impl Sps {
             log2_max_poc_lsb,
             ordering,
             log2_ctb_size,
+            reference_sets,
+            long_term_references,
+            long_term_pictures,
             vui,
             extensions,
         })
@@ -230,62 +245,74 @@ fn read_block_sizes(r: &mut BitReader<'_>, size: Size) -> Result<u32, MediaError
     Ok(log2_ctb)
 }
 
-/// The distances of a short-term reference picture set.
-#[derive(Clone, Debug, Default)]
-struct ReferenceSet {
-    /// DeltaPocS0: negative, the nearest first.
-    negative: Vec<i64>,
-    /// DeltaPocS1: positive, the nearest first.
-    positive: Vec<i64>,
+/// A short-term reference picture set: the distances of pictures in picture order count, and whether the picture at
+/// hand refers to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReferenceSet {
+    /// DeltaPocS0 with UsedByCurrPicS0: negative, the nearest first.
+    pub negative: Vec<(i32, bool)>,
+    /// DeltaPocS1 with UsedByCurrPicS1: positive, the nearest first.
+    pub positive: Vec<(i32, bool)>,
 }
 
-/// Passes over every st_ref_pic_set() (7.3.7). The length of one depends on the pictures in the one before it.
-fn skip_reference_picture_sets(r: &mut BitReader<'_>) -> Result<(), MediaError> {
-    let count = r.ue_max(64, "num_short_term_ref_pic_sets")?;
-    let mut previous = ReferenceSet::default();
-    for index in 0..count {
-        previous = if index > 0 && r.flag("inter_ref_pic_set_prediction_flag")? {
-            predicted_set(r, &previous)?
-        } else {
-            let negative = r.ue_max(MAX_DPB_SIZE, "num_negative_pics")?;
-            let positive = r.ue_max(MAX_DPB_SIZE, "num_positive_pics")?;
-            let mut side = |count: u32, sign: i64| {
-                let mut distance = 0;
-                let mut side = Vec::new();
-                for _ in 0..count {
-                    distance += 1 + i64::from(r.ue_max(1 << 15, "delta_poc_minus1")?);
-                    r.flag("used_by_curr_pic_flag")?;
-                    side.push(sign * distance);
-                }
-                Ok::<_, MediaError>(side)
+impl ReferenceSet {
+    /// Reads st_ref_pic_set() (7.3.7). `sets` are those of the sequence parameter set so far; `in_slice` says that it
+    /// stands in a slice segment header.
+    ///
+    /// # Errors
+    /// `InvalidData` with the bit offset.
+    pub fn read(r: &mut BitReader<'_>, sets: &[Self], in_slice: bool) -> Result<Self, MediaError> {
+        if !sets.is_empty() && r.flag("inter_ref_pic_set_prediction_flag")? {
+            let back = if in_slice {
+                1 + r.ue("delta_idx_minus1")? as usize
+            } else {
+                1
             };
-            ReferenceSet {
-                negative: side(negative, -1)?,
-                positive: side(positive, 1)?,
+            let from = sets
+                .len()
+                .checked_sub(back)
+                .and_then(|index| sets.get(index));
+            let from = from.ok_or_else(|| r.error("a set predicted from one that is not there"))?;
+            return predicted_set(r, from);
+        }
+        let negative = r.ue_max(MAX_DPB_SIZE, "num_negative_pics")?;
+        let positive = r.ue_max(MAX_DPB_SIZE, "num_positive_pics")?;
+        let mut side = |count: u32, sign: i32| {
+            let mut distance = 0;
+            let mut side = Vec::new();
+            for _ in 0..count {
+                distance += 1 + r.ue_max(1 << 15, "delta_poc_minus1")? as i32;
+                side.push((sign * distance, r.flag("used_by_curr_pic_flag")?));
             }
+            Ok::<_, MediaError>(side)
         };
+        Ok(Self {
+            negative: side(negative, -1)?,
+            positive: side(positive, 1)?,
+        })
     }
-    Ok(())
 }
 
-/// A set that is predicted from the one before it: equations 7-61 and 7-62.
+/// A set that is predicted from another: equations 7-61 and 7-62.
 fn predicted_set(r: &mut BitReader<'_>, from: &ReferenceSet) -> Result<ReferenceSet, MediaError> {
     let sign = r.flag("delta_rps_sign")?;
-    let distance = 1 + i64::from(r.ue_max(1 << 15, "abs_delta_rps_minus1")?);
+    let distance = 1 + r.ue_max(1 << 15, "abs_delta_rps_minus1")? as i32;
     let delta = if sign { -distance } else { distance };
     // The pictures of `from` in the order of their flags, and last `from` itself, at distance 0.
     let mut pictures = Vec::new();
-    for &picture in from.negative.iter().chain(&from.positive).chain(&[0]) {
+    let all = from.negative.iter().chain(&from.positive);
+    for picture in all.map(|(picture, _)| *picture).chain([0]) {
         let used = r.flag("used_by_curr_pic_flag")?;
         if used || r.flag("use_delta_flag")? {
-            pictures.push(picture + delta);
+            // Each prediction adds at most 2^15 + 1, and there are at most 65 in a row.
+            pictures.push((picture + delta, used));
         }
     }
     // The equations order each side by distance.
     let mut set = ReferenceSet::default();
-    set.negative.extend(pictures.iter().filter(|d| **d < 0));
+    set.negative.extend(pictures.iter().filter(|(d, _)| *d < 0));
     set.negative.sort_unstable_by(|a, b| b.cmp(a));
-    set.positive.extend(pictures.iter().filter(|d| **d > 0));
+    set.positive.extend(pictures.iter().filter(|(d, _)| *d > 0));
     set.positive.sort_unstable();
     if set.negative.len() + set.positive.len() > 2 * MAX_DPB_SIZE as usize {
         return Err(r.error("a reference picture set of too many pictures"));
@@ -311,28 +338,40 @@ mod tests {
     #[test]
     fn a_predicted_set_has_the_pictures_of_equations_7_61_and_7_62() {
         let from = ReferenceSet {
-            negative: vec![-1, -3],
-            positive: vec![1],
+            negative: vec![(-1, true), (-3, true)],
+            positive: vec![(1, true)],
         };
         // delta_rps_sign 1, abs_delta_rps_minus1 0; all four used.
         let data = bits("1 1 1111");
         let set = predicted_set(&mut BitReader::new(&data, "test"), &from).unwrap();
-        assert_eq!(set.negative, [-1, -2, -4]);
+        assert_eq!(set.negative, [(-1, true), (-2, true), (-4, true)]);
         assert!(set.positive.is_empty(), "1 - 1 is the picture itself");
         // delta 2: -1 is not used, and not kept; -3 is kept only.
         let data = bits("0 010 00 01 1 1");
         let set = predicted_set(&mut BitReader::new(&data, "test"), &from).unwrap();
-        assert_eq!(set.negative, [-1]);
-        assert_eq!(set.positive, [2, 3]);
+        assert_eq!(set.negative, [(-1, false)]);
+        assert_eq!(set.positive, [(2, true), (3, true)]);
     }
 
     #[test]
-    fn sets_are_passed_over_to_the_bit() {
+    fn sets_are_read_to_the_bit() {
         // Three sets: -1, -3 and +1; predicted from it; none. Then a mark.
-        let data = bits("00100 011 010 1 1 010 1 1 1  1 1 1 1111  0 1 1  1011");
+        let data = bits("011 010 1 1 010 1 1 1  1 1 1 1111  0 1 1  1011");
         let mut reader = BitReader::new(&data, "test");
-        skip_reference_picture_sets(&mut reader).unwrap();
+        let mut sets = Vec::new();
+        for _ in 0..3 {
+            let set = ReferenceSet::read(&mut reader, &sets, false).unwrap();
+            sets.push(set);
+        }
+        assert_eq!(sets[0].negative, [(-1, true), (-3, true)]);
+        assert_eq!(sets[2], ReferenceSet::default());
         assert_eq!(reader.u(4, "mark").unwrap(), 0b1011);
+        // In a slice: predicted from the first of three, two before the last.
+        let data = bits("1 011 1 1 1111");
+        let set = ReferenceSet::read(&mut BitReader::new(&data, "test"), &sets, true).unwrap();
+        assert_eq!(set.negative, [(-1, true), (-2, true), (-4, true)]);
+        let data = bits("1 00100 1 1 1111");
+        assert!(ReferenceSet::read(&mut BitReader::new(&data, "test"), &sets, true).is_err());
     }
 
     #[test]

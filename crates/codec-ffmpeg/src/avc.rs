@@ -1,0 +1,249 @@
+//! H.264 before libavcodec sees it: what it would conceal, or decode as something else.
+
+use std::sync::Arc;
+
+use reelcore_media::MediaError;
+use reelcore_media::h264::{
+    AvcC, Nal, NalKind, Packaging, Pps, SliceHeader, SliceKind, Sps, nal_units,
+};
+
+use crate::decoder::check_area;
+
+/// A field whose second field may follow.
+#[derive(Clone, Copy)]
+struct FirstField {
+    bottom: bool,
+    frame_num: u32,
+}
+
+/// What a chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Picture {
+    /// A frame, two fields, or the first of two.
+    Starts,
+    /// The second field of the frame that the chunk before started.
+    Completes,
+    /// Parameter sets and the like alone.
+    None,
+}
+
+/// Follows the parameter sets and the slice headers of a stream.
+pub(crate) struct Avc {
+    packaging: Packaging,
+    sps: Vec<Option<Arc<Sps>>>,
+    pps: Vec<Option<Pps>>,
+    /// The sequence parameter set since the last IDR picture.
+    active: Option<Arc<Sps>>,
+    /// An IDR picture came since the start, the last flush or the last reset.
+    started: bool,
+    /// PrevRefFrameNum (7.4.3).
+    prev_ref_frame_num: u32,
+    first_field: Option<FirstField>,
+    /// Unescaped slice headers; kept for its memory.
+    scratch: Vec<u8>,
+}
+
+impl Avc {
+    /// For chunks as `avcc` says, or in Annex B without one.
+    pub(crate) fn new(avcc: Option<&AvcC>, max_pixels: u64) -> Result<Self, MediaError> {
+        let mut avc = Self {
+            packaging: match avcc {
+                Some(avcc) => Packaging::Avc {
+                    length_size: avcc.length_size,
+                },
+                None => Packaging::AnnexB,
+            },
+            sps: vec![None; 32],
+            pps: vec![None; 256],
+            active: None,
+            started: false,
+            prev_ref_frame_num: 0,
+            first_field: None,
+            scratch: Vec::new(),
+        };
+        for set in avcc.iter().flat_map(|a| a.sps.iter().chain(&a.pps)) {
+            avc.store(&Nal::new(0, set)?, max_pixels)?;
+        }
+        Ok(avc)
+    }
+
+    /// The sequence parameter set of the pictures now.
+    pub(crate) fn active(&self) -> Option<&Sps> {
+        self.active.as_deref()
+    }
+
+    /// The next picture must be IDR.
+    pub(crate) fn restart(&mut self) {
+        self.started = false;
+        self.first_field = None;
+    }
+
+    fn store(&mut self, nal: &Nal<'_>, max_pixels: u64) -> Result<(), MediaError> {
+        match nal.kind {
+            NalKind::Sps => {
+                let sps = Sps::parse(nal)?;
+                check_area(sps.coded_size, max_pixels)?;
+                if let Some(slot) = self.sps.get_mut(usize::from(sps.id))
+                    && slot.as_deref() != Some(&sps)
+                {
+                    *slot = Some(Arc::new(sps));
+                }
+            }
+            NalKind::Pps => {
+                let pps = Pps::parse(nal)?;
+                if let Some(slot) = self.pps.get_mut(usize::from(pps.id)) {
+                    *slot = Some(pps);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the next chunk.
+    ///
+    /// # Errors
+    /// `InvalidData` for damage, `Unsupported` for what libavcodec does not decode rightly, `LimitExceeded`.
+    pub(crate) fn check(&mut self, data: &[u8], max_pixels: u64) -> Result<Picture, MediaError> {
+        let mut previous: Option<(SliceHeader, u8)> = None;
+        let mut found = Picture::None;
+        for nal in nal_units(data, self.packaging) {
+            let nal = nal?;
+            let at = |error: MediaError| {
+                let message = format!("NAL unit at byte {}: {error}", nal.offset);
+                MediaError::new(error.kind, message)
+            };
+            match nal.kind {
+                NalKind::Sps | NalKind::Pps => self.store(&nal, max_pixels).map_err(at)?,
+                NalKind::Slice | NalKind::IdrSlice => {
+                    let (header, sps) = self.slice(&nal).map_err(at)?;
+                    if header.redundant_pic_cnt > 0 {
+                        // A second coding of what the primary coded picture already holds.
+                        continue;
+                    }
+                    let starts = previous.as_ref().is_none_or(|(last, ref_idc)| {
+                        header.starts_picture(last, (*ref_idc, nal.ref_idc))
+                    });
+                    if starts {
+                        let second = self.start(&header, nal.ref_idc, &sps).map_err(at)?;
+                        found = match (found, second) {
+                            (Picture::None, false) => Picture::Starts,
+                            (Picture::None, true) => Picture::Completes,
+                            (Picture::Starts, true) => Picture::Starts,
+                            _ => {
+                                return Err(at(MediaError::unsupported(
+                                    "a chunk of several pictures, expected one",
+                                )));
+                            }
+                        };
+                    }
+                    previous = Some((header, nal.ref_idc));
+                }
+                NalKind::Partition => {
+                    return Err(at(MediaError::unsupported(
+                        "libavcodec does not decode data partitions",
+                    )));
+                }
+                NalKind::Sei | NalKind::Aud | NalKind::Other(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the header of a slice, and its sequence parameter set.
+    fn slice(&mut self, nal: &Nal<'_>) -> Result<(SliceHeader, Arc<Sps>), MediaError> {
+        let id = SliceHeader::pps_id(nal, &mut self.scratch)?;
+        let Some(pps) = self.pps.get(usize::from(id)).and_then(Option::as_ref) else {
+            return Err(MediaError::invalid_data(format!(
+                "a slice refers to picture parameter set {id}, which was not received"
+            )));
+        };
+        let Some(sps) = self.sps.get(usize::from(pps.sps_id)).cloned().flatten() else {
+            return Err(MediaError::invalid_data(format!(
+                "a slice refers to sequence parameter set {}, which was not received",
+                pps.sps_id
+            )));
+        };
+        if pps.slice_groups > 1 {
+            return Err(MediaError::unsupported(
+                "libavcodec does not decode slice groups",
+            ));
+        }
+        if sps.separate_planes {
+            return Err(MediaError::unsupported(
+                "libavcodec does not decode separate colour planes",
+            ));
+        }
+        let header = SliceHeader::parse(nal, &sps, pps, &mut self.scratch)?;
+        if matches!(header.kind, SliceKind::Sp | SliceKind::Si) {
+            return Err(MediaError::unsupported(
+                "libavcodec decodes SP and SI slices as P and I slices",
+            ));
+        }
+        Ok((header, sps))
+    }
+
+    /// Starts a picture; whether it is the second field of the one before it.
+    fn start(
+        &mut self,
+        header: &SliceHeader,
+        ref_idc: u8,
+        sps: &Arc<Sps>,
+    ) -> Result<bool, MediaError> {
+        let idr = header.idr_pic_id.is_some();
+        let first_field = self.first_field.take();
+        // 7.4.1.2.4: the second field of an IDR picture is none.
+        let second = match (first_field, header.field) {
+            (Some(first), Some(bottom)) => {
+                first.bottom != bottom && first.frame_num == header.frame_num && !idr
+            }
+            _ => false,
+        };
+        if first_field.is_some() && !second {
+            return Err(MediaError::invalid_data(
+                "the second field of the frame before is missing",
+            ));
+        }
+        if let (false, Some(bottom)) = (second, header.field) {
+            self.first_field = Some(FirstField {
+                bottom,
+                frame_num: header.frame_num,
+            });
+        }
+        if idr {
+            self.active = Some(sps.clone());
+            self.started = true;
+        } else if !self.started {
+            return Err(MediaError::invalid_data(
+                "the first picture is not IDR: decoding starts at IDR pictures only",
+            ));
+        }
+        if self.active.as_deref() != Some(&**sps) {
+            return Err(MediaError::invalid_data(format!(
+                "sequence parameter set {} changes at a picture that is not IDR",
+                sps.id
+            )));
+        }
+        // 7.4.3: a reference picture before this one is missing where frame_num leaps.
+        let max = 1u32 << sps.log2_max_frame_num;
+        let previous = self.prev_ref_frame_num;
+        let next = (previous + 1) % max;
+        if !idr && header.frame_num != previous && header.frame_num != next {
+            let found = format!(
+                "frame_num {} after {previous}, expected {previous} or {next}",
+                header.frame_num
+            );
+            return Err(if sps.gaps_in_frame_num {
+                MediaError::unsupported(format!(
+                    "libavcodec fills gaps in frame_num with other pictures: {found}"
+                ))
+            } else {
+                MediaError::invalid_data(format!("reference pictures are missing: {found}"))
+            });
+        }
+        if ref_idc != 0 {
+            self.prev_ref_frame_num = if header.mmco5 { 0 } else { header.frame_num };
+        }
+        Ok(second)
+    }
+}

@@ -1,0 +1,207 @@
+/* Finds the damage that libavcodec conceals or does not look for: blocks that no slice covers, and references that it
+ * makes up. Its own marks do not do: with frame threads they are lost between the threads' copies of a picture. */
+#include "shim.h"
+
+#include <libavutil/log.h>
+#include <libavutil/mem.h>
+#include <libavutil/pixdesc.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Coverage ----
+ *
+ * Before a picture is decoded, two adjacent rows of each 16x16 square get a pattern, and after it none of them may still
+ * be there. The rows are of both fields. The place is out of reach of the deblocking filters of the squares around it:
+ * they write at most three samples beyond the edge between them (of a field: six rows). */
+enum { SQUARE = 16, ROW = 6, ROWS = 2, SAMPLES = 8 };
+
+/* Nothing special, and no sample above 511: what follows may read them as samples of any depth. That a picture holds the
+ * eight of a row by chance need not be feared. */
+static const uint8_t pattern8[ROWS][SAMPLES] = {
+    {0x9d, 0x2b, 0xe4, 0x51, 0x07, 0xc8, 0x76, 0xba},
+    {0x38, 0xf1, 0x4d, 0x92, 0xa6, 0x0e, 0xdb, 0x65},
+};
+static const uint16_t pattern16[ROWS][SAMPLES] = {
+    {0x19d, 0x02b, 0x0e4, 0x151, 0x007, 0x1c8, 0x076, 0x1ba},
+    {0x038, 0x1f1, 0x14d, 0x092, 0x1a6, 0x00e, 0x0db, 0x165},
+};
+
+static const void *pattern_of(const Watched *picture, int row) {
+    return picture->sample_bytes == 1 ? (const void *)pattern8[row] : (const void *)pattern16[row];
+}
+
+static size_t pattern_bytes(const Watched *picture, int x) {
+    int samples = picture->width - x;
+    return (size_t)(samples < SAMPLES ? samples : SAMPLES) * (size_t)picture->sample_bytes;
+}
+
+static void fill(const Watched *picture, uint8_t *luma) {
+    for (int y = ROW; y + ROWS <= picture->height; y += SQUARE)
+        for (int row = 0; row < ROWS; row++) {
+            uint8_t *line = luma + (y + row) * picture->stride;
+            for (int x = 0; x < picture->width; x += SQUARE)
+                memcpy(line + (ptrdiff_t)x * picture->sample_bytes, pattern_of(picture, row), pattern_bytes(picture, x));
+        }
+}
+
+/* Whether every square was written, in both rows. */
+static int is_covered(const Watched *picture) {
+    for (int y = ROW; y + ROWS <= picture->height; y += SQUARE)
+        for (int row = 0; row < ROWS; row++) {
+            const uint8_t *line = picture->luma + (y + row) * picture->stride;
+            for (int x = 0; x < picture->width; x += SQUARE)
+                if (!memcmp(line + (ptrdiff_t)x * picture->sample_bytes, pattern_of(picture, row), pattern_bytes(picture, x)))
+                    return 0;
+        }
+    return 1;
+}
+
+int reelcore_get_buffer(AVCodecContext *context, AVFrame *frame, int flags) {
+    Decoder *decoder = context->opaque;
+    const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
+    Watched picture = {0};
+    int at;
+    int error = avcodec_default_get_buffer2(context, frame, flags);
+    if (error < 0 || !decoder->watch || !format)
+        return error;
+    /* Of G, B and R, G stands first, as luma does. */
+    picture.luma = frame->data[0];
+    picture.stride = frame->linesize[0];
+    picture.width = frame->width;
+    picture.height = frame->height;
+    picture.sample_bytes = format->comp[0].depth > 8 ? 2 : 1;
+    picture.index = frame->pts;
+    pthread_mutex_lock(&decoder->lock);
+    for (at = decoder->watched_count - 1; at >= 0; at--)
+        if (decoder->watched[at].index == picture.index)
+            break;
+    if (at >= 0 && !decoder->own_is_last) {
+        pthread_mutex_unlock(&decoder->lock);
+        return 0;
+    }
+    picture.buffer = av_buffer_ref(frame->buf[0]);
+    if (!picture.buffer) {
+        pthread_mutex_unlock(&decoder->lock);
+        return AVERROR(ENOMEM);
+    }
+    if (at >= 0) {
+        av_buffer_unref(&decoder->watched[at].buffer);
+    } else if (decoder->watched_count < MAX_WATCHED) {
+        at = decoder->watched_count++;
+    } else {
+        decoder->overflowed = 1;
+        at = 0;
+        av_buffer_unref(&decoder->watched[at].buffer);
+    }
+    decoder->watched[at] = picture;
+    pthread_mutex_unlock(&decoder->lock);
+    fill(&picture, frame->data[0]);
+    return 0;
+}
+
+/* Verifies the pictures of the packets up to and with `index`, which must be decoded, and watches them no longer.
+ * 0: all are whole; 1: one lacks blocks. */
+int reelcore_avcodec_verify(Decoder *decoder, int64_t index) {
+    int damaged, kept = 0;
+    pthread_mutex_lock(&decoder->lock);
+    damaged = decoder->overflowed;
+    for (int at = 0; at < decoder->watched_count; at++) {
+        Watched *picture = &decoder->watched[at];
+        if (picture->index > index) {
+            decoder->watched[kept++] = *picture;
+            continue;
+        }
+        if (!damaged && !is_covered(picture))
+            damaged = 1;
+        av_buffer_unref(&picture->buffer);
+    }
+    decoder->watched_count = kept;
+    pthread_mutex_unlock(&decoder->lock);
+    return damaged;
+}
+
+void reelcore_forget_watched(Decoder *decoder) {
+    pthread_mutex_lock(&decoder->lock);
+    for (int at = 0; at < decoder->watched_count; at++)
+        av_buffer_unref(&decoder->watched[at].buffer);
+    decoder->watched_count = 0;
+    decoder->overflowed = 0;
+    pthread_mutex_unlock(&decoder->lock);
+}
+
+/* ---- Messages ----
+ *
+ * What else the H.264 decoder repairs (references that are not there, marking of pictures that are not there, slices
+ * that run into each other) it tells in messages alone. */
+
+/* Told by its address. */
+static const char probe[] = "reelcore: is this heard?\n";
+
+/* Whether a message of the level of errors is of what does not touch pictures. */
+static int is_harmless(const char *format) {
+    static const char *const harmless[] = {"SEI",          "icture timing", "buffering period", "VUI",
+                                             "aspect ratio", "crop values"};
+    for (size_t at = 0; at < sizeof(harmless) / sizeof(*harmless); at++)
+        if (strstr(format, harmless[at]))
+            return 1;
+    return 0;
+}
+
+/* Told at the level of information: that blocks were made up. */
+static int is_concealment(const char *format) { return !strncmp(format, "concealing", strlen("concealing")); }
+
+/* The decoder of ours that `object` is the context of, or the copy of the context that a frame thread has. */
+static Decoder *decoder_of(void *object) {
+    AVCodecContext *context = object;
+    if (!object || *(const AVClass *const *)object != avcodec_get_class())
+        return NULL;
+    return context->get_buffer2 == reelcore_get_buffer ? context->opaque : NULL;
+}
+
+static void on_message(void *object, int level, const char *format, va_list arguments) {
+    Decoder *decoder = decoder_of(object);
+    if (!decoder) {
+        av_log_default_callback(object, level, format, arguments);
+        return;
+    }
+    if (format == probe) {
+        atomic_store(&decoder->heard_probe, 1);
+        return;
+    }
+    if (!decoder->listen || (level - LOG_LEVEL_OFFSET > AV_LOG_ERROR && !is_concealment(format)) ||
+        is_harmless(format))
+        return;
+    pthread_mutex_lock(&decoder->lock);
+    if (!atomic_load(&decoder->complained)) {
+        vsnprintf(decoder->complaint, sizeof(decoder->complaint), format, arguments);
+        atomic_store(&decoder->complained, 1);
+    }
+    pthread_mutex_unlock(&decoder->lock);
+}
+
+static void install(void) { av_log_set_callback(on_message); }
+
+/* libavutil has one callback for the process. It is set once: who sets another one is not fought. */
+void reelcore_listen(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+}
+
+/* Whether messages still come here. */
+int reelcore_is_heard(Decoder *decoder) {
+    atomic_store(&decoder->heard_probe, 0);
+    av_log(decoder->context, AV_LOG_ERROR, probe);
+    return atomic_load(&decoder->heard_probe);
+}
+
+/* 0: nothing was told; 1: damage was, and `text` says which; 2: messages do not come here any more. */
+int reelcore_avcodec_complaint(Decoder *decoder, char *text, size_t len) {
+    if (!decoder->listen)
+        return 0;
+    if (!atomic_load(&decoder->complained))
+        return reelcore_is_heard(decoder) ? 0 : 2;
+    pthread_mutex_lock(&decoder->lock);
+    snprintf(text, len, "%s", decoder->complaint);
+    pthread_mutex_unlock(&decoder->lock);
+    return 1;
+}
