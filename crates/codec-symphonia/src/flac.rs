@@ -90,6 +90,8 @@ impl<'a> StreamInfo<'a> {
 /// What a frame header says: <https://www.rfc-editor.org/rfc/rfc9639#section-9.1>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FrameHeader {
+    /// Frames of audio.
+    block_size: usize,
     /// None: that of STREAMINFO.
     sample_rate: Option<u32>,
     channels: u8,
@@ -105,19 +107,23 @@ impl FrameHeader {
             return Err("expected the sync code of a FLAC frame");
         }
         // The frame or sample number, coded as UTF-8 codes characters, up to 36 bits.
-        let number = match data.get(4).ok_or(SHORT)?.leading_ones() {
+        let number_len = match data.get(4).ok_or(SHORT)?.leading_ones() {
             0 => 1,
             length @ 2..=7 => length as usize,
             _ => return Err("the number of the FLAC frame is malformed"),
         };
-        let mut at = 4 + number;
-        at += match sizes >> 4 {
+        let mut at = 4 + number_len;
+        let explicit = |at: usize, len: usize| data.get(at..at + len).ok_or(SHORT);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |n, &byte| n << 8 | u32::from(byte));
+        let (block_size, len) = match sizes >> 4 {
             0 => return Err("the FLAC block size is the reserved value"),
-            6 => 1,
-            7 => 2,
-            _ => 0,
+            1 => (192, 0),
+            code @ 2..=5 => (144 << code, 0),
+            6 => (number(explicit(at, 1)?) as usize + 1, 1),
+            7 => (number(explicit(at, 2)?) as usize + 1, 2),
+            code => (1 << code, 0),
         };
-        let explicit = |len: usize| data.get(at..at + len).ok_or(SHORT);
+        at += len;
         let (sample_rate, len) = match sizes & 15 {
             0 => (None, 0),
             code @ 1..=11 => {
@@ -127,11 +133,9 @@ impl FrameHeader {
                 ];
                 (RATES.get(usize::from(code) - 1).copied(), 0)
             }
-            12 => (explicit(1)?.first().map(|&k| u32::from(k) * 1000), 1),
+            12 => (Some(number(explicit(at, 1)?) * 1000), 1),
             code @ 13..=14 => {
-                let rate = explicit(2)?
-                    .iter()
-                    .fold(0, |rate, &byte| rate << 8 | u32::from(byte));
+                let rate = number(explicit(at, 2)?);
                 (Some(rate * if code == 14 { 10 } else { 1 }), 2)
             }
             _ => return Err("the FLAC sample rate is the reserved value"),
@@ -145,6 +149,7 @@ impl FrameHeader {
             return Err("the checksum of the FLAC frame header is wrong");
         }
         Ok(Self {
+            block_size,
             sample_rate,
             channels: match format >> 4 {
                 channels @ 0..=7 => channels + 1,
@@ -238,6 +243,7 @@ fn frame_len(data: &[u8]) -> Option<usize> {
 
 pub struct Decoder {
     library: FlacDecoder,
+    max_block_size: u16,
     sample_rate: u32,
     channels: u8,
     bits: u8,
@@ -261,6 +267,7 @@ impl Decoder {
             .map_err(|error| MediaError::unsupported(format!("FLAC: {error}")))?;
         Ok(Self {
             library,
+            max_block_size: info.max_block_size,
             sample_rate: info.sample_rate,
             channels: info.channels,
             bits: info.bits,
@@ -281,6 +288,16 @@ impl Decoder {
                 format_args!(
                     "expected {} channels as in STREAMINFO, found {} in the FLAC frame",
                     self.channels, header.channels
+                ),
+            ));
+        }
+        // Symphonia's buffer, which the cap was asked for, has room for no more.
+        if header.block_size > usize::from(self.max_block_size) {
+            return Err(invalid(
+                chunk,
+                format_args!(
+                    "expected at most {} samples as in STREAMINFO, found {} in the FLAC frame",
+                    self.max_block_size, header.block_size
                 ),
             ));
         }
@@ -395,6 +412,7 @@ mod tests {
         assert_eq!(
             FrameHeader::parse(&frame),
             Ok(FrameHeader {
+                block_size: 1,
                 sample_rate: Some(44_100),
                 channels: 2,
                 bits: Some(16),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod codebooks;
 mod flac;
 mod library;
 mod mp3;

@@ -17,6 +17,8 @@ struct Header {
     size: usize,
     sample_rate: u32,
     channels: u8,
+    /// Frames of audio.
+    samples: usize,
 }
 
 /// Kilobits per second, by index.
@@ -67,6 +69,7 @@ impl Header {
             size: (slots * bit_rate / sample_rate + ((word >> 9) & 1)) as usize,
             sample_rate,
             channels: if (word >> 6) & 3 == 3 { 1 } else { 2 },
+            samples: if version == 3 { 1152 } else { 576 },
         })
     }
 }
@@ -132,6 +135,11 @@ impl reelcore_media::AudioDecoder for Decoder {
                 ));
             };
             rest = after;
+            self.output.check(
+                header.samples,
+                usize::from(header.channels),
+                size_of::<f32>(),
+            )?;
             let output = self.output.clone();
             let library = self
                 .library(&header)
@@ -169,17 +177,18 @@ mod tests {
     #[test]
     fn sizes_of_frames_are_those_of_the_standard() {
         let parse = |word: u32| Header::parse(word.to_be_bytes());
-        let header = |size, sample_rate, channels| {
+        let header = |size, sample_rate, channels, samples| {
             Ok(Header {
                 size,
                 sample_rate,
                 channels,
+                samples,
             })
         };
-        assert_eq!(parse(0xfffb_9064), header(417, 44_100, 2));
-        assert_eq!(parse(0xfffb_9264), header(418, 44_100, 2));
-        assert_eq!(parse(0xfff3_88c4), header(288, 16_000, 1));
-        assert_eq!(parse(0xffe3_18c4), header(72, 8000, 1));
+        assert_eq!(parse(0xfffb_9064), header(417, 44_100, 2, 1152));
+        assert_eq!(parse(0xfffb_9264), header(418, 44_100, 2, 1152));
+        assert_eq!(parse(0xfff3_88c4), header(288, 16_000, 1, 576));
+        assert_eq!(parse(0xffe3_18c4), header(72, 8000, 1, 576));
         for (word, reason) in [
             (0xfffd_9064, "Layer III"),
             (0xfffb_0064, "free format"),

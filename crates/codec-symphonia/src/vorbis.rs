@@ -11,6 +11,7 @@ use symphonia_core::audio::GenericAudioBufferRef;
 use symphonia_core::codecs::audio::AudioDecoder as _;
 use symphonia_core::codecs::audio::well_known::CODEC_ID_VORBIS;
 
+use crate::codebooks;
 use crate::library::{self, Output, invalid};
 
 /// What the headers say.
@@ -18,6 +19,8 @@ use crate::library::{self, Output, invalid};
 pub struct Headers {
     sample_rate: u32,
     channels: u8,
+    /// Samples of a long block, half of which is the most that a packet gives.
+    long_block: u16,
 }
 
 /// The description: <https://www.w3.org/TR/webcodecs-vorbis-codec-registration/#audiodecoderconfig-description>. The
@@ -85,7 +88,20 @@ impl Headers {
             r1,
             r2,
             r3,
-            ..,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            blocks,
+            _,
         ] = fixed;
         let sample_rate = u32::from_le_bytes([r0, r1, r2, r3]);
         if [v0, v1, v2, v3] != [0; 4] || sample_rate == 0 || !(1..=8).contains(&channels) {
@@ -94,9 +110,17 @@ impl Headers {
                 u32::from_le_bytes([v0, v1, v2, v3])
             )));
         }
+        // Both exponents, the short block's first: 64 to 8192 samples.
+        let (short, long) = (blocks & 15, blocks >> 4);
+        if short < 6 || long > 13 || short > long {
+            return Err(bad(format!(
+                "expected blocks of 2^6 to 2^13 samples, found 2^{short} and 2^{long}"
+            )));
+        }
         Ok(Self {
             sample_rate,
             channels,
+            long_block: 1 << long,
         })
     }
 }
@@ -146,13 +170,27 @@ enum Start {
 
 impl Decoder {
     /// # Errors
-    /// `Unsupported` for headers that the libraries cannot use.
+    /// `Unsupported` for headers that the libraries cannot use, `LimitExceeded` for blocks or codebooks above the caps.
     pub fn new(description: &[u8], context: &DecoderContext) -> Result<Self, MediaError> {
         let unsupported =
             |error: String| MediaError::unsupported(format!("Vorbis headers: {error}"));
         let headers = Headers::parse(description)?;
+        let output = Output::new(context);
+        // Before the libraries make room for both.
+        output.check(
+            usize::from(headers.long_block / 2),
+            usize::from(headers.channels),
+            size_of::<f32>(),
+        )?;
+        let setup = unlace(description).map_or(0, |[_, _, setup]| codebooks::bytes(setup));
+        if setup > context.limits.max_setup_bytes as u64 {
+            return Err(MediaError::limit(format!(
+                "the codebooks of the Vorbis set-up header ask for {setup} bytes, max_setup_bytes is {}",
+                context.limits.max_setup_bytes
+            )));
+        }
         let parameters = library::parameters(CODEC_ID_VORBIS, Some(description));
-        // For lewton too: Symphonia refuses codebooks of absurd sizes before it makes room for them.
+        // For lewton too: Symphonia refuses trees that are not complete before it makes room for them.
         let symphonia =
             library::guarded(|| VorbisDecoder::try_new(&parameters, &library::options()))
                 .map_err(unsupported)?;
@@ -170,7 +208,7 @@ impl Decoder {
         Ok(Self {
             library,
             headers,
-            output: Output::new(context),
+            output,
             start: Start::Fresh,
         })
     }
@@ -276,6 +314,7 @@ mod tests {
     fn only_three_laced_headers_are_a_description() {
         let mut id = b"\x01vorbis\0\0\0\0\x02\x80\xbb\0\0".to_vec();
         id.resize(30, 0);
+        id[28] = 0xb8;
         let good = description(&id, b"\x03vorbis", b"\x05vorbis");
         assert_eq!(Headers::parse(&good).unwrap().sample_rate, 48_000);
         for end in 0..good.len() {
@@ -286,6 +325,11 @@ mod tests {
             let mut id = id.clone();
             id[at] = value;
             id[12] *= u8::from(at != 13);
+            assert!(Headers::parse(&description(&id, b"\x03vorbis", b"\x05vorbis")).is_err());
+        }
+        for blocks in [0xb5, 0xe8, 0x89] {
+            let mut id = id.clone();
+            id[28] = blocks;
             assert!(Headers::parse(&description(&id, b"\x03vorbis", b"\x05vorbis")).is_err());
         }
         let long = [&[2, 255, 255], &[7; 300][..]].concat();

@@ -140,6 +140,46 @@ fn empty_and_cut_chunks_and_too_much_audio_are_errors() {
     }
 }
 
+/// The limit is refused from what a header says: no buffer of the library is made for it.
+#[test]
+fn codebooks_above_the_cap_are_refused_before_they_are_made() {
+    let (_, config, _) = clips().swap_remove(2);
+    let mut context = context();
+    context.limits.max_setup_bytes = 100_000;
+    let error = Symphonia.start(&config, &context).err().expect("refused");
+    assert_eq!(error.kind, ErrorKind::LimitExceeded);
+    assert!(error.message.contains("max_setup_bytes"), "{error}");
+    // 256 codebooks of 2^17 entries in 32 dimensions: forty gigabytes, asked for by six kilobytes.
+    let mut bits: Vec<u8> = Vec::new();
+    let mut put = |value: u64, count: u32| {
+        bits.extend((0..count).map(|bit| (value >> bit & 1) as u8));
+    };
+    put(255, 8);
+    for _ in 0..256 {
+        for (value, count) in [(0x56_4342, 24), (32, 16), (1 << 17, 24), (1, 1), (16, 5)] {
+            put(value, count);
+        }
+        for (value, count) in [(1 << 17, 18), (1, 4), (0, 64), (0, 4), (0, 1), (0, 1)] {
+            put(value, count);
+        }
+    }
+    let bytes = bits.chunks(8);
+    let bytes = bytes.map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
+    let description = config.description.as_ref().expect("headers");
+    let setup = description.windows(7).position(|at| at == b"\x05vorbis");
+    let (before, _) = description.split_at(setup.expect("a set-up header") + 7);
+    let crafted: Vec<u8> = before.iter().copied().chain(bytes).collect();
+    for channels in [2, 6] {
+        let mut crafted = crafted.clone();
+        let identification = crafted.windows(7).position(|at| at == b"\x01vorbis");
+        crafted[identification.expect("a header") + 11] = channels;
+        let config = reelcore_conformance::sound::config("vorbis", 48_000, 2, Some(&crafted));
+        let context = reelcore_conformance::sound::context();
+        let error = Symphonia.start(&config, &context).err().expect("refused");
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    }
+}
+
 #[test]
 fn descriptions_are_required_where_the_registrations_say_so() {
     for codec in ["flac", "vorbis"] {

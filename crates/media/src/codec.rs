@@ -71,6 +71,9 @@ pub struct Limits {
     pub max_frame_pixels: u64,
     /// Largest number of bytes of decoded audio that one packet may give. The default is 64 MiB.
     pub max_audio_bytes: usize,
+    /// Largest number of bytes of tables that a stream's set-up may ask for, such as Vorbis codebooks. The default is
+    /// 64 MiB.
+    pub max_setup_bytes: usize,
 }
 
 impl Default for Limits {
@@ -78,6 +81,7 @@ impl Default for Limits {
         Self {
             max_frame_pixels: 16_384 * 16_384,
             max_audio_bytes: 64 << 20,
+            max_setup_bytes: 64 << 20,
         }
     }
 }
