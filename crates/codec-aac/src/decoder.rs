@@ -23,6 +23,19 @@ impl AsRef<[u8]> for Samples {
     }
 }
 
+/// Refuses a frame that by its headers gives more than the cap, before it is decoded. What only the frame's inside
+/// tells (SBR and parametric stereo that no header states, a layout of its own) can make four times as much of it,
+/// which is refused afterwards; with at most 64 channels of 2048 samples that is never more than 512 KiB.
+fn check(samples: usize, channels: usize, max_bytes: usize) -> Result<(), MediaError> {
+    let bytes = samples * channels * size_of::<f32>();
+    if bytes > max_bytes {
+        return Err(MediaError::limit(format!(
+            "an AAC frame gives {bytes} bytes, max_audio_bytes is {max_bytes}"
+        )));
+    }
+    Ok(())
+}
+
 /// Interleaved floats in the order of FFmpeg, which is that of WebCodecs.
 fn audio(
     result: Result<DecodedAudio, Error>,
@@ -31,12 +44,7 @@ fn audio(
     max_bytes: usize,
 ) -> Result<AudioData, MediaError> {
     let decoded = result.map_err(|error| invalid(chunk, error))?;
-    let bytes = decoded.samples.len() * size_of::<f32>();
-    if bytes > max_bytes {
-        return Err(MediaError::limit(format!(
-            "an AAC frame gives {bytes} bytes, max_audio_bytes is {max_bytes}"
-        )));
-    }
+    check(decoded.samples.len(), 1, max_bytes)?;
     if decoded.samples.is_empty() || decoded.sample_rate == 0 {
         return Err(invalid(chunk, "no channels"));
     }
@@ -59,13 +67,31 @@ pub struct AccessUnits {
 
 impl AccessUnits {
     /// # Errors
-    /// `Unsupported` for what rusty_aac cannot decode.
+    /// `Unsupported` for what rusty_aac cannot decode; `LimitExceeded` for frames above the cap.
     pub fn new(stream: StreamConfig, max_bytes: usize) -> Result<Self, MediaError> {
+        let doubled = stream.sbr && stream.ext_sample_rate > stream.sample_rate;
+        check(
+            stream.frame_length * if doubled { 2 } else { 1 },
+            channels(stream.channel_config),
+            max_bytes,
+        )?;
         Ok(Self {
             library: start(&stream)?,
             stream,
             max_bytes,
         })
+    }
+}
+
+/// The channels of a channel configuration; of 0, where a program configuration element says them, at least one.
+/// ISO/IEC 14496-3, table 1.19.
+fn channels(configuration: u8) -> usize {
+    match configuration {
+        channels @ 1..=6 => usize::from(channels),
+        11 => 7,
+        7 | 12 | 14 => 8,
+        13 => 24,
+        _ => 1,
     }
 }
 
@@ -159,6 +185,7 @@ impl AudioDecoder for Adts {
                 ));
             };
             rest = after;
+            check(1024, usize::from(header.channels.max(1)), self.max_bytes)?;
             let result = self.library.decode(frame, None);
             let audio = audio(result, chunk, clock.now(), self.max_bytes)?;
             clock.advance(audio.frames, audio.sample_rate);

@@ -244,7 +244,7 @@ fn wrong_framing_and_too_much_audio_are_errors() {
             ..Limits::default()
         };
         let config = config("mp4a.40.2", 44_100, 2, description);
-        let mut decoder = Aac.start(&config, &context).unwrap();
+        let mut decoder = Aac.start(&config, &context).map_err(|error| error.kind)?;
         let result = decoder.decode(&chunk(0, data.to_vec()), &mut |_| ());
         result.map_err(|error| error.kind)
     };
@@ -257,6 +257,26 @@ fn wrong_framing_and_too_much_audio_are_errors() {
         kind(Some(&description), unit, 16_383),
         Err(ErrorKind::LimitExceeded)
     );
+    // What the header says of its core, 1024 samples in stereo, is refused before the frame is looked at.
+    let (cut, cap) = (&adts[..adts.len() - 9], 8191);
+    let mut headless = cut.to_vec();
+    headless[4] = (cut.len() >> 3) as u8;
+    headless[5] = (cut.len() << 5) as u8 | headless[5] & 0x1f;
+    assert_eq!(kind(None, &headless, cap), Err(ErrorKind::LimitExceeded));
+    assert_eq!(kind(None, &headless, cap + 1), invalid);
+    let limit = Err(ErrorKind::LimitExceeded);
+    assert_eq!(kind(Some(&description), &[], cap), limit);
+    // An AudioSpecificConfig that states SBR: twice as much.
+    let stated = bits(&[
+        (5, 5),
+        (core, 4),
+        (channels, 4),
+        (core - 3, 4),
+        (2, 5),
+        (0, 3),
+    ]);
+    assert_eq!(kind(Some(&stated), &[], 16_383), limit);
+    assert_eq!(kind(Some(&stated), &[], 16_384), invalid);
     assert_eq!(kind(None, unit, 1 << 20), invalid);
     assert_eq!(kind(None, &[], 1 << 20), invalid);
     assert_eq!(kind(Some(&description), &[], 1 << 20), invalid);
