@@ -293,7 +293,8 @@ pub enum OpusApplication {
 /// <https://w3c.github.io/webcodecs/opus_codec_registration.html#dictdef-opusencoderconfig>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusOptions {
-    /// An Ogg stream rather than bare packets.
+    /// The format `ogg`: a decoder needs the identification header, which is the description. Packets are bare in
+    /// both formats.
     pub ogg: bool,
     /// What kind of sound it is.
     pub signal: OpusSignal,

@@ -16,6 +16,7 @@ pub mod color;
 pub mod convert;
 pub mod counters;
 pub mod demux;
+pub mod encode_queue;
 pub mod encode_session;
 pub mod encoder;
 pub mod error;
