@@ -53,7 +53,7 @@ dictionary VideoDecoderInit {
 
 callback VideoFrameOutputCallback = undefined(VideoFrame output);
 
-[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreUnimplemented, ReelcoreThis]
+[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreThis]
 interface AudioEncoder : EventTarget {
   constructor(AudioEncoderInit init);
 
@@ -83,7 +83,7 @@ dictionary EncodedAudioChunkMetadata {
   AudioDecoderConfig decoderConfig;
 };
 
-[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreUnimplemented, ReelcoreThis]
+[Exposed=(Window,DedicatedWorker), SecureContext, ReelcoreThis]
 interface VideoEncoder : EventTarget {
   constructor(VideoEncoderInit init);
 

@@ -4,10 +4,12 @@ import { primordials } from "ext:core/mod.js";
 import {
   AudioData,
   AudioDecoder,
+  AudioEncoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
   VideoDecoder,
+  VideoEncoder,
   VideoFrame,
 } from "ext:core/ops";
 import { configureInterface } from "ext:webcodecs/webidl.js";
@@ -31,6 +33,17 @@ configureInterface(AudioDecoder, {
   length: 1,
   eventTarget: true,
   operations: [["configure", 1], ["decode", 1], ["reset", 0], ["close", 0]],
+  promiseOperations: [["flush", 0]],
+  staticOperations: [["isConfigSupported", 1]],
+  promiseAttributes: [],
+});
+
+configureInterface(AudioEncoder, {
+  __proto__: null,
+  name: "AudioEncoder",
+  length: 1,
+  eventTarget: true,
+  operations: [["configure", 1], ["encode", 1], ["reset", 0], ["close", 0]],
   promiseOperations: [["flush", 0]],
   staticOperations: [["isConfigSupported", 1]],
   promiseAttributes: [],
@@ -80,6 +93,17 @@ configureInterface(VideoDecoder, {
   promiseAttributes: [],
 });
 
+configureInterface(VideoEncoder, {
+  __proto__: null,
+  name: "VideoEncoder",
+  length: 1,
+  eventTarget: true,
+  operations: [["configure", 1], ["encode", 1], ["reset", 0], ["close", 0]],
+  promiseOperations: [["flush", 0]],
+  staticOperations: [["isConfigSupported", 1]],
+  promiseAttributes: [],
+});
+
 configureInterface(VideoFrame, {
   __proto__: null,
   name: "VideoFrame",
@@ -94,10 +118,12 @@ configureInterface(VideoFrame, {
 export {
   AudioData,
   AudioDecoder,
+  AudioEncoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
   VideoDecoder,
+  VideoEncoder,
   VideoFrame,
 };
 
@@ -105,10 +131,12 @@ const interfaces = {
   __proto__: null,
   AudioData,
   AudioDecoder,
+  AudioEncoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   VideoColorSpace,
   VideoDecoder,
+  VideoEncoder,
   VideoFrame,
 };
 
@@ -116,7 +144,9 @@ const interfaces = {
 const secure = {
   __proto__: null,
   AudioDecoder: true,
+  AudioEncoder: true,
   VideoDecoder: true,
+  VideoEncoder: true,
 };
 
 /** Defines the interface objects on a global object: https://webidl.spec.whatwg.org/#define-the-global-property-references */

@@ -2,9 +2,15 @@
 
 type AllowSharedBufferSource = ArrayBuffer | SharedArrayBuffer | ArrayBufferView;
 
+type AacBitstreamFormat = "aac" | "adts";
+
 type AlphaOption = "keep" | "discard";
 
 type AudioSampleFormat = "u8" | "s16" | "s32" | "f32" | "u8-planar" | "s16-planar" | "s32-planar" | "f32-planar";
+
+type AvcBitstreamFormat = "annexb" | "avc";
+
+type BitrateMode = "constant" | "variable";
 
 type CodecState = "unconfigured" | "configured" | "closed";
 
@@ -14,9 +20,21 @@ type EncodedVideoChunkType = "key" | "delta";
 
 type HardwareAcceleration = "no-preference" | "prefer-hardware" | "prefer-software";
 
+type HevcBitstreamFormat = "annexb" | "hevc";
+
+type LatencyMode = "quality" | "realtime";
+
+type OpusApplication = "voip" | "audio" | "lowdelay";
+
+type OpusBitstreamFormat = "opus" | "ogg";
+
+type OpusSignal = "auto" | "music" | "voice";
+
 type PredefinedColorSpace = "srgb" | "display-p3";
 
 type VideoColorPrimaries = "bt709" | "bt470bg" | "smpte170m" | "bt2020" | "smpte432";
+
+type VideoEncoderBitrateMode = "constant" | "variable" | "quantizer";
 
 type VideoMatrixCoefficients = "rgb" | "bt709" | "bt470bg" | "smpte170m" | "bt2020-ncl";
 
@@ -26,9 +44,17 @@ type VideoTransferCharacteristics = "bt709" | "smpte170m" | "iec61966-2-1" | "li
 
 type AudioDataOutputCallback = (output: AudioData) => void;
 
+type EncodedAudioChunkOutputCallback = (output: EncodedAudioChunk, metadata?: EncodedAudioChunkMetadata) => void;
+
+type EncodedVideoChunkOutputCallback = (chunk: EncodedVideoChunk, metadata?: EncodedVideoChunkMetadata) => void;
+
 type VideoFrameOutputCallback = (output: VideoFrame) => void;
 
 type WebCodecsErrorCallback = (error: DOMException) => void;
+
+interface AacEncoderConfig {
+  format?: AacBitstreamFormat;
+}
 
 interface AudioDataCopyToOptions {
   format?: AudioSampleFormat;
@@ -64,6 +90,31 @@ interface AudioDecoderSupport {
   supported?: boolean;
 }
 
+interface AudioEncoderConfig {
+  aac?: AacEncoderConfig;
+  bitrate?: number;
+  bitrateMode?: BitrateMode;
+  codec: string;
+  flac?: FlacEncoderConfig;
+  numberOfChannels: number;
+  opus?: OpusEncoderConfig;
+  sampleRate: number;
+}
+
+interface AudioEncoderInit {
+  error: WebCodecsErrorCallback;
+  output: EncodedAudioChunkOutputCallback;
+}
+
+interface AudioEncoderSupport {
+  config?: AudioEncoderConfig;
+  supported?: boolean;
+}
+
+interface AvcEncoderConfig {
+  format?: AvcBitstreamFormat;
+}
+
 interface DOMRectInit {
   height?: number;
   width?: number;
@@ -79,6 +130,10 @@ interface EncodedAudioChunkInit {
   type: EncodedAudioChunkType;
 }
 
+interface EncodedAudioChunkMetadata {
+  decoderConfig?: AudioDecoderConfig;
+}
+
 interface EncodedVideoChunkInit {
   data: AllowSharedBufferSource;
   duration?: number;
@@ -87,9 +142,39 @@ interface EncodedVideoChunkInit {
   type: EncodedVideoChunkType;
 }
 
+interface EncodedVideoChunkMetadata {
+  alphaSideData?: BufferSource;
+  decoderConfig?: VideoDecoderConfig;
+  svc?: SvcOutputMetadata;
+}
+
+interface FlacEncoderConfig {
+  blockSize?: number;
+  compressLevel?: number;
+}
+
+interface HevcEncoderConfig {
+  format?: HevcBitstreamFormat;
+}
+
+interface OpusEncoderConfig {
+  application?: OpusApplication;
+  complexity?: number;
+  format?: OpusBitstreamFormat;
+  frameDuration?: number;
+  packetlossperc?: number;
+  signal?: OpusSignal;
+  usedtx?: boolean;
+  useinbandfec?: boolean;
+}
+
 interface PlaneLayout {
   offset: number;
   stride: number;
+}
+
+interface SvcOutputMetadata {
+  temporalLayerId?: number;
 }
 
 interface VideoColorSpaceInit {
@@ -120,6 +205,58 @@ interface VideoDecoderInit {
 
 interface VideoDecoderSupport {
   config?: VideoDecoderConfig;
+  supported?: boolean;
+}
+
+interface VideoEncoderConfig {
+  alpha?: AlphaOption;
+  avc?: AvcEncoderConfig;
+  bitrate?: number;
+  bitrateMode?: VideoEncoderBitrateMode;
+  codec: string;
+  contentHint?: string;
+  displayHeight?: number;
+  displayWidth?: number;
+  framerate?: number;
+  hardwareAcceleration?: HardwareAcceleration;
+  height: number;
+  hevc?: HevcEncoderConfig;
+  latencyMode?: LatencyMode;
+  scalabilityMode?: string;
+  width: number;
+}
+
+interface VideoEncoderEncodeOptions {
+  av1?: VideoEncoderEncodeOptionsForAv1;
+  avc?: VideoEncoderEncodeOptionsForAvc;
+  hevc?: VideoEncoderEncodeOptionsForHevc;
+  keyFrame?: boolean;
+  vp9?: VideoEncoderEncodeOptionsForVp9;
+}
+
+interface VideoEncoderEncodeOptionsForAv1 {
+  quantizer?: number | null;
+}
+
+interface VideoEncoderEncodeOptionsForAvc {
+  quantizer?: number | null;
+}
+
+interface VideoEncoderEncodeOptionsForHevc {
+  quantizer?: number | null;
+}
+
+interface VideoEncoderEncodeOptionsForVp9 {
+  quantizer?: number | null;
+}
+
+interface VideoEncoderInit {
+  error: WebCodecsErrorCallback;
+  output: EncodedVideoChunkOutputCallback;
+}
+
+interface VideoEncoderSupport {
+  config?: VideoEncoderConfig;
   supported?: boolean;
 }
 
@@ -189,6 +326,19 @@ declare class AudioDecoder extends EventTarget {
   static isConfigSupported(config: AudioDecoderConfig): Promise<AudioDecoderSupport>;
 }
 
+declare class AudioEncoder extends EventTarget {
+  constructor(init: AudioEncoderInit);
+  readonly state: CodecState;
+  readonly encodeQueueSize: number;
+  ondequeue: ((event: Event) => any) | null;
+  configure(config: AudioEncoderConfig): void;
+  encode(data: AudioData): void;
+  flush(): Promise<void>;
+  reset(): void;
+  close(): void;
+  static isConfigSupported(config: AudioEncoderConfig): Promise<AudioEncoderSupport>;
+}
+
 declare class EncodedAudioChunk {
   constructor(init: EncodedAudioChunkInit);
   readonly type: EncodedAudioChunkType;
@@ -227,6 +377,19 @@ declare class VideoDecoder extends EventTarget {
   reset(): void;
   close(): void;
   static isConfigSupported(config: VideoDecoderConfig): Promise<VideoDecoderSupport>;
+}
+
+declare class VideoEncoder extends EventTarget {
+  constructor(init: VideoEncoderInit);
+  readonly state: CodecState;
+  readonly encodeQueueSize: number;
+  ondequeue: ((event: Event) => any) | null;
+  configure(config: VideoEncoderConfig): void;
+  encode(frame: VideoFrame, options?: VideoEncoderEncodeOptions): void;
+  flush(): Promise<void>;
+  reset(): void;
+  close(): void;
+  static isConfigSupported(config: VideoEncoderConfig): Promise<VideoEncoderSupport>;
 }
 
 declare class VideoFrame {

@@ -45,6 +45,92 @@ impl<'s> AudioDataOutputCallback<'s> {
     }
 }
 
+/// The callback function `EncodedAudioChunkOutputCallback`.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedAudioChunkOutputCallback<'s>(pub v8::Local<'s, v8::Function>);
+
+impl<'s> FromJs<'s> for EncodedAudioChunkOutputCallback<'s> {
+    fn from_js(_: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        callback::function(value, context, "EncodedAudioChunkOutputCallback").map(Self)
+    }
+}
+
+impl<'s> ToJs<'s> for EncodedAudioChunkOutputCallback<'s> {
+    fn to_js(&self, _: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(self.0.into())
+    }
+}
+
+impl<'s> EncodedAudioChunkOutputCallback<'s> {
+    /// The function, for a garbage-collected object to keep.
+    pub fn traced(self, scope: &mut v8::PinScope<'s, '_>) -> TracedCallback {
+        TracedCallback::new(scope, self.0)
+    }
+
+    /// The function that such an object keeps.
+    pub fn from_traced(scope: &mut v8::PinScope<'s, '_>, callback: &TracedCallback) -> Option<Self> {
+        callback.get(scope).map(Self)
+    }
+
+    /// Calls the function from inside of a script; the error is what it threw.
+    pub fn call(self, scope: &mut v8::PinScope<'s, '_>, output: &Handle<'s, EncodedAudioChunk>, metadata: &EncodedAudioChunkMetadata<'s>) -> Result<(), Exception> {
+        let arguments = [ToJs::to_js(output, scope)?, ToJs::to_js(metadata, scope)?];
+        let value = callback::invoke(scope, self.0, &arguments)?;
+        Ok(())
+    }
+
+    /// Calls the function as a task of the event loop: what it throws is reported, and a microtask checkpoint
+    /// follows. The error is that of converting an argument.
+    pub fn call_and_report(self, scope: &mut v8::PinScope<'s, '_>, output: &Handle<'s, EncodedAudioChunk>, metadata: &EncodedAudioChunkMetadata<'s>) -> Result<(), Exception> {
+        let arguments = [ToJs::to_js(output, scope)?, ToJs::to_js(metadata, scope)?];
+        callback::invoke_and_report(scope, self.0, &arguments);
+        Ok(())
+    }
+}
+
+/// The callback function `EncodedVideoChunkOutputCallback`.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedVideoChunkOutputCallback<'s>(pub v8::Local<'s, v8::Function>);
+
+impl<'s> FromJs<'s> for EncodedVideoChunkOutputCallback<'s> {
+    fn from_js(_: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        callback::function(value, context, "EncodedVideoChunkOutputCallback").map(Self)
+    }
+}
+
+impl<'s> ToJs<'s> for EncodedVideoChunkOutputCallback<'s> {
+    fn to_js(&self, _: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(self.0.into())
+    }
+}
+
+impl<'s> EncodedVideoChunkOutputCallback<'s> {
+    /// The function, for a garbage-collected object to keep.
+    pub fn traced(self, scope: &mut v8::PinScope<'s, '_>) -> TracedCallback {
+        TracedCallback::new(scope, self.0)
+    }
+
+    /// The function that such an object keeps.
+    pub fn from_traced(scope: &mut v8::PinScope<'s, '_>, callback: &TracedCallback) -> Option<Self> {
+        callback.get(scope).map(Self)
+    }
+
+    /// Calls the function from inside of a script; the error is what it threw.
+    pub fn call(self, scope: &mut v8::PinScope<'s, '_>, chunk: &Handle<'s, EncodedVideoChunk>, metadata: &EncodedVideoChunkMetadata<'s>) -> Result<(), Exception> {
+        let arguments = [ToJs::to_js(chunk, scope)?, ToJs::to_js(metadata, scope)?];
+        let value = callback::invoke(scope, self.0, &arguments)?;
+        Ok(())
+    }
+
+    /// Calls the function as a task of the event loop: what it throws is reported, and a microtask checkpoint
+    /// follows. The error is that of converting an argument.
+    pub fn call_and_report(self, scope: &mut v8::PinScope<'s, '_>, chunk: &Handle<'s, EncodedVideoChunk>, metadata: &EncodedVideoChunkMetadata<'s>) -> Result<(), Exception> {
+        let arguments = [ToJs::to_js(chunk, scope)?, ToJs::to_js(metadata, scope)?];
+        callback::invoke_and_report(scope, self.0, &arguments);
+        Ok(())
+    }
+}
+
 /// The callback function `VideoFrameOutputCallback`.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoFrameOutputCallback<'s>(pub v8::Local<'s, v8::Function>);

@@ -2,6 +2,46 @@
 
 use super::*;
 
+/// The dictionary `AacEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AacEncoderConfig {
+    /// `format`.
+    pub format: AacBitstreamFormat,
+}
+
+impl std::default::Default for AacEncoderConfig {
+    fn default() -> Self {
+        Self {
+            format: AacBitstreamFormat::Aac,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for AacEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AacEncoderConfig")?;
+        let member_format = {
+            let context = &context.member("AacEncoderConfig", "format");
+            match convert::member(scope, object, "format")? {
+                Some(value) => <AacBitstreamFormat as FromJs>::from_js(scope, value, context)?,
+                None => AacBitstreamFormat::Aac,
+            }
+        };
+        Ok(Self { format: member_format })
+    }
+}
+
+impl<'s> ToJs<'s> for AacEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.format, scope)?;
+        set_member(scope, object, "format", value)?;
+        Ok(object.into())
+    }
+}
+
 /// The dictionary `AudioDataCopyToOptions`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioDataCopyToOptions {
@@ -335,6 +375,262 @@ impl<'s> ToJs<'s> for AudioDecoderSupport<'s> {
     }
 }
 
+/// The dictionary `AudioEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AudioEncoderConfig {
+    /// `aac`; `None` where absent.
+    pub aac: Option<AacEncoderConfig>,
+    /// `bitrate`; `None` where absent.
+    pub bitrate: Option<u64>,
+    /// `bitrateMode`.
+    pub bitrate_mode: BitrateMode,
+    /// `codec`.
+    pub codec: String,
+    /// `flac`; `None` where absent.
+    pub flac: Option<FlacEncoderConfig>,
+    /// `numberOfChannels`.
+    pub number_of_channels: u32,
+    /// `opus`; `None` where absent.
+    pub opus: Option<OpusEncoderConfig>,
+    /// `sampleRate`.
+    pub sample_rate: u32,
+}
+
+impl<'s> FromJs<'s> for AudioEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioEncoderConfig")?;
+        let member_aac = {
+            let context = &context.member("AudioEncoderConfig", "aac");
+            match convert::member(scope, object, "aac")? {
+                Some(value) => Some(<AacEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_bitrate = {
+            let context = &context.member("AudioEncoderConfig", "bitrate");
+            match convert::member(scope, object, "bitrate")? {
+                Some(value) => Some(webidl::integer::<u64>(scope, value, Range::Enforce, context)?),
+                None => None,
+            }
+        };
+        let member_bitrate_mode = {
+            let context = &context.member("AudioEncoderConfig", "bitrateMode");
+            match convert::member(scope, object, "bitrateMode")? {
+                Some(value) => <BitrateMode as FromJs>::from_js(scope, value, context)?,
+                None => BitrateMode::Variable,
+            }
+        };
+        let member_codec = {
+            let context = &context.member("AudioEncoderConfig", "codec");
+            match convert::member(scope, object, "codec")? {
+                Some(value) => convert::string(scope, value)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_flac = {
+            let context = &context.member("AudioEncoderConfig", "flac");
+            match convert::member(scope, object, "flac")? {
+                Some(value) => Some(<FlacEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_number_of_channels = {
+            let context = &context.member("AudioEncoderConfig", "numberOfChannels");
+            match convert::member(scope, object, "numberOfChannels")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_opus = {
+            let context = &context.member("AudioEncoderConfig", "opus");
+            match convert::member(scope, object, "opus")? {
+                Some(value) => Some(<OpusEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_sample_rate = {
+            let context = &context.member("AudioEncoderConfig", "sampleRate");
+            match convert::member(scope, object, "sampleRate")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { aac: member_aac, bitrate: member_bitrate, bitrate_mode: member_bitrate_mode, codec: member_codec, flac: member_flac, number_of_channels: member_number_of_channels, opus: member_opus, sample_rate: member_sample_rate })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.aac {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "aac", value)?;
+        }
+        if let Some(value) = &self.bitrate {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "bitrate", value)?;
+        }
+        let value = ToJs::to_js(&self.bitrate_mode, scope)?;
+        set_member(scope, object, "bitrateMode", value)?;
+        let value = ToJs::to_js(&self.codec, scope)?;
+        set_member(scope, object, "codec", value)?;
+        if let Some(value) = &self.flac {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "flac", value)?;
+        }
+        let value = ToJs::to_js(&self.number_of_channels, scope)?;
+        set_member(scope, object, "numberOfChannels", value)?;
+        if let Some(value) = &self.opus {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "opus", value)?;
+        }
+        let value = ToJs::to_js(&self.sample_rate, scope)?;
+        set_member(scope, object, "sampleRate", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `AudioEncoderInit`.
+#[derive(Debug, Clone)]
+pub struct AudioEncoderInit<'s> {
+    /// `error`.
+    pub error: WebCodecsErrorCallback<'s>,
+    /// `output`.
+    pub output: EncodedAudioChunkOutputCallback<'s>,
+}
+
+impl<'s> FromJs<'s> for AudioEncoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioEncoderInit")?;
+        let member_error = {
+            let context = &context.member("AudioEncoderInit", "error");
+            match convert::member(scope, object, "error")? {
+                Some(value) => <WebCodecsErrorCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_output = {
+            let context = &context.member("AudioEncoderInit", "output");
+            match convert::member(scope, object, "output")? {
+                Some(value) => <EncodedAudioChunkOutputCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { error: member_error, output: member_output })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioEncoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.error, scope)?;
+        set_member(scope, object, "error", value)?;
+        let value = ToJs::to_js(&self.output, scope)?;
+        set_member(scope, object, "output", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `AudioEncoderSupport`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AudioEncoderSupport {
+    /// `config`; `None` where absent.
+    pub config: Option<AudioEncoderConfig>,
+    /// `supported`; `None` where absent.
+    pub supported: Option<bool>,
+}
+
+impl std::default::Default for AudioEncoderSupport {
+    fn default() -> Self {
+        Self {
+            config: None,
+            supported: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for AudioEncoderSupport {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AudioEncoderSupport")?;
+        let member_config = {
+            let context = &context.member("AudioEncoderSupport", "config");
+            match convert::member(scope, object, "config")? {
+                Some(value) => Some(<AudioEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_supported = {
+            let context = &context.member("AudioEncoderSupport", "supported");
+            match convert::member(scope, object, "supported")? {
+                Some(value) => Some(convert::boolean(scope, value)),
+                None => None,
+            }
+        };
+        Ok(Self { config: member_config, supported: member_supported })
+    }
+}
+
+impl<'s> ToJs<'s> for AudioEncoderSupport {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.config {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "config", value)?;
+        }
+        if let Some(value) = &self.supported {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "supported", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `AvcEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AvcEncoderConfig {
+    /// `format`.
+    pub format: AvcBitstreamFormat,
+}
+
+impl std::default::Default for AvcEncoderConfig {
+    fn default() -> Self {
+        Self {
+            format: AvcBitstreamFormat::Avc,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for AvcEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "AvcEncoderConfig")?;
+        let member_format = {
+            let context = &context.member("AvcEncoderConfig", "format");
+            match convert::member(scope, object, "format")? {
+                Some(value) => <AvcBitstreamFormat as FromJs>::from_js(scope, value, context)?,
+                None => AvcBitstreamFormat::Avc,
+            }
+        };
+        Ok(Self { format: member_format })
+    }
+}
+
+impl<'s> ToJs<'s> for AvcEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.format, scope)?;
+        set_member(scope, object, "format", value)?;
+        Ok(object.into())
+    }
+}
+
 /// The dictionary `DOMRectInit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DOMRectInit {
@@ -489,6 +785,48 @@ impl<'s> ToJs<'s> for EncodedAudioChunkInit<'s> {
     }
 }
 
+/// The dictionary `EncodedAudioChunkMetadata`.
+#[derive(Debug, Clone)]
+pub struct EncodedAudioChunkMetadata<'s> {
+    /// `decoderConfig`; `None` where absent.
+    pub decoder_config: Option<AudioDecoderConfig<'s>>,
+}
+
+impl<'s> std::default::Default for EncodedAudioChunkMetadata<'s> {
+    fn default() -> Self {
+        Self {
+            decoder_config: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for EncodedAudioChunkMetadata<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "EncodedAudioChunkMetadata")?;
+        let member_decoder_config = {
+            let context = &context.member("EncodedAudioChunkMetadata", "decoderConfig");
+            match convert::member(scope, object, "decoderConfig")? {
+                Some(value) => Some(<AudioDecoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        Ok(Self { decoder_config: member_decoder_config })
+    }
+}
+
+impl<'s> ToJs<'s> for EncodedAudioChunkMetadata<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.decoder_config {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "decoderConfig", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
 /// The dictionary `EncodedVideoChunkInit`.
 #[derive(Debug, Clone)]
 pub struct EncodedVideoChunkInit<'s> {
@@ -567,6 +905,294 @@ impl<'s> ToJs<'s> for EncodedVideoChunkInit<'s> {
     }
 }
 
+/// The dictionary `EncodedVideoChunkMetadata`.
+#[derive(Debug, Clone)]
+pub struct EncodedVideoChunkMetadata<'s> {
+    /// `alphaSideData`; `None` where absent.
+    pub alpha_side_data: Option<BufferSource<'s>>,
+    /// `decoderConfig`; `None` where absent.
+    pub decoder_config: Option<VideoDecoderConfig<'s>>,
+    /// `svc`; `None` where absent.
+    pub svc: Option<SvcOutputMetadata>,
+}
+
+impl<'s> std::default::Default for EncodedVideoChunkMetadata<'s> {
+    fn default() -> Self {
+        Self {
+            alpha_side_data: None,
+            decoder_config: None,
+            svc: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for EncodedVideoChunkMetadata<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "EncodedVideoChunkMetadata")?;
+        let member_alpha_side_data = {
+            let context = &context.member("EncodedVideoChunkMetadata", "alphaSideData");
+            match convert::member(scope, object, "alphaSideData")? {
+                Some(value) => Some(BufferSource::from_js(value, BufferType::BUFFER_SOURCE, context)?),
+                None => None,
+            }
+        };
+        let member_decoder_config = {
+            let context = &context.member("EncodedVideoChunkMetadata", "decoderConfig");
+            match convert::member(scope, object, "decoderConfig")? {
+                Some(value) => Some(<VideoDecoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_svc = {
+            let context = &context.member("EncodedVideoChunkMetadata", "svc");
+            match convert::member(scope, object, "svc")? {
+                Some(value) => Some(<SvcOutputMetadata as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        Ok(Self { alpha_side_data: member_alpha_side_data, decoder_config: member_decoder_config, svc: member_svc })
+    }
+}
+
+impl<'s> ToJs<'s> for EncodedVideoChunkMetadata<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.alpha_side_data {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "alphaSideData", value)?;
+        }
+        if let Some(value) = &self.decoder_config {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "decoderConfig", value)?;
+        }
+        if let Some(value) = &self.svc {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "svc", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `FlacEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlacEncoderConfig {
+    /// `blockSize`.
+    pub block_size: u32,
+    /// `compressLevel`.
+    pub compress_level: u32,
+}
+
+impl std::default::Default for FlacEncoderConfig {
+    fn default() -> Self {
+        Self {
+            block_size: 0,
+            compress_level: 5,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for FlacEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "FlacEncoderConfig")?;
+        let member_block_size = {
+            let context = &context.member("FlacEncoderConfig", "blockSize");
+            match convert::member(scope, object, "blockSize")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => 0,
+            }
+        };
+        let member_compress_level = {
+            let context = &context.member("FlacEncoderConfig", "compressLevel");
+            match convert::member(scope, object, "compressLevel")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => 5,
+            }
+        };
+        Ok(Self { block_size: member_block_size, compress_level: member_compress_level })
+    }
+}
+
+impl<'s> ToJs<'s> for FlacEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.block_size, scope)?;
+        set_member(scope, object, "blockSize", value)?;
+        let value = ToJs::to_js(&self.compress_level, scope)?;
+        set_member(scope, object, "compressLevel", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `HevcEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HevcEncoderConfig {
+    /// `format`.
+    pub format: HevcBitstreamFormat,
+}
+
+impl std::default::Default for HevcEncoderConfig {
+    fn default() -> Self {
+        Self {
+            format: HevcBitstreamFormat::Hevc,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for HevcEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "HevcEncoderConfig")?;
+        let member_format = {
+            let context = &context.member("HevcEncoderConfig", "format");
+            match convert::member(scope, object, "format")? {
+                Some(value) => <HevcBitstreamFormat as FromJs>::from_js(scope, value, context)?,
+                None => HevcBitstreamFormat::Hevc,
+            }
+        };
+        Ok(Self { format: member_format })
+    }
+}
+
+impl<'s> ToJs<'s> for HevcEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.format, scope)?;
+        set_member(scope, object, "format", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `OpusEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpusEncoderConfig {
+    /// `application`.
+    pub application: OpusApplication,
+    /// `complexity`; `None` where absent.
+    pub complexity: Option<u32>,
+    /// `format`.
+    pub format: OpusBitstreamFormat,
+    /// `frameDuration`.
+    pub frame_duration: u64,
+    /// `packetlossperc`.
+    pub packetlossperc: u32,
+    /// `signal`.
+    pub signal: OpusSignal,
+    /// `usedtx`.
+    pub usedtx: bool,
+    /// `useinbandfec`.
+    pub useinbandfec: bool,
+}
+
+impl std::default::Default for OpusEncoderConfig {
+    fn default() -> Self {
+        Self {
+            application: OpusApplication::Audio,
+            complexity: None,
+            format: OpusBitstreamFormat::Opus,
+            frame_duration: 20000,
+            packetlossperc: 0,
+            signal: OpusSignal::Auto,
+            usedtx: false,
+            useinbandfec: false,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for OpusEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "OpusEncoderConfig")?;
+        let member_application = {
+            let context = &context.member("OpusEncoderConfig", "application");
+            match convert::member(scope, object, "application")? {
+                Some(value) => <OpusApplication as FromJs>::from_js(scope, value, context)?,
+                None => OpusApplication::Audio,
+            }
+        };
+        let member_complexity = {
+            let context = &context.member("OpusEncoderConfig", "complexity");
+            match convert::member(scope, object, "complexity")? {
+                Some(value) => Some(webidl::integer::<u32>(scope, value, Range::Enforce, context)?),
+                None => None,
+            }
+        };
+        let member_format = {
+            let context = &context.member("OpusEncoderConfig", "format");
+            match convert::member(scope, object, "format")? {
+                Some(value) => <OpusBitstreamFormat as FromJs>::from_js(scope, value, context)?,
+                None => OpusBitstreamFormat::Opus,
+            }
+        };
+        let member_frame_duration = {
+            let context = &context.member("OpusEncoderConfig", "frameDuration");
+            match convert::member(scope, object, "frameDuration")? {
+                Some(value) => webidl::integer::<u64>(scope, value, Range::Enforce, context)?,
+                None => 20000,
+            }
+        };
+        let member_packetlossperc = {
+            let context = &context.member("OpusEncoderConfig", "packetlossperc");
+            match convert::member(scope, object, "packetlossperc")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => 0,
+            }
+        };
+        let member_signal = {
+            let context = &context.member("OpusEncoderConfig", "signal");
+            match convert::member(scope, object, "signal")? {
+                Some(value) => <OpusSignal as FromJs>::from_js(scope, value, context)?,
+                None => OpusSignal::Auto,
+            }
+        };
+        let member_usedtx = {
+            let context = &context.member("OpusEncoderConfig", "usedtx");
+            match convert::member(scope, object, "usedtx")? {
+                Some(value) => convert::boolean(scope, value),
+                None => false,
+            }
+        };
+        let member_useinbandfec = {
+            let context = &context.member("OpusEncoderConfig", "useinbandfec");
+            match convert::member(scope, object, "useinbandfec")? {
+                Some(value) => convert::boolean(scope, value),
+                None => false,
+            }
+        };
+        Ok(Self { application: member_application, complexity: member_complexity, format: member_format, frame_duration: member_frame_duration, packetlossperc: member_packetlossperc, signal: member_signal, usedtx: member_usedtx, useinbandfec: member_useinbandfec })
+    }
+}
+
+impl<'s> ToJs<'s> for OpusEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.application, scope)?;
+        set_member(scope, object, "application", value)?;
+        if let Some(value) = &self.complexity {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "complexity", value)?;
+        }
+        let value = ToJs::to_js(&self.format, scope)?;
+        set_member(scope, object, "format", value)?;
+        let value = ToJs::to_js(&self.frame_duration, scope)?;
+        set_member(scope, object, "frameDuration", value)?;
+        let value = ToJs::to_js(&self.packetlossperc, scope)?;
+        set_member(scope, object, "packetlossperc", value)?;
+        let value = ToJs::to_js(&self.signal, scope)?;
+        set_member(scope, object, "signal", value)?;
+        let value = ToJs::to_js(&self.usedtx, scope)?;
+        set_member(scope, object, "usedtx", value)?;
+        let value = ToJs::to_js(&self.useinbandfec, scope)?;
+        set_member(scope, object, "useinbandfec", value)?;
+        Ok(object.into())
+    }
+}
+
 /// The dictionary `PlaneLayout`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlaneLayout {
@@ -606,6 +1232,48 @@ impl<'s> ToJs<'s> for PlaneLayout {
         set_member(scope, object, "offset", value)?;
         let value = ToJs::to_js(&self.stride, scope)?;
         set_member(scope, object, "stride", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `SvcOutputMetadata`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SvcOutputMetadata {
+    /// `temporalLayerId`; `None` where absent.
+    pub temporal_layer_id: Option<u32>,
+}
+
+impl std::default::Default for SvcOutputMetadata {
+    fn default() -> Self {
+        Self {
+            temporal_layer_id: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for SvcOutputMetadata {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "SvcOutputMetadata")?;
+        let member_temporal_layer_id = {
+            let context = &context.member("SvcOutputMetadata", "temporalLayerId");
+            match convert::member(scope, object, "temporalLayerId")? {
+                Some(value) => Some(webidl::integer::<u32>(scope, value, Range::Modulo, context)?),
+                None => None,
+            }
+        };
+        Ok(Self { temporal_layer_id: member_temporal_layer_id })
+    }
+}
+
+impl<'s> ToJs<'s> for SvcOutputMetadata {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.temporal_layer_id {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "temporalLayerId", value)?;
+        }
         Ok(object.into())
     }
 }
@@ -926,6 +1594,571 @@ impl<'s> FromJs<'s> for VideoDecoderSupport<'s> {
 }
 
 impl<'s> ToJs<'s> for VideoDecoderSupport<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.config {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "config", value)?;
+        }
+        if let Some(value) = &self.supported {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "supported", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderConfig`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderConfig {
+    /// `alpha`.
+    pub alpha: AlphaOption,
+    /// `avc`; `None` where absent.
+    pub avc: Option<AvcEncoderConfig>,
+    /// `bitrate`; `None` where absent.
+    pub bitrate: Option<u64>,
+    /// `bitrateMode`.
+    pub bitrate_mode: VideoEncoderBitrateMode,
+    /// `codec`.
+    pub codec: String,
+    /// `contentHint`; `None` where absent.
+    pub content_hint: Option<String>,
+    /// `displayHeight`; `None` where absent.
+    pub display_height: Option<u32>,
+    /// `displayWidth`; `None` where absent.
+    pub display_width: Option<u32>,
+    /// `framerate`; `None` where absent.
+    pub framerate: Option<f64>,
+    /// `hardwareAcceleration`.
+    pub hardware_acceleration: HardwareAcceleration,
+    /// `height`.
+    pub height: u32,
+    /// `hevc`; `None` where absent.
+    pub hevc: Option<HevcEncoderConfig>,
+    /// `latencyMode`.
+    pub latency_mode: LatencyMode,
+    /// `scalabilityMode`; `None` where absent.
+    pub scalability_mode: Option<String>,
+    /// `width`.
+    pub width: u32,
+}
+
+impl<'s> FromJs<'s> for VideoEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderConfig")?;
+        let member_alpha = {
+            let context = &context.member("VideoEncoderConfig", "alpha");
+            match convert::member(scope, object, "alpha")? {
+                Some(value) => <AlphaOption as FromJs>::from_js(scope, value, context)?,
+                None => AlphaOption::Discard,
+            }
+        };
+        let member_avc = {
+            let context = &context.member("VideoEncoderConfig", "avc");
+            match convert::member(scope, object, "avc")? {
+                Some(value) => Some(<AvcEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_bitrate = {
+            let context = &context.member("VideoEncoderConfig", "bitrate");
+            match convert::member(scope, object, "bitrate")? {
+                Some(value) => Some(webidl::integer::<u64>(scope, value, Range::Enforce, context)?),
+                None => None,
+            }
+        };
+        let member_bitrate_mode = {
+            let context = &context.member("VideoEncoderConfig", "bitrateMode");
+            match convert::member(scope, object, "bitrateMode")? {
+                Some(value) => <VideoEncoderBitrateMode as FromJs>::from_js(scope, value, context)?,
+                None => VideoEncoderBitrateMode::Variable,
+            }
+        };
+        let member_codec = {
+            let context = &context.member("VideoEncoderConfig", "codec");
+            match convert::member(scope, object, "codec")? {
+                Some(value) => convert::string(scope, value)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_content_hint = {
+            let context = &context.member("VideoEncoderConfig", "contentHint");
+            match convert::member(scope, object, "contentHint")? {
+                Some(value) => Some(convert::string(scope, value)?),
+                None => None,
+            }
+        };
+        let member_display_height = {
+            let context = &context.member("VideoEncoderConfig", "displayHeight");
+            match convert::member(scope, object, "displayHeight")? {
+                Some(value) => Some(webidl::integer::<u32>(scope, value, Range::Enforce, context)?),
+                None => None,
+            }
+        };
+        let member_display_width = {
+            let context = &context.member("VideoEncoderConfig", "displayWidth");
+            match convert::member(scope, object, "displayWidth")? {
+                Some(value) => Some(webidl::integer::<u32>(scope, value, Range::Enforce, context)?),
+                None => None,
+            }
+        };
+        let member_framerate = {
+            let context = &context.member("VideoEncoderConfig", "framerate");
+            match convert::member(scope, object, "framerate")? {
+                Some(value) => Some(convert::double(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_hardware_acceleration = {
+            let context = &context.member("VideoEncoderConfig", "hardwareAcceleration");
+            match convert::member(scope, object, "hardwareAcceleration")? {
+                Some(value) => <HardwareAcceleration as FromJs>::from_js(scope, value, context)?,
+                None => HardwareAcceleration::NoPreference,
+            }
+        };
+        let member_height = {
+            let context = &context.member("VideoEncoderConfig", "height");
+            match convert::member(scope, object, "height")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_hevc = {
+            let context = &context.member("VideoEncoderConfig", "hevc");
+            match convert::member(scope, object, "hevc")? {
+                Some(value) => Some(<HevcEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_latency_mode = {
+            let context = &context.member("VideoEncoderConfig", "latencyMode");
+            match convert::member(scope, object, "latencyMode")? {
+                Some(value) => <LatencyMode as FromJs>::from_js(scope, value, context)?,
+                None => LatencyMode::Quality,
+            }
+        };
+        let member_scalability_mode = {
+            let context = &context.member("VideoEncoderConfig", "scalabilityMode");
+            match convert::member(scope, object, "scalabilityMode")? {
+                Some(value) => Some(convert::string(scope, value)?),
+                None => None,
+            }
+        };
+        let member_width = {
+            let context = &context.member("VideoEncoderConfig", "width");
+            match convert::member(scope, object, "width")? {
+                Some(value) => webidl::integer::<u32>(scope, value, Range::Enforce, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { alpha: member_alpha, avc: member_avc, bitrate: member_bitrate, bitrate_mode: member_bitrate_mode, codec: member_codec, content_hint: member_content_hint, display_height: member_display_height, display_width: member_display_width, framerate: member_framerate, hardware_acceleration: member_hardware_acceleration, height: member_height, hevc: member_hevc, latency_mode: member_latency_mode, scalability_mode: member_scalability_mode, width: member_width })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderConfig {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.alpha, scope)?;
+        set_member(scope, object, "alpha", value)?;
+        if let Some(value) = &self.avc {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "avc", value)?;
+        }
+        if let Some(value) = &self.bitrate {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "bitrate", value)?;
+        }
+        let value = ToJs::to_js(&self.bitrate_mode, scope)?;
+        set_member(scope, object, "bitrateMode", value)?;
+        let value = ToJs::to_js(&self.codec, scope)?;
+        set_member(scope, object, "codec", value)?;
+        if let Some(value) = &self.content_hint {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "contentHint", value)?;
+        }
+        if let Some(value) = &self.display_height {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "displayHeight", value)?;
+        }
+        if let Some(value) = &self.display_width {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "displayWidth", value)?;
+        }
+        if let Some(value) = &self.framerate {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "framerate", value)?;
+        }
+        let value = ToJs::to_js(&self.hardware_acceleration, scope)?;
+        set_member(scope, object, "hardwareAcceleration", value)?;
+        let value = ToJs::to_js(&self.height, scope)?;
+        set_member(scope, object, "height", value)?;
+        if let Some(value) = &self.hevc {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "hevc", value)?;
+        }
+        let value = ToJs::to_js(&self.latency_mode, scope)?;
+        set_member(scope, object, "latencyMode", value)?;
+        if let Some(value) = &self.scalability_mode {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "scalabilityMode", value)?;
+        }
+        let value = ToJs::to_js(&self.width, scope)?;
+        set_member(scope, object, "width", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderEncodeOptions`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderEncodeOptions {
+    /// `av1`; `None` where absent.
+    pub av1: Option<VideoEncoderEncodeOptionsForAv1>,
+    /// `avc`; `None` where absent.
+    pub avc: Option<VideoEncoderEncodeOptionsForAvc>,
+    /// `hevc`; `None` where absent.
+    pub hevc: Option<VideoEncoderEncodeOptionsForHevc>,
+    /// `keyFrame`.
+    pub key_frame: bool,
+    /// `vp9`; `None` where absent.
+    pub vp9: Option<VideoEncoderEncodeOptionsForVp9>,
+}
+
+impl std::default::Default for VideoEncoderEncodeOptions {
+    fn default() -> Self {
+        Self {
+            av1: None,
+            avc: None,
+            hevc: None,
+            key_frame: false,
+            vp9: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderEncodeOptions {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderEncodeOptions")?;
+        let member_av1 = {
+            let context = &context.member("VideoEncoderEncodeOptions", "av1");
+            match convert::member(scope, object, "av1")? {
+                Some(value) => Some(<VideoEncoderEncodeOptionsForAv1 as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_avc = {
+            let context = &context.member("VideoEncoderEncodeOptions", "avc");
+            match convert::member(scope, object, "avc")? {
+                Some(value) => Some(<VideoEncoderEncodeOptionsForAvc as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_hevc = {
+            let context = &context.member("VideoEncoderEncodeOptions", "hevc");
+            match convert::member(scope, object, "hevc")? {
+                Some(value) => Some(<VideoEncoderEncodeOptionsForHevc as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_key_frame = {
+            let context = &context.member("VideoEncoderEncodeOptions", "keyFrame");
+            match convert::member(scope, object, "keyFrame")? {
+                Some(value) => convert::boolean(scope, value),
+                None => false,
+            }
+        };
+        let member_vp9 = {
+            let context = &context.member("VideoEncoderEncodeOptions", "vp9");
+            match convert::member(scope, object, "vp9")? {
+                Some(value) => Some(<VideoEncoderEncodeOptionsForVp9 as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        Ok(Self { av1: member_av1, avc: member_avc, hevc: member_hevc, key_frame: member_key_frame, vp9: member_vp9 })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderEncodeOptions {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.av1 {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "av1", value)?;
+        }
+        if let Some(value) = &self.avc {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "avc", value)?;
+        }
+        if let Some(value) = &self.hevc {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "hevc", value)?;
+        }
+        let value = ToJs::to_js(&self.key_frame, scope)?;
+        set_member(scope, object, "keyFrame", value)?;
+        if let Some(value) = &self.vp9 {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "vp9", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderEncodeOptionsForAv1`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderEncodeOptionsForAv1 {
+    /// `quantizer`; `None` where absent.
+    pub quantizer: Option<Option<u16>>,
+}
+
+impl std::default::Default for VideoEncoderEncodeOptionsForAv1 {
+    fn default() -> Self {
+        Self {
+            quantizer: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderEncodeOptionsForAv1 {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderEncodeOptionsForAv1")?;
+        let member_quantizer = {
+            let context = &context.member("VideoEncoderEncodeOptionsForAv1", "quantizer");
+            match convert::member(scope, object, "quantizer")? {
+                Some(value) => Some(convert::nullable(scope, value, |scope, value| Ok(webidl::integer::<u16>(scope, value, Range::Modulo, context)?))?),
+                None => None,
+            }
+        };
+        Ok(Self { quantizer: member_quantizer })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderEncodeOptionsForAv1 {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.quantizer {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "quantizer", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderEncodeOptionsForAvc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderEncodeOptionsForAvc {
+    /// `quantizer`; `None` where absent.
+    pub quantizer: Option<Option<u16>>,
+}
+
+impl std::default::Default for VideoEncoderEncodeOptionsForAvc {
+    fn default() -> Self {
+        Self {
+            quantizer: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderEncodeOptionsForAvc {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderEncodeOptionsForAvc")?;
+        let member_quantizer = {
+            let context = &context.member("VideoEncoderEncodeOptionsForAvc", "quantizer");
+            match convert::member(scope, object, "quantizer")? {
+                Some(value) => Some(convert::nullable(scope, value, |scope, value| Ok(webidl::integer::<u16>(scope, value, Range::Modulo, context)?))?),
+                None => None,
+            }
+        };
+        Ok(Self { quantizer: member_quantizer })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderEncodeOptionsForAvc {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.quantizer {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "quantizer", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderEncodeOptionsForHevc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderEncodeOptionsForHevc {
+    /// `quantizer`; `None` where absent.
+    pub quantizer: Option<Option<u16>>,
+}
+
+impl std::default::Default for VideoEncoderEncodeOptionsForHevc {
+    fn default() -> Self {
+        Self {
+            quantizer: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderEncodeOptionsForHevc {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderEncodeOptionsForHevc")?;
+        let member_quantizer = {
+            let context = &context.member("VideoEncoderEncodeOptionsForHevc", "quantizer");
+            match convert::member(scope, object, "quantizer")? {
+                Some(value) => Some(convert::nullable(scope, value, |scope, value| Ok(webidl::integer::<u16>(scope, value, Range::Modulo, context)?))?),
+                None => None,
+            }
+        };
+        Ok(Self { quantizer: member_quantizer })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderEncodeOptionsForHevc {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.quantizer {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "quantizer", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderEncodeOptionsForVp9`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderEncodeOptionsForVp9 {
+    /// `quantizer`; `None` where absent.
+    pub quantizer: Option<Option<u16>>,
+}
+
+impl std::default::Default for VideoEncoderEncodeOptionsForVp9 {
+    fn default() -> Self {
+        Self {
+            quantizer: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderEncodeOptionsForVp9 {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderEncodeOptionsForVp9")?;
+        let member_quantizer = {
+            let context = &context.member("VideoEncoderEncodeOptionsForVp9", "quantizer");
+            match convert::member(scope, object, "quantizer")? {
+                Some(value) => Some(convert::nullable(scope, value, |scope, value| Ok(webidl::integer::<u16>(scope, value, Range::Modulo, context)?))?),
+                None => None,
+            }
+        };
+        Ok(Self { quantizer: member_quantizer })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderEncodeOptionsForVp9 {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        if let Some(value) = &self.quantizer {
+            let value = ToJs::to_js(value, scope)?;
+            set_member(scope, object, "quantizer", value)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderInit`.
+#[derive(Debug, Clone)]
+pub struct VideoEncoderInit<'s> {
+    /// `error`.
+    pub error: WebCodecsErrorCallback<'s>,
+    /// `output`.
+    pub output: EncodedVideoChunkOutputCallback<'s>,
+}
+
+impl<'s> FromJs<'s> for VideoEncoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderInit")?;
+        let member_error = {
+            let context = &context.member("VideoEncoderInit", "error");
+            match convert::member(scope, object, "error")? {
+                Some(value) => <WebCodecsErrorCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        let member_output = {
+            let context = &context.member("VideoEncoderInit", "output");
+            match convert::member(scope, object, "output")? {
+                Some(value) => <EncodedVideoChunkOutputCallback as FromJs>::from_js(scope, value, context)?,
+                None => return Err(convert::missing_member(context)),
+            }
+        };
+        Ok(Self { error: member_error, output: member_output })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderInit<'s> {
+    /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        let object = v8::Object::new(scope);
+        let value = ToJs::to_js(&self.error, scope)?;
+        set_member(scope, object, "error", value)?;
+        let value = ToJs::to_js(&self.output, scope)?;
+        set_member(scope, object, "output", value)?;
+        Ok(object.into())
+    }
+}
+
+/// The dictionary `VideoEncoderSupport`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoEncoderSupport {
+    /// `config`; `None` where absent.
+    pub config: Option<VideoEncoderConfig>,
+    /// `supported`; `None` where absent.
+    pub supported: Option<bool>,
+}
+
+impl std::default::Default for VideoEncoderSupport {
+    fn default() -> Self {
+        Self {
+            config: None,
+            supported: None,
+        }
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderSupport {
+    /// <https://webidl.spec.whatwg.org/#js-dictionary>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        let object = convert::dictionary(value, context, "VideoEncoderSupport")?;
+        let member_config = {
+            let context = &context.member("VideoEncoderSupport", "config");
+            match convert::member(scope, object, "config")? {
+                Some(value) => Some(<VideoEncoderConfig as FromJs>::from_js(scope, value, context)?),
+                None => None,
+            }
+        };
+        let member_supported = {
+            let context = &context.member("VideoEncoderSupport", "supported");
+            match convert::member(scope, object, "supported")? {
+                Some(value) => Some(convert::boolean(scope, value)),
+                None => None,
+            }
+        };
+        Ok(Self { config: member_config, supported: member_supported })
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderSupport {
     /// <https://webidl.spec.whatwg.org/#dictionary-to-js>
     fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
         let object = v8::Object::new(scope);

@@ -2,6 +2,49 @@
 
 use super::*;
 
+/// The enumeration `AacBitstreamFormat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AacBitstreamFormat {
+    /// `"aac"`
+    Aac,
+    /// `"adts"`
+    Adts,
+}
+
+impl AacBitstreamFormat {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Aac, Self::Adts];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aac => "aac",
+            Self::Adts => "adts",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "aac" => Self::Aac,
+            "adts" => Self::Adts,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for AacBitstreamFormat {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "AacBitstreamFormat", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for AacBitstreamFormat {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
 /// The enumeration `AlphaOption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlphaOption {
@@ -107,6 +150,92 @@ impl<'s> FromJs<'s> for AudioSampleFormat {
 }
 
 impl<'s> ToJs<'s> for AudioSampleFormat {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `AvcBitstreamFormat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AvcBitstreamFormat {
+    /// `"annexb"`
+    Annexb,
+    /// `"avc"`
+    Avc,
+}
+
+impl AvcBitstreamFormat {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Annexb, Self::Avc];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Annexb => "annexb",
+            Self::Avc => "avc",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "annexb" => Self::Annexb,
+            "avc" => Self::Avc,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for AvcBitstreamFormat {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "AvcBitstreamFormat", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for AvcBitstreamFormat {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `BitrateMode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BitrateMode {
+    /// `"constant"`
+    Constant,
+    /// `"variable"`
+    Variable,
+}
+
+impl BitrateMode {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Constant, Self::Variable];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Variable => "variable",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "constant" => Self::Constant,
+            "variable" => Self::Variable,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for BitrateMode {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "BitrateMode", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for BitrateMode {
     fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
         Ok(convert::key_string(scope, self.as_str()).into())
     }
@@ -292,6 +421,229 @@ impl<'s> ToJs<'s> for HardwareAcceleration {
     }
 }
 
+/// The enumeration `HevcBitstreamFormat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HevcBitstreamFormat {
+    /// `"annexb"`
+    Annexb,
+    /// `"hevc"`
+    Hevc,
+}
+
+impl HevcBitstreamFormat {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Annexb, Self::Hevc];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Annexb => "annexb",
+            Self::Hevc => "hevc",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "annexb" => Self::Annexb,
+            "hevc" => Self::Hevc,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for HevcBitstreamFormat {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "HevcBitstreamFormat", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for HevcBitstreamFormat {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `LatencyMode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LatencyMode {
+    /// `"quality"`
+    Quality,
+    /// `"realtime"`
+    Realtime,
+}
+
+impl LatencyMode {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Quality, Self::Realtime];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quality => "quality",
+            Self::Realtime => "realtime",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "quality" => Self::Quality,
+            "realtime" => Self::Realtime,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for LatencyMode {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "LatencyMode", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for LatencyMode {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `OpusApplication`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpusApplication {
+    /// `"voip"`
+    Voip,
+    /// `"audio"`
+    Audio,
+    /// `"lowdelay"`
+    Lowdelay,
+}
+
+impl OpusApplication {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Voip, Self::Audio, Self::Lowdelay];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Voip => "voip",
+            Self::Audio => "audio",
+            Self::Lowdelay => "lowdelay",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "voip" => Self::Voip,
+            "audio" => Self::Audio,
+            "lowdelay" => Self::Lowdelay,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for OpusApplication {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "OpusApplication", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for OpusApplication {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `OpusBitstreamFormat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpusBitstreamFormat {
+    /// `"opus"`
+    Opus,
+    /// `"ogg"`
+    Ogg,
+}
+
+impl OpusBitstreamFormat {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Opus, Self::Ogg];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::Ogg => "ogg",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "opus" => Self::Opus,
+            "ogg" => Self::Ogg,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for OpusBitstreamFormat {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "OpusBitstreamFormat", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for OpusBitstreamFormat {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `OpusSignal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpusSignal {
+    /// `"auto"`
+    Auto,
+    /// `"music"`
+    Music,
+    /// `"voice"`
+    Voice,
+}
+
+impl OpusSignal {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Auto, Self::Music, Self::Voice];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Music => "music",
+            Self::Voice => "voice",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "auto" => Self::Auto,
+            "music" => Self::Music,
+            "voice" => Self::Voice,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for OpusSignal {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "OpusSignal", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for OpusSignal {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
 /// The enumeration `PredefinedColorSpace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PredefinedColorSpace {
@@ -385,6 +737,53 @@ impl<'s> FromJs<'s> for VideoColorPrimaries {
 }
 
 impl<'s> ToJs<'s> for VideoColorPrimaries {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        Ok(convert::key_string(scope, self.as_str()).into())
+    }
+}
+
+/// The enumeration `VideoEncoderBitrateMode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VideoEncoderBitrateMode {
+    /// `"constant"`
+    Constant,
+    /// `"variable"`
+    Variable,
+    /// `"quantizer"`
+    Quantizer,
+}
+
+impl VideoEncoderBitrateMode {
+    /// Every value, in the order of the declaration.
+    pub const ALL: &'static [Self] = &[Self::Constant, Self::Variable, Self::Quantizer];
+
+    /// The value as scripts see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Variable => "variable",
+            Self::Quantizer => "quantizer",
+        }
+    }
+
+    /// The value that scripts write so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "constant" => Self::Constant,
+            "variable" => Self::Variable,
+            "quantizer" => Self::Quantizer,
+            _ => return None,
+        })
+    }
+}
+
+impl<'s> FromJs<'s> for VideoEncoderBitrateMode {
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        convert::enumeration(scope, value, context, "VideoEncoderBitrateMode", Self::parse)
+    }
+}
+
+impl<'s> ToJs<'s> for VideoEncoderBitrateMode {
     fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
         Ok(convert::key_string(scope, self.as_str()).into())
     }

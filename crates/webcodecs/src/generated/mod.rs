@@ -7,6 +7,7 @@
 
 mod audio_data;
 mod audio_decoder;
+mod audio_encoder;
 mod callbacks;
 mod dictionaries;
 mod encoded_audio_chunk;
@@ -15,10 +16,12 @@ mod enums;
 mod unions;
 mod video_color_space;
 mod video_decoder;
+mod video_encoder;
 mod video_frame;
 
 pub use audio_data::*;
 pub use audio_decoder::*;
+pub use audio_encoder::*;
 pub use callbacks::*;
 pub use dictionaries::*;
 pub use encoded_audio_chunk::*;
@@ -27,6 +30,7 @@ pub use enums::*;
 pub use unions::*;
 pub use video_color_space::*;
 pub use video_decoder::*;
+pub use video_encoder::*;
 pub use video_frame::*;
 
 use deno_core::{op2, v8};
@@ -34,9 +38,9 @@ use crate::webidl::{
     self as webidl, BufferSource, BufferType, Context, Exception, FromJs, Handle, Host, Interface, Promise,
     Range, ToJs, TracedCallback, argument, argument_count, callback, convert, set_member,
 };
-use crate::interfaces::{AudioData, AudioDecoder, EncodedAudioChunk, EncodedVideoChunk, VideoColorSpace, VideoDecoder, VideoFrame};
+use crate::interfaces::{AudioData, AudioDecoder, AudioEncoder, EncodedAudioChunk, EncodedVideoChunk, VideoColorSpace, VideoDecoder, VideoEncoder, VideoFrame};
 
 /// The classes, for the `objects` of an extension.
 pub fn objects() -> Vec<deno_core::_ops::OpMethodDecl> {
-    vec![AudioData::DECL, AudioDecoder::DECL, EncodedAudioChunk::DECL, EncodedVideoChunk::DECL, VideoColorSpace::DECL, VideoDecoder::DECL, VideoFrame::DECL]
+    vec![AudioData::DECL, AudioDecoder::DECL, AudioEncoder::DECL, EncodedAudioChunk::DECL, EncodedVideoChunk::DECL, VideoColorSpace::DECL, VideoDecoder::DECL, VideoEncoder::DECL, VideoFrame::DECL]
 }
