@@ -18,8 +18,8 @@ use crate::decoder::{Decoder, Samples};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pcm;
 
-fn samples(config: &AudioDecoderConfig) -> Result<Samples, MediaError> {
-    let samples = match config.codec {
+pub fn samples(codec: AudioCodec, sample_rate: u32, channels: u32) -> Result<Samples, MediaError> {
+    let samples = match codec {
         AudioCodec::Pcm(PcmFormat::U8) => Samples::U8,
         AudioCodec::Pcm(PcmFormat::S16) => Samples::S16,
         AudioCodec::Pcm(PcmFormat::S24) => Samples::S24,
@@ -33,10 +33,9 @@ fn samples(config: &AudioDecoderConfig) -> Result<Samples, MediaError> {
             )));
         }
     };
-    if config.channels == 0 || config.sample_rate == 0 {
+    if channels == 0 || sample_rate == 0 {
         return Err(MediaError::unsupported(format!(
-            "{} channels at {} Hz make no sound",
-            config.channels, config.sample_rate
+            "{channels} channels at {sample_rate} Hz make no sound"
         )));
     }
     Ok(samples)
@@ -48,7 +47,7 @@ impl AudioDecoderBackend for Pcm {
     }
 
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
-        samples(config).map(drop)
+        samples(config.codec, config.sample_rate, config.channels).map(drop)
     }
 
     fn start(
@@ -57,7 +56,7 @@ impl AudioDecoderBackend for Pcm {
         context: &DecoderContext,
     ) -> Result<Box<dyn AudioDecoder>, MediaError> {
         Ok(Box::new(Decoder {
-            samples: samples(config)?,
+            samples: samples(config.codec, config.sample_rate, config.channels)?,
             sample_rate: config.sample_rate,
             channels: config.channels,
             pool: context.pool.clone(),

@@ -29,8 +29,8 @@ impl Samples {
         }
     }
 
-    /// What comes out.
-    fn format(self) -> SampleFormat {
+    /// What comes out of a decoder, and goes into an encoder.
+    pub fn format(self) -> SampleFormat {
         match self {
             Self::U8 => SampleFormat::U8,
             Self::S16 | Self::Alaw | Self::Ulaw => SampleFormat::S16,

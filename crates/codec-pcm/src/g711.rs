@@ -1,4 +1,4 @@
-//! The decoding tables of ITU-T G.711: <https://www.itu.int/rec/T-REC-G.711>.
+//! The two laws of ITU-T G.711: <https://www.itu.int/rec/T-REC-G.711>.
 //!
 //! Both laws are 8 segments of 16 steps for each sign; each segment's steps are twice as large as those of the one
 //! before it. Values are left-justified in 16 bits: A-law has 13 significant bits, mu-law 14.
@@ -55,9 +55,76 @@ const fn ulaw(code: u8) -> i16 {
     }
 }
 
+/// The A-law code of `sample`. Steps are closed at their lower end, so that the magnitude of a negative sample counts
+/// from -1.
+pub const fn alaw_code(sample: i16) -> u8 {
+    let (magnitude, sign) = if sample < 0 {
+        (!sample as u16, 0)
+    } else {
+        (sample as u16, 0x80)
+    };
+    // The highest bit from 256 on says the segment; the first segment has steps as the second.
+    let segment = match magnitude.checked_ilog2() {
+        Some(bit @ 8..) => bit - 7,
+        _ => 0,
+    };
+    let shift = if segment == 0 { 4 } else { segment + 3 };
+    let step = (magnitude >> shift) as u8 & 15;
+    ((segment as u8) << 4 | step | sign) ^ 0x55
+}
+
+/// The mu-law code of `sample`.
+pub const fn ulaw_code(sample: i16) -> u8 {
+    // 32635 is the largest magnitude that has a code; the few beyond it get the same.
+    let magnitude = sample.unsigned_abs();
+    let biased = (if magnitude > 32_635 {
+        32_635
+    } else {
+        magnitude
+    }) + 132;
+    // At least 132: the highest bit is 7 to 14.
+    let segment = biased.ilog2() - 7;
+    let step = (biased >> (segment + 3)) as u8 & 15;
+    let sign = if sample < 0 { 0x80 } else { 0 };
+    !((segment as u8) << 4 | step | sign)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ALAW, ULAW};
+    use super::{ALAW, ULAW, alaw_code, ulaw_code};
+
+    #[test]
+    fn every_code_comes_back_and_no_sample_is_more_than_half_a_step_off() {
+        for code in 0..=255u8 {
+            assert_eq!(alaw_code(ALAW[usize::from(code)]), code);
+            // There are two zeros.
+            if code != 0x7f {
+                assert_eq!(ulaw_code(ULAW[usize::from(code)]), code);
+            }
+        }
+        // The decision values of both laws are the ends of steps: a value is at most half a step off, and codes follow
+        // the order of samples. What is beyond the last decision value of mu-law has the last code.
+        let mut last = [i32::MIN; 2];
+        for sample in i16::MIN..=i16::MAX {
+            let (a, mu) = (alaw_code(sample), ulaw_code(sample));
+            let sample = i32::from(sample);
+            let values = [
+                i32::from(ALAW[usize::from(a)]),
+                i32::from(ULAW[usize::from(mu)]),
+            ];
+            let segments = [((a ^ 0x55) >> 4 & 7).max(1) - 1, !mu >> 4 & 7];
+            let halves = [8 << segments[0], 4 << segments[1]];
+            let clipped = [sample, sample.clamp(-32_635, 32_635)];
+            for law in 0..2 {
+                assert!(
+                    (values[law] - clipped[law]).abs() <= halves[law],
+                    "{sample}"
+                );
+                assert!(values[law] >= last[law], "{sample}");
+            }
+            last = values;
+        }
+    }
 
     #[test]
     fn the_ends_and_the_middle_of_both_laws_are_those_of_the_recommendation() {

@@ -4,6 +4,8 @@
 
 mod backend;
 mod decoder;
+mod encoder;
 mod g711;
 
 pub use backend::Pcm;
+pub use encoder::PcmEncoder;

@@ -17,6 +17,7 @@ mod locate;
 mod md5;
 pub mod random;
 pub mod sound;
+pub mod sound_encoding;
 pub mod speed;
 mod stream;
 pub mod video;
