@@ -28,5 +28,5 @@ pub use error::Error;
 pub use ffmpeg::{ffmpeg_framemd5, ffmpeg_make};
 pub use ivf::ivf_frames;
 pub use locate::{package, vectors, web_platform_tests};
-pub use md5::{Layout, frame_md5};
+pub use md5::{Layout, frame_md5, md5};
 pub use stream::{Checksums, Family, Stream, streams};

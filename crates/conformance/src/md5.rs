@@ -61,6 +61,11 @@ pub fn frame_md5(frame: &VideoFrame, layout: Layout) -> Option<String> {
     Some(format!("{:x}", hash.finalize()))
 }
 
+/// The MD5 of bytes, in lower-case hexadecimal.
+pub fn md5(bytes: &[u8]) -> String {
+    format!("{:x}", Md5::digest(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -343,3 +343,48 @@ pub fn joined(outputs: &[EncodedAudio]) -> Bytes {
         .collect();
     all.into()
 }
+
+/// An Ogg file of one logical stream: `headers`, the first of them on a page of its own, then the packets, each on a page
+/// of its own with the granule position beside it. <https://www.rfc-editor.org/rfc/rfc3533>
+///
+/// # Panics
+/// For packets of more than 65,024 bytes.
+pub fn ogg(headers: &[&[u8]], packets: &[(Bytes, u64)]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut sequence = 0u32;
+    let mut page = |flags: u8, granule: u64, packets: &[&[u8]]| {
+        let start = file.len();
+        file.extend_from_slice(b"OggS\0");
+        file.push(flags);
+        file.extend_from_slice(&granule.to_le_bytes());
+        file.extend_from_slice(&0x5eed_u32.to_le_bytes());
+        file.extend_from_slice(&sequence.to_le_bytes());
+        file.extend_from_slice(&[0; 4]);
+        let mut lacing = Vec::new();
+        for packet in packets {
+            lacing.extend(std::iter::repeat_n(255, packet.len() / 255));
+            lacing.push((packet.len() % 255) as u8);
+        }
+        file.push(u8::try_from(lacing.len()).expect("a page"));
+        file.extend_from_slice(&lacing);
+        packets
+            .iter()
+            .for_each(|packet| file.extend_from_slice(packet));
+        let mut crc = 0u32;
+        for byte in &file[start..] {
+            crc ^= u32::from(*byte) << 24;
+            for _ in 0..8 {
+                crc = (crc << 1) ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+            }
+        }
+        file[start + 22..start + 26].copy_from_slice(&crc.to_le_bytes());
+        sequence += 1;
+    };
+    page(2, 0, &headers[..1]);
+    page(0, 0, &headers[1..]);
+    for (index, (packet, granule)) in packets.iter().enumerate() {
+        let flags = if index + 1 == packets.len() { 4 } else { 0 };
+        page(flags, *granule, &[packet]);
+    }
+    file
+}
