@@ -1,4 +1,21 @@
-//! Finds the system's libavcodec. A machine without it still builds: the crate then says that it has none.
+//! Finds the system's libavcodec. A machine without it still builds the crate, which then says that it has none; but not
+//! with the feature `required`, by which a runtime counts on it.
+
+use std::fmt::Display;
+
+/// Where there is no libavcodec.
+fn without(reason: impl Display) {
+    let reason = reason.to_string();
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    if std::env::var_os("CARGO_FEATURE_REQUIRED").is_some() {
+        println!(
+            "cargo::error=the cargo feature ffmpeg needs FFmpeg 5.1 to 8 with its headers and pkg-config \
+             (Debian: apt-get install libavcodec-dev pkg-config); without the feature nothing of it is needed. {reason}"
+        );
+        std::process::exit(1);
+    }
+    println!("cargo:warning=built without libavcodec: {reason}");
+}
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(libavcodec)");
@@ -16,17 +33,7 @@ fn main() {
         .probe("libavutil");
     let (library, util) = match found.and_then(|library| Ok((library, util?))) {
         Ok(libraries) => libraries,
-        Err(error) => {
-            println!(
-                "cargo:warning=built without libavcodec: {}",
-                error
-                    .to_string()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            );
-            return;
-        }
+        Err(error) => return without(error),
     };
     // Compiled against the installed headers, as the layouts differ from version to version.
     if let Err(error) = cc::Build::new()
@@ -35,8 +42,7 @@ fn main() {
         .includes(&library.include_paths)
         .try_compile("reelcore_avcodec_shim")
     {
-        println!("cargo:warning=built without libavcodec: the shim does not compile: {error}");
-        return;
+        return without(format!("the shim does not compile: {error}"));
     }
     for library in [&library, &util] {
         for path in &library.link_paths {

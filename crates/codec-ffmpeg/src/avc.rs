@@ -1,5 +1,6 @@
 //! H.264 before libavcodec sees it: what it would conceal, or decode as something else.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use reelcore_media::MediaError;
@@ -39,6 +40,8 @@ pub(crate) struct Avc {
     /// PrevRefFrameNum (7.4.3).
     prev_ref_frame_num: u32,
     first_field: Option<FirstField>,
+    /// The parts of the last chunk that libavcodec gets.
+    pieces: Vec<Range<usize>>,
     /// Unescaped slice headers; kept for its memory.
     scratch: Vec<u8>,
 }
@@ -59,6 +62,7 @@ impl Avc {
             started: false,
             prev_ref_frame_num: 0,
             first_field: None,
+            pieces: Vec::new(),
             scratch: Vec::new(),
         };
         for set in avcc.iter().flat_map(|a| a.sps.iter().chain(&a.pps)) {
@@ -70,6 +74,12 @@ impl Avc {
     /// The sequence parameter set of the pictures now.
     pub(crate) fn active(&self) -> Option<&Sps> {
         self.active.as_deref()
+    }
+
+    /// The parts of the chunk that was checked last that libavcodec gets: all but supplemental information on timing
+    /// and the like. It has no use here, and where libavcodec does not like it the picture would be lost with it.
+    pub(crate) fn pieces(&self) -> &[Range<usize>] {
+        &self.pieces
     }
 
     /// The next picture must be IDR.
@@ -107,6 +117,8 @@ impl Avc {
     pub(crate) fn check(&mut self, data: &[u8], max_pixels: u64) -> Result<Picture, MediaError> {
         let mut previous: Option<(SliceHeader, u8)> = None;
         let mut found = Picture::None;
+        self.pieces.clear();
+        let mut from = 0;
         for nal in nal_units(data, self.packaging) {
             let nal = nal?;
             let at = |error: MediaError| {
@@ -144,9 +156,19 @@ impl Avc {
                         "libavcodec does not decode data partitions",
                     )));
                 }
+                // user_data_unregistered: x264 says there which version it is, by which libavcodec knows its errors.
+                NalKind::Sei if nal.payload().first() != Some(&5) => {
+                    let prefix = match self.packaging {
+                        Packaging::Avc { length_size } => length_size,
+                        Packaging::AnnexB => 3,
+                    };
+                    self.pieces.push(from..nal.offset.saturating_sub(prefix));
+                    from = nal.offset + nal.bytes.len();
+                }
                 NalKind::Sei | NalKind::Aud | NalKind::Other(_) => {}
             }
         }
+        self.pieces.push(from..data.len());
         Ok(found)
     }
 

@@ -17,32 +17,35 @@ pub(crate) const MAX_THREADS: usize = 16;
 pub enum Codec {
     /// H.264 of every profile but Extended, the scalable and the multiview ones.
     H264,
-    /// HEVC with range extensions.
+    /// HEVC of every profile that libavcodec has. It does not notice where a slice's data ends too early.
     Hevc,
-    /// VP8.
+    /// HEVC of profiles beyond Main, Main 10 and Main Still Picture: range extensions (4:0:0, 4:2:2, 4:4:4, 12 bits).
+    HevcExtensions,
+    /// VP8. libavcodec does not notice where a partition's data ends a few macroblocks too early.
     Vp8,
-    /// VP9.
+    /// VP9. libavcodec does not notice where a tile's data ends a few blocks too early.
     Vp9,
 }
 
 impl Codec {
     const ALL: &'static [Self] = &[Self::H264, Self::Hevc, Self::Vp8, Self::Vp9];
 
-    fn of(codec: &VideoCodec) -> Option<Self> {
-        Some(match codec {
-            VideoCodec::Avc(_) => Self::H264,
-            VideoCodec::Hevc(_) => Self::Hevc,
-            VideoCodec::Vp8 => Self::Vp8,
-            VideoCodec::Vp9(_) => Self::Vp9,
-            VideoCodec::Av1(_) => return None,
-        })
+    fn is_of(self, codec: &VideoCodec) -> bool {
+        match (self, codec) {
+            (Self::H264, VideoCodec::Avc(_))
+            | (Self::Hevc, VideoCodec::Hevc(_))
+            | (Self::Vp8, VideoCodec::Vp8)
+            | (Self::Vp9, VideoCodec::Vp9(_)) => true,
+            (Self::HevcExtensions, VideoCodec::Hevc(hevc)) => !matches!(hevc.profile, 1..=3),
+            _ => false,
+        }
     }
 
     /// libavcodec's name of the decoder.
     fn decoder(self) -> &'static CStr {
         match self {
             Self::H264 => c"h264",
-            Self::Hevc => c"hevc",
+            Self::Hevc | Self::HevcExtensions => c"hevc",
             Self::Vp8 => c"vp8",
             Self::Vp9 => c"vp9",
         }
@@ -137,8 +140,8 @@ pub(crate) enum Form {
 
 impl Setup {
     fn new(codecs: &[Codec], config: &VideoDecoderConfig) -> Result<Self, MediaError> {
-        let codec = Codec::of(&config.codec).filter(|codec| codecs.contains(codec));
-        let Some(codec) = codec else {
+        let mut codecs_of = codecs.iter().filter(|codec| codec.is_of(&config.codec));
+        let Some(&codec) = codecs_of.next() else {
             return Err(MediaError::unsupported(format!(
                 "libavcodec decodes {codecs:?} here, not {}",
                 config.codec
@@ -167,7 +170,9 @@ impl Setup {
             |error: MediaError| MediaError::unsupported(format!("description: {error}"));
         let form = match codec {
             Codec::H264 => Form::Avc(description.map(avcc).transpose().map_err(unsupported)?),
-            Codec::Hevc => Form::Hevc(description.map(hvcc).transpose().map_err(unsupported)?),
+            Codec::Hevc | Codec::HevcExtensions => {
+                Form::Hevc(description.map(hvcc).transpose().map_err(unsupported)?)
+            }
             Codec::Vp8 => Form::Vp8,
             Codec::Vp9 => Form::Vp9,
         };

@@ -207,9 +207,22 @@ impl Decoder {
             // Of HEVC, pictures that are not shown.
             self.times.pop_first();
         }
-        while let Some(library) = &mut self.library
-            && !library.send(&self.held, &chunk.data, index)?
-        {
+        loop {
+            let whole = [0..chunk.data.len()];
+            let ranges = match &self.guard {
+                Guard::Avc(avc) => avc.pieces(),
+                _ => &whole,
+            };
+            let pieces = ranges
+                .iter()
+                .filter_map(|range| chunk.data.get(range.clone()));
+            let pieces = std::iter::once(&self.held[..]).chain(pieces);
+            let Some(library) = &mut self.library else {
+                break;
+            };
+            if library.send(pieces, index)? {
+                break;
+            }
             if !self.receive(sink)? {
                 return Err(MediaError::backend(
                     "libavcodec neither takes a packet nor gives a frame",

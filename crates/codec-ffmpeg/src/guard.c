@@ -15,6 +15,9 @@
  * they write at most three samples beyond the edge between them (of a field: six rows). */
 enum { SQUARE = 16, ROW = 6, ROWS = 2, SAMPLES = 8 };
 
+/* Slices that libavcodec decodes at the same time: as many as threads, of which there are fewer. */
+enum { MAX_SLICES = 64 };
+
 /* Nothing special, and no sample above 511: what follows may read them as samples of any depth. That a picture holds the
  * eight of a row by chance need not be feared. */
 static const uint8_t pattern8[ROWS][SAMPLES] = {
@@ -129,6 +132,41 @@ void reelcore_forget_watched(Decoder *decoder) {
     pthread_mutex_unlock(&decoder->lock);
 }
 
+/* ---- Slices on several threads ----
+ *
+ * The H.264 decoder does not ask how they ended. */
+
+static void complain(Decoder *decoder, const char *what) {
+    pthread_mutex_lock(&decoder->lock);
+    if (!atomic_load(&decoder->complained)) {
+        snprintf(decoder->complaint, sizeof(decoder->complaint), "%s", what);
+        atomic_store(&decoder->complained, 1);
+    }
+    pthread_mutex_unlock(&decoder->lock);
+}
+
+static int execute(AVCodecContext *context, int (*work)(AVCodecContext *, void *), void *items, int *results, int count,
+                   int item_size) {
+    Decoder *decoder = context->opaque;
+    int own[MAX_SLICES] = {0};
+    int result;
+    if (results || count > MAX_SLICES)
+        return decoder->execute(context, work, items, results, count, item_size);
+    result = decoder->execute(context, work, items, own, count, item_size);
+    for (int at = 0; at < count; at++)
+        if (own[at] < 0)
+            complain(decoder, "a slice is damaged");
+    return result;
+}
+
+void reelcore_watch_slices(Decoder *decoder) {
+    AVCodecContext *context = decoder->context;
+    if (context->codec_id != AV_CODEC_ID_H264 || !(context->active_thread_type & FF_THREAD_SLICE))
+        return;
+    decoder->execute = context->execute;
+    context->execute = execute;
+}
+
 /* ---- Messages ----
  *
  * What else the H.264 decoder repairs (references that are not there, marking of pictures that are not there, slices
@@ -147,8 +185,14 @@ static int is_harmless(const char *format) {
     return 0;
 }
 
-/* Told at the level of information: that blocks were made up. */
-static int is_concealment(const char *format) { return !strncmp(format, "concealing", strlen("concealing")); }
+/* Told at lower levels: that blocks were made up, and that a slice goes on behind its data. */
+static int is_quiet_damage(const char *format) {
+    static const char *const starts[] = {"concealing", "bytestream overread"};
+    for (size_t at = 0; at < sizeof(starts) / sizeof(*starts); at++)
+        if (!strncmp(format, starts[at], strlen(starts[at])))
+            return 1;
+    return 0;
+}
 
 /* The decoder of ours that `object` is the context of, or the copy of the context that a frame thread has. */
 static Decoder *decoder_of(void *object) {
@@ -168,7 +212,7 @@ static void on_message(void *object, int level, const char *format, va_list argu
         atomic_store(&decoder->heard_probe, 1);
         return;
     }
-    if (!decoder->listen || (level - LOG_LEVEL_OFFSET > AV_LOG_ERROR && !is_concealment(format)) ||
+    if (!decoder->listen || (level - LOG_LEVEL_OFFSET > AV_LOG_ERROR && !is_quiet_damage(format)) ||
         is_harmless(format))
         return;
     pthread_mutex_lock(&decoder->lock);

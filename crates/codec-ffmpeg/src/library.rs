@@ -20,6 +20,13 @@ mod sys {
         _opaque: [u8; 0],
     }
 
+    /// Piece of shim.c.
+    #[repr(C)]
+    pub(super) struct Piece {
+        pub(super) data: *const u8,
+        pub(super) len: usize,
+    }
+
     /// FrameInfo of shim.c.
     #[repr(C)]
     pub(super) struct FrameInfo {
@@ -56,10 +63,8 @@ mod sys {
         pub(super) fn reelcore_avcodec_free(decoder: *mut Decoder);
         pub(super) fn reelcore_avcodec_send(
             decoder: *mut Decoder,
-            before: *const u8,
-            before_len: usize,
-            data: *const u8,
-            len: usize,
+            pieces: *const Piece,
+            count: usize,
             index: i64,
         ) -> c_int;
         pub(super) fn reelcore_avcodec_end(decoder: *mut Decoder) -> c_int;
@@ -134,23 +139,21 @@ impl Library {
         }
     }
 
-    /// Sends `before` and `data` as a packet; `false` if frames must be received first.
-    pub(crate) fn send(
+    /// Sends `pieces` as one packet; `false` if frames must be received first.
+    pub(crate) fn send<'a>(
         &mut self,
-        before: &[u8],
-        data: &[u8],
+        pieces: impl Iterator<Item = &'a [u8]>,
         index: i64,
     ) -> Result<bool, MediaError> {
-        // SAFETY: the decoder is open; both are as long as said, and copied.
+        let pieces: Vec<sys::Piece> = pieces
+            .map(|piece| sys::Piece {
+                data: piece.as_ptr(),
+                len: piece.len(),
+            })
+            .collect();
+        // SAFETY: the decoder is open; the pieces are as many and as long as said, and copied.
         let code = unsafe {
-            sys::reelcore_avcodec_send(
-                self.0.as_ptr(),
-                before.as_ptr(),
-                before.len(),
-                data.as_ptr(),
-                data.len(),
-                index,
-            )
+            sys::reelcore_avcodec_send(self.0.as_ptr(), pieces.as_ptr(), pieces.len(), index)
         };
         match code {
             0 => Ok(true),

@@ -101,10 +101,10 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
      * in a message. */
     context->error_concealment = FF_EC_FAVOR_INTER;
     context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
-    /* Not AV_EF_EXPLODE for H.264: with it, valid conformance streams are refused. */
-    context->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM;
-    if (codec->id != AV_CODEC_ID_H264)
-        context->err_recognition |= AV_EF_EXPLODE;
+    context->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_EXPLODE;
+    if (codec->id == AV_CODEC_ID_H264)
+        /* Data is left over at the end of a picture. */
+        context->err_recognition |= AV_EF_AGGRESSIVE;
     /* Without it, the H.264 decoder guesses the reordering of streams that do not state it, and loses frames. */
     if (strict)
         context->strict_std_compliance = FF_COMPLIANCE_STRICT;
@@ -115,6 +115,7 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
     error = avcodec_open2(context, codec, NULL);
     if (error < 0)
         goto fail;
+    reelcore_watch_slices(decoder);
     if (decoder->listen) {
         reelcore_listen();
         error = NOT_HEARD;
@@ -128,19 +129,30 @@ fail:
     return error;
 }
 
+/* A piece of a packet. */
+typedef struct {
+    const uint8_t *data;
+    size_t len;
+} Piece;
+
 /* 0: taken; 1: frames must be received first; negative: an error. */
-int reelcore_avcodec_send(Decoder *decoder, const uint8_t *before, size_t before_len, const uint8_t *data, size_t len,
-                          int64_t index) {
+int reelcore_avcodec_send(Decoder *decoder, const Piece *pieces, size_t count, int64_t index) {
+    size_t len = 0;
     int error;
-    if (before_len > INT_MAX || len > INT_MAX - AV_INPUT_BUFFER_PADDING_SIZE - before_len)
-        return AVERROR(EINVAL);
+    for (size_t at = 0; at < count; at++) {
+        if (pieces[at].len > INT_MAX - AV_INPUT_BUFFER_PADDING_SIZE - len)
+            return AVERROR(EINVAL);
+        len += pieces[at].len;
+    }
     /* A copy: libavcodec reads past the end of a packet, and wants zeros there. */
-    error = av_new_packet(decoder->packet, (int)(before_len + len));
+    error = av_new_packet(decoder->packet, (int)len);
     if (error < 0)
         return error;
-    if (before_len)
-        memcpy(decoder->packet->data, before, before_len);
-    memcpy(decoder->packet->data + before_len, data, len);
+    len = 0;
+    for (size_t at = 0; at < count; at++) {
+        memcpy(decoder->packet->data + len, pieces[at].data, pieces[at].len);
+        len += pieces[at].len;
+    }
     decoder->packet->pts = index;
     error = avcodec_send_packet(decoder->context, decoder->packet);
     av_packet_unref(decoder->packet);

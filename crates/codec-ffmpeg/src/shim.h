@@ -33,6 +33,8 @@ typedef struct Decoder {
     int own_is_last;
     /* Messages of the level of errors tell damage. */
     int listen;
+    /* libavcodec's own, which runs slices on several threads. */
+    int (*execute)(AVCodecContext *, int (*)(AVCodecContext *, void *), void *, int *, int, int);
     /* Guards all below: frame threads call back at the same time. */
     pthread_mutex_t lock;
     Watched watched[MAX_WATCHED];
@@ -46,6 +48,7 @@ typedef struct Decoder {
 } Decoder;
 
 /* guard.c */
+void reelcore_watch_slices(Decoder *decoder);
 int reelcore_get_buffer(AVCodecContext *context, AVFrame *frame, int flags);
 void reelcore_forget_watched(Decoder *decoder);
 void reelcore_listen(void);

@@ -33,6 +33,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use deno_core::Extension;
+#[cfg(feature = "ffmpeg")]
+use reelcore_codec_ffmpeg::{Codec, Ffmpeg};
 use reelcore_media::Registry;
 
 pub use demuxer::{AllFiles, FileAccess};
@@ -64,15 +66,18 @@ pub fn default_codecs() -> Registry {
     let registry = Registry::new();
     #[cfg(feature = "dav1d")]
     let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
+    // Faster than OpenH264, exact, and of every profile.
+    #[cfg(feature = "ffmpeg")]
+    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264]));
     #[cfg(feature = "openh264")]
     let registry = registry.with_video_decoder(reelcore_codec_openh264::OpenH264);
     #[cfg(feature = "vpx")]
     let registry = registry.with_video_decoder(reelcore_codec_vpx::Vpx);
     #[cfg(feature = "hevc")]
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
-    // Last: it takes what the others refuse (interlaced, 10 bits, 4:2:2 and 4:4:4 of H.264 and HEVC).
+    // Of HEVC and VP8, libavcodec misses damage that the decoders above find: only what they do not have is its.
     #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(reelcore_codec_ffmpeg::Ffmpeg::new());
+    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::HevcExtensions]));
     #[cfg(feature = "aac")]
     let registry = registry.with_audio_decoder(reelcore_codec_aac::Aac);
     #[cfg(feature = "opus")]
