@@ -128,6 +128,14 @@ pub struct MuxOptions {
     pub max_interleave: Duration,
     /// The most bytes that may be held in memory: packets that wait, and tables that are written at the end.
     pub max_buffered_bytes: usize,
+    /// MP4: a progressive file begins with its index, so that it plays while it loads. What was written is moved once.
+    pub fast_start: bool,
+    /// MP4: fragments, each with its own index (fMP4, CMAF), rather than one index. Everything is final once written.
+    pub fragmented: bool,
+    /// MP4: how long a fragment lasts at least, before the next key picture starts another.
+    pub fragment_duration: Duration,
+    /// Matroska: neither lengths nor an index, so that all is final once written. Sinks that cannot seek get it always.
+    pub live: bool,
 }
 
 impl Default for MuxOptions {
@@ -136,6 +144,10 @@ impl Default for MuxOptions {
             tags: Vec::new(),
             max_interleave: Duration::from_secs(10),
             max_buffered_bytes: 512 << 20,
+            fast_start: true,
+            fragmented: false,
+            fragment_duration: Duration::from_secs(1),
+            live: false,
         }
     }
 }

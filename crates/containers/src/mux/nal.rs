@@ -1,0 +1,237 @@
+//! H.264 and HEVC as files hold them: lengths before NAL units, parameter sets in the track's description.
+
+use bytes::{Bytes, BytesMut};
+use reelcore_media::h264::{self, AvcC};
+use reelcore_media::hevc::{self, HvcC, NalType};
+use reelcore_media::mux::MuxError;
+use reelcore_media::{MediaError, VideoCodec};
+
+/// Bytes before each NAL unit that this file writes.
+const LENGTH_SIZE: usize = 4;
+
+/// The parameter sets of a stream, and how its packets come.
+#[derive(Debug)]
+pub(crate) struct NalStream {
+    hevc: bool,
+    /// `hev1`, `avc3`: parameter sets may stand in the stream.
+    in_band: bool,
+    /// Packets come with start codes (Annex B): the configuration had no description.
+    annex_b: bool,
+    description: Option<Bytes>,
+    /// For Annex B: VPS, SPS and PPS by their units, as last seen.
+    sets: [Vec<Bytes>; 3],
+}
+
+fn invalid(error: MediaError) -> MuxError {
+    MuxError::Invalid(error.message)
+}
+
+impl NalStream {
+    /// The stream of a track; `None` for codecs without NAL units.
+    ///
+    /// # Errors
+    /// [`MuxError::Invalid`] for a description that is no avcC or hvcC.
+    pub(crate) fn new(
+        codec: &VideoCodec,
+        description: Option<&Bytes>,
+    ) -> Result<Option<Self>, MuxError> {
+        let (hevc, in_band) = match codec {
+            VideoCodec::Avc(avc) => (false, avc.in_band),
+            VideoCodec::Hevc(hevc) => (true, hevc.in_band),
+            _ => return Ok(None),
+        };
+        if let Some(description) = description {
+            match hevc {
+                true => HvcC::parse(description).map(|_| ()).map_err(invalid)?,
+                false => AvcC::parse(description).map(|_| ()).map_err(invalid)?,
+            }
+        }
+        Ok(Some(Self {
+            hevc,
+            in_band,
+            annex_b: description.is_none(),
+            description: description.cloned(),
+            sets: Default::default(),
+        }))
+    }
+
+    /// The avcC or hvcC: given, or found in the first packets.
+    pub(crate) fn description(&self) -> Option<&Bytes> {
+        self.description.as_ref()
+    }
+
+    /// The packet in the form that files have. What has lengths already is handed on as it is.
+    ///
+    /// # Errors
+    /// [`MuxError::Invalid`] for a packet without NAL units, or a first one without parameter sets.
+    pub(crate) fn convert(&mut self, data: &Bytes) -> Result<Bytes, MuxError> {
+        if !self.annex_b {
+            return Ok(data.clone());
+        }
+        let units = self.units(data)?;
+        let mut changed = false;
+        let mut seen: [Vec<Bytes>; 3] = Default::default();
+        for &(set, ref unit) in &units {
+            if let Some(seen) = set.and_then(|set| seen.get_mut(set)) {
+                seen.push(unit.clone());
+            }
+        }
+        for (old, new) in self.sets.iter_mut().zip(seen) {
+            if !new.is_empty() && *old != new {
+                *old = new;
+                changed = true;
+            }
+        }
+        if self.description.is_none() {
+            let found = self.record().map_err(invalid)?;
+            self.description = Some(found.into());
+            changed = false;
+        }
+        // Sets that the description holds need not be repeated; those that changed since stand in the stream.
+        let keep_sets = self.in_band || changed;
+        let kept = |set: &Option<usize>| set.is_none() || keep_sets;
+        let total: usize = units
+            .iter()
+            .filter(|(set, _)| kept(set))
+            .map(|(_, unit)| LENGTH_SIZE + unit.len())
+            .sum();
+        // A copy, as lengths take the place of start codes that may be shorter.
+        let mut out = BytesMut::with_capacity(total);
+        for (_, unit) in units.iter().filter(|(set, _)| kept(set)) {
+            let length = u32::try_from(unit.len())
+                .map_err(|_| MuxError::Limit("a NAL unit exceeds 4 GiB".into()))?;
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(unit);
+        }
+        if out.is_empty() {
+            return Err(MuxError::Invalid(format!(
+                "a packet of {} bytes holds no picture",
+                data.len()
+            )));
+        }
+        Ok(out.freeze())
+    }
+
+    /// The NAL units that files keep, each with the index of its kind of parameter set.
+    fn units(&self, data: &Bytes) -> Result<Vec<(Option<usize>, Bytes)>, MuxError> {
+        let mut units = Vec::new();
+        if self.hevc {
+            for nal in hevc::nal_units(data, hevc::Packaging::AnnexB) {
+                let nal = nal.map_err(invalid)?;
+                let set = match nal.nal_type {
+                    NalType::VPS => Some(0),
+                    NalType::SPS => Some(1),
+                    NalType::PPS => Some(2),
+                    NalType::AUD => continue,
+                    _ => None,
+                };
+                units.push((set, data.slice_ref(nal.bytes)));
+            }
+        } else {
+            for nal in h264::nal_units(data, h264::Packaging::AnnexB) {
+                let nal = nal.map_err(invalid)?;
+                let set = match nal.kind {
+                    h264::NalKind::Sps => Some(1),
+                    h264::NalKind::Pps => Some(2),
+                    h264::NalKind::Aud => continue,
+                    _ => None,
+                };
+                units.push((set, data.slice_ref(nal.bytes)));
+            }
+        }
+        Ok(units)
+    }
+
+    /// The description of the sets that were seen.
+    fn record(&self) -> Result<Vec<u8>, MediaError> {
+        let [vps, sps, pps] = &self.sets;
+        let slices =
+            |sets: &'_ [Bytes]| -> Vec<Vec<u8>> { sets.iter().map(|set| set.to_vec()).collect() };
+        let (vps, sps, pps) = (slices(vps), slices(sps), slices(pps));
+        fn refs(sets: &[Vec<u8>]) -> Vec<&[u8]> {
+            sets.iter().map(Vec::as_slice).collect()
+        }
+        if pps.is_empty() {
+            return Err(MediaError::invalid_data(
+                "the first packet has no parameter sets, and the track no description",
+            ));
+        }
+        if self.hevc {
+            let (vps, sps, pps) = (refs(&vps), refs(&sps), refs(&pps));
+            HvcC::of_parameter_sets(&vps, &sps, &pps, LENGTH_SIZE, !self.in_band)?.write()
+        } else {
+            AvcC::of_parameter_sets(&refs(&sps), &refs(&pps), LENGTH_SIZE)?.write()
+        }
+    }
+
+    /// How many frames may stand before a frame in decoding order and after it in presentation order. 0 where the
+    /// description says nothing that can be read: packets then keep their times.
+    pub(crate) fn reorder_depth(&self) -> usize {
+        let Some(description) = &self.description else {
+            return 0;
+        };
+        let depth = if self.hevc {
+            HvcC::parse(description).ok().and_then(|record| {
+                let unit = record.units(NalType::SPS).next()?;
+                let nal = hevc::Nal::new(0, unit).ok()?;
+                Some(hevc::Sps::parse(&nal).ok()?.ordering.max_num_reorder)
+            })
+        } else {
+            AvcC::parse(description).ok().and_then(|record| {
+                let nal = h264::Nal::new(0, record.sps.first()?).ok()?;
+                Some(h264::Sps::parse(&nal).ok()?.reorder_frames())
+            })
+        };
+        depth.map_or(0, |depth| depth.min(16) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: [u8; 10] = [0x67, 66, 0xc0, 12, 0x8c, 0x8d, 0x40, 0xa0, 0xcb, 0x40];
+    const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
+
+    fn annex_b(units: &[&[u8]]) -> Bytes {
+        let parts = units.iter().map(|unit| [&[0, 0, 0, 1], *unit].concat());
+        parts.collect::<Vec<_>>().concat().into()
+    }
+
+    fn stream() -> NalStream {
+        let codec = VideoCodec::parse("avc1.42c00c").unwrap();
+        NalStream::new(&codec, None).unwrap().unwrap()
+    }
+
+    #[test]
+    fn start_codes_become_lengths_and_the_sets_a_description() {
+        let mut stream = stream();
+        let picture = [0x65, 1, 2, 3];
+        let aud = [0x09, 0x10];
+        let packet = annex_b(&[&aud, &SPS, &PPS, &picture]);
+        assert_eq!(
+            stream.convert(&packet).unwrap()[..],
+            [0, 0, 0, 4, 0x65, 1, 2, 3]
+        );
+        let record = AvcC::parse(stream.description().unwrap()).unwrap();
+        assert_eq!(
+            (&record.sps[0][..], &record.pps[0][..]),
+            (&SPS[..], &PPS[..])
+        );
+        // The same sets again are left out, others stay in the stream.
+        assert_eq!(stream.convert(&packet).unwrap().len(), 8);
+        let other = [0x68, 0xce, 0x3c, 0x81];
+        let packet = annex_b(&[&SPS, &other, &picture]);
+        assert_eq!(stream.convert(&packet).unwrap().len(), 4 * 3 + 10 + 4 + 4);
+    }
+
+    #[test]
+    fn a_stream_that_starts_without_sets_is_refused_with_the_reason() {
+        let error = stream().convert(&annex_b(&[&[0x65, 1]])).unwrap_err();
+        assert!(error.to_string().contains("no parameter sets"), "{error}");
+        let codec = VideoCodec::parse("avc1.42c00c").unwrap();
+        assert!(NalStream::new(&codec, Some(&Bytes::from_static(b"x"))).is_err());
+        let codec = VideoCodec::parse("vp8").unwrap();
+        assert!(NalStream::new(&codec, None).unwrap().is_none());
+    }
+}
