@@ -11,8 +11,8 @@ use reelcore_media::h264::{
 };
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
-    CpuImage, EncodedChunk, MediaError, PixelFormat, Plane, VideoDecoder, VideoDecoderConfig,
-    VideoFrame,
+    CpuImage, EncodedChunk, ErrorKind, MediaError, PixelFormat, Plane, VideoDecoder,
+    VideoDecoderConfig, VideoFrame,
 };
 
 use crate::backend::packaging;
@@ -51,6 +51,11 @@ struct ActiveSequence {
     poc_beyond_library: bool,
 }
 
+/// Temporal direct prediction in CAVLC shows in the first B slice, and another backend can take over before the first
+/// frame only. So the frames of a CAVLC stream that reorders wait until a B slice has come, or this many chunks.
+/// Encoders have B pictures from the second or third one on, where they have any.
+const HELD_CHUNKS: usize = 8;
+
 /// An H.264 decoder.
 pub(crate) struct Decoder {
     packaging: Packaging,
@@ -63,6 +68,12 @@ pub(crate) struct Decoder {
     order: OutputOrder<VideoFrame>,
     /// An IDR picture was decoded since the start, the last flush or the last reset.
     started: bool,
+    /// Frames at the start of a stream, while it may still have to be refused.
+    held: Vec<VideoFrame>,
+    /// It will not be: see [`HELD_CHUNKS`].
+    settled: bool,
+    /// Chunks decoded before that.
+    chunks: usize,
     /// What OpenH264 is given for one picture; kept for its memory.
     access_unit: Vec<u8>,
     /// Unescaped slice headers; kept for its memory.
@@ -86,6 +97,9 @@ impl Decoder {
             picture_order: PictureOrder::default(),
             order: OutputOrder::new(config.optimize_for_latency),
             started: false,
+            held: Vec::new(),
+            settled: config.optimize_for_latency,
+            chunks: 0,
             access_unit: Vec::new(),
             scratch: Vec::new(),
         };
@@ -170,6 +184,7 @@ impl Decoder {
                 "OpenH264 does not decode temporal direct prediction in CAVLC rightly",
             )));
         }
+        self.settled |= header.kind == SliceKind::B || pps.cabac || sps.reorder_frames() == 0;
         if header.field.is_some() {
             return Err(at(MediaError::unsupported(
                 "OpenH264 does not decode fields (field_pic_flag is 1)",
@@ -377,7 +392,22 @@ impl VideoDecoder for Decoder {
         chunk: &EncodedChunk,
         sink: &mut dyn FnMut(VideoFrame),
     ) -> Result<(), MediaError> {
-        self.decode_chunk(chunk, sink).map_err(|error| {
+        let result = if self.settled {
+            self.decode_chunk(chunk, sink)
+        } else {
+            let mut frames = std::mem::take(&mut self.held);
+            let result = self.decode_chunk(chunk, &mut |frame| frames.push(frame));
+            self.chunks += 1;
+            self.settled |= self.chunks >= HELD_CHUNKS;
+            match &result {
+                Ok(()) if !self.settled => self.held = frames,
+                // Another backend decodes them again.
+                Err(error) if error.kind == ErrorKind::Unsupported => {}
+                _ => frames.into_iter().for_each(sink),
+            }
+            result
+        };
+        result.map_err(|error| {
             MediaError::new(
                 error.kind,
                 format!("H.264 chunk with timestamp {}: {error}", chunk.timestamp),
@@ -386,6 +416,11 @@ impl VideoDecoder for Decoder {
     }
 
     fn flush(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError> {
+        if !self.held.is_empty() {
+            // They are out: too late for another backend.
+            self.settled = true;
+            self.held.drain(..).for_each(&mut *sink);
+        }
         self.order.drain(sink);
         self.started = false;
         Ok(())
@@ -395,6 +430,7 @@ impl VideoDecoder for Decoder {
         // OpenH264 holds no picture that is not whole, and forgets its references at the IDR picture
         // that must come next. Parameter sets stay.
         self.order.clear();
+        self.held.clear();
         self.started = false;
     }
 }
