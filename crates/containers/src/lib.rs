@@ -1,4 +1,5 @@
-//! Demuxers behind the traits of [`reelcore_media::demux`]: one folder for each container.
+//! Demuxers behind the traits of [`reelcore_media::demux`], and muxers behind those of [`reelcore_media::mux`]: one folder for
+//! each container.
 //!
 //! [`open`] finds the container by its content, never by a name, and gives a
 //! [`Demuxer`]. Sources are untrusted: every parser is bounded by the
@@ -29,6 +30,7 @@ pub mod matroska;
 pub mod mp3;
 pub mod mp4;
 pub mod mpegts;
+pub mod mux;
 pub mod obu;
 pub mod ogg;
 mod source;
