@@ -228,7 +228,7 @@ impl Drop for Library {
 }
 
 /// libvpx's words for an error.
-fn describe(code: sys::vpx_codec_err_t) -> String {
+pub(crate) fn describe(code: sys::vpx_codec_err_t) -> String {
     // SAFETY: the call maps a number to a static text.
     unsafe { text(sys::vpx_codec_err_to_string(code)) }.unwrap_or_else(|| format!("{code:?}"))
 }
@@ -237,7 +237,7 @@ fn describe(code: sys::vpx_codec_err_t) -> String {
 ///
 /// # Safety
 /// `raw` is null or points to a string that ends with a zero and is valid during the call.
-unsafe fn text(raw: *const c_char) -> Option<String> {
+pub(crate) unsafe fn text(raw: *const c_char) -> Option<String> {
     if raw.is_null() {
         return None;
     }

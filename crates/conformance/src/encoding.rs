@@ -8,6 +8,8 @@ use reelcore_media::{
     ColorSpace, CpuImage, EncodedChunk, PixelFormat, Plane, Size, VideoEncoder, VideoFrame,
 };
 
+use crate::error::Error;
+
 /// Bytes of memory that wait for their next use.
 const POOL_BYTES: usize = 64 << 20;
 
@@ -121,6 +123,46 @@ pub fn encode_all(
 /// The chunks of pictures.
 pub fn chunks(pictures: &[EncodedVideo]) -> Vec<EncodedChunk> {
     pictures.iter().map(|p| p.chunk.clone()).collect()
+}
+
+/// An IVF file of pictures with running numbers for times. `fourcc` is `VP80`, `VP90` or `AV01`.
+pub fn ivf(fourcc: &[u8; 4], size: Size, pictures: &[EncodedVideo]) -> Vec<u8> {
+    let mut file = b"DKIF\0\0\x20\0".to_vec();
+    file.extend(fourcc);
+    file.extend((size.width as u16).to_le_bytes());
+    file.extend((size.height as u16).to_le_bytes());
+    file.extend(25u32.to_le_bytes());
+    file.extend(1u32.to_le_bytes());
+    file.extend((pictures.len() as u32).to_le_bytes());
+    file.extend(0u32.to_le_bytes());
+    for (time, picture) in (0u64..).zip(pictures) {
+        let data = &picture.chunk.data;
+        file.extend((data.len() as u32).to_le_bytes());
+        file.extend(time.to_le_bytes());
+        file.extend(&data[..]);
+    }
+    file
+}
+
+/// The MD5 of each frame that the `ffmpeg` command decodes from a file with these bytes and that `extension`, as
+/// `pix_fmt`.
+///
+/// # Errors
+/// As [`ffmpeg_framemd5`](crate::ffmpeg_framemd5).
+pub fn ffmpeg_checksums(
+    bytes: &[u8],
+    extension: &str,
+    pix_fmt: &str,
+) -> Result<Vec<String>, Error> {
+    let thread = std::thread::current().id();
+    let name = format!("reelcore-{}-{thread:?}.{extension}", std::process::id());
+    let path = std::env::temp_dir().join(name.replace(['(', ')'], ""));
+    std::fs::write(&path, bytes).map_err(|error| Error::file(&path, error))?;
+    let found = crate::ffmpeg_framemd5(&path, pix_fmt);
+    let removed = std::fs::remove_file(&path);
+    let sums = found?;
+    removed.map_err(|error| Error::file(&path, error))?;
+    Ok(sums)
 }
 
 /// Bits a second of pictures that are shown for `seconds` in all.

@@ -58,6 +58,60 @@ pub fn framerate(config: &VideoEncoderConfig) -> Option<f64> {
         .filter(|rate| (0.001..=1_000.0).contains(rate))
 }
 
+/// Holds the average of a variable bit rate to the target, for libraries whose one-pass rate control does not: it
+/// looks at what the pictures so far took, and asks for less or more by up to half.
+#[derive(Clone, Debug)]
+pub struct RateCorrection {
+    /// Bits a second.
+    target: f64,
+    /// Bits that were spent above the target, or saved below it.
+    debt: f64,
+    /// The running time up to which the target is counted.
+    until: i64,
+    /// When the last correction was, and what it asked for.
+    corrected: (i64, f64),
+}
+
+impl RateCorrection {
+    /// The time in which a debt is paid back, in seconds.
+    const HORIZON: f64 = 2.0;
+    /// The time between two corrections, in microseconds.
+    const PERIOD: i64 = 250_000;
+
+    /// For a target in bits a second.
+    pub fn new(target: u64) -> Self {
+        let target = target as f64;
+        Self {
+            target,
+            debt: 0.0,
+            until: 0,
+            corrected: (0, target),
+        }
+    }
+
+    /// Counts a picture of `bytes`.
+    pub fn spent(&mut self, bytes: usize) {
+        self.debt += bytes as f64 * 8.0;
+    }
+
+    /// The bits a second to ask the library for before it gets the frame of `plan`, where that is to change.
+    pub fn next(&mut self, plan: &FramePlan) -> Option<u64> {
+        let seconds = (plan.time - self.until) as f64 / 1e6;
+        self.until = plan.time;
+        // What content did not need in the past is not owed to it for ever, nor the other way round.
+        let most = self.target * Self::HORIZON;
+        self.debt = (self.debt - self.target * seconds).clamp(-most, most);
+        let (when, asked) = self.corrected;
+        if plan.time - when < Self::PERIOD {
+            return None;
+        }
+        let share = (self.debt / most).clamp(-0.5, 0.5);
+        let ask = self.target * (1.0 - share);
+        self.corrected = (plan.time, ask);
+        ((ask - asked).abs() > 0.01 * self.target).then_some(ask as u64)
+    }
+}
+
 /// What the library is told of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePlan {
@@ -464,6 +518,44 @@ mod tests {
         );
         let error = session.plan(&frame(3, None), &with(64)).unwrap_err();
         assert_eq!(error.kind, crate::ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_rate_that_drifts_is_corrected_and_an_easy_stretch_is_forgotten() {
+        let plan = |n: i64| FramePlan {
+            time: n * 40_000,
+            duration: 40_000,
+            key: false,
+            layer: 0,
+            quantizer: None,
+            new_color_space: None,
+        };
+        for (drift, lowest, highest) in [(1.0, 0.97, 1.03), (1.3, 0.97, 1.15), (0.8, 0.87, 1.03)] {
+            let mut correction = RateCorrection::new(1_000_000);
+            let mut asked = 1_000_000.0;
+            let mut bytes = 0;
+            for n in 0..125 {
+                if let Some(ask) = correction.next(&plan(n)) {
+                    asked = ask as f64;
+                }
+                let picture = (asked * drift * 0.04 / 8.0) as usize;
+                correction.spent(picture);
+                bytes += picture;
+            }
+            let found = bytes as f64 * 8.0 / 5e6;
+            assert!((lowest..highest).contains(&found), "{drift}: {found}");
+        }
+        let mut correction = RateCorrection::new(1_000_000);
+        let mut asked = Vec::new();
+        for n in 0..1000 {
+            asked.extend(correction.next(&plan(n)));
+        }
+        assert_eq!(asked.last(), Some(&1_500_000), "never more than half above");
+        for n in 1000..1100 {
+            correction.spent(8_000);
+            asked.extend(correction.next(&plan(n)));
+        }
+        assert!(asked.last() < Some(&1_000_000), "{:?}", asked.last());
     }
 
     #[test]
