@@ -1,6 +1,9 @@
 //! The identification header, "OpusHead": <https://www.rfc-editor.org/rfc/rfc7845#section-5.1>.
 
+use bytes::Bytes;
 use reelcore_media::MediaError;
+
+use crate::library::Layout;
 
 /// For each number of channels, which channel of the order that Ogg prescribes
 /// (<https://www.rfc-editor.org/rfc/rfc7845#section-5.1.1.2>) is the next in WebCodecs' order, which is that of
@@ -15,6 +18,31 @@ const ORDER: [&[u8]; 8] = [
     &[0, 2, 1, 6, 5, 3, 4],
     &[0, 2, 1, 7, 5, 6, 3, 4],
 ];
+
+/// Which channel of the order that Ogg prescribes is the next in WebCodecs' order, for 1 to 8 channels; empty for
+/// others.
+pub fn order(channels: u8) -> &'static [u8] {
+    let index = usize::from(channels).checked_sub(1);
+    index
+        .and_then(|index| ORDER.get(index))
+        .copied()
+        .unwrap_or_default()
+}
+
+/// The header of a stream with that layout, a delay of `pre_skip` frames at 48 kHz, and input of `sample_rate`.
+pub fn write(layout: &Layout, pre_skip: u16, sample_rate: u32) -> Bytes {
+    let mut data = b"OpusHead\x01".to_vec();
+    data.push(layout.mapping.len() as u8);
+    data.extend_from_slice(&pre_skip.to_le_bytes());
+    data.extend_from_slice(&sample_rate.to_le_bytes());
+    // No gain.
+    data.extend_from_slice(&[0, 0, layout.family]);
+    if layout.family != 0 {
+        data.extend_from_slice(&[layout.streams, layout.coupled]);
+        data.extend_from_slice(&layout.mapping);
+    }
+    data.into()
+}
 
 /// How packets become channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
