@@ -147,7 +147,7 @@ fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&
 /// # Panics
 /// When the library reports an error.
 pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
-    let Units { packets, track } = units(clip, matches!(backend, "openh264" | "rusty_h265"))?;
+    let Units { packets, track } = units(clip, matches!(backend, "openh264" | "rusty_h265" | "libavcodec"))?;
     let units: Vec<&[u8]> = packets.iter().map(|packet| &packet.data[..]).collect();
     // As many threads as the engine would grant: one for tiny pictures, else one a core.
     let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
@@ -157,6 +157,15 @@ pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
     let decoded = match backend {
         "dav1d" => reelcore_codec_dav1d::bare::decode(&units, threads, false),
         "openh264" => reelcore_codec_openh264::bare::decode(&units),
+        "libavcodec" => {
+            let name = match track.codec.as_deref() {
+                Some("vp8") => c"vp8",
+                Some(codec) if codec.starts_with("avc") => c"h264",
+                Some(codec) if codec.starts_with("vp09") => c"vp9",
+                _ => c"hevc",
+            };
+            reelcore_codec_ffmpeg::bare::decode(name, &units, threads)
+        }
         "rusty_h265" => reelcore_codec_hevc::bare::decode(&units)?,
         "libvpx" => {
             let vp9 = track.codec.as_deref() != Some("vp8");

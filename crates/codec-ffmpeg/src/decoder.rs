@@ -208,10 +208,10 @@ impl Decoder {
             self.times.pop_first();
         }
         loop {
-            let whole = [0..chunk.data.len()];
+            let whole = 0..chunk.data.len();
             let ranges = match &self.guard {
                 Guard::Avc(avc) => avc.pieces(),
-                _ => &whole,
+                _ => std::slice::from_ref(&whole),
             };
             let pieces = ranges
                 .iter()

@@ -15,7 +15,24 @@ mod hevc;
 #[cfg(libavcodec)]
 mod library;
 
+#[cfg(all(libavcodec, feature = "bench"))]
+pub mod bare;
+
 pub use backend::{Codec, Ffmpeg};
+
+/// Stands for the library where there is none.
+#[cfg(all(not(libavcodec), feature = "bench"))]
+pub mod bare {
+    use std::ffi::CStr;
+
+    /// Decodes nothing.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn decode(_: &CStr, _: &[&[u8]], _: usize) -> usize {
+        panic!("built without libavcodec")
+    }
+}
 
 #[cfg(libavcodec)]
 mod sys {

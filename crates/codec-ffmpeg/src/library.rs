@@ -20,13 +20,6 @@ mod sys {
         _opaque: [u8; 0],
     }
 
-    /// Piece of shim.c.
-    #[repr(C)]
-    pub(super) struct Piece {
-        pub(super) data: *const u8,
-        pub(super) len: usize,
-    }
-
     /// FrameInfo of shim.c.
     #[repr(C)]
     pub(super) struct FrameInfo {
@@ -63,7 +56,7 @@ mod sys {
         pub(super) fn reelcore_avcodec_free(decoder: *mut Decoder);
         pub(super) fn reelcore_avcodec_send(
             decoder: *mut Decoder,
-            pieces: *const Piece,
+            pieces: *const super::Piece,
             count: usize,
             index: i64,
         ) -> c_int;
@@ -85,6 +78,23 @@ mod sys {
         pub(super) fn reelcore_avcodec_is_out_of_memory(error: c_int) -> c_int;
         pub(super) fn reelcore_avcodec_is_unsupported(error: c_int) -> c_int;
         pub(super) fn reelcore_avcodec_error(error: c_int, text: *mut c_char, len: usize);
+    }
+}
+
+/// Piece of shim.h.
+#[repr(C)]
+pub(crate) struct Piece {
+    data: *const u8,
+    len: usize,
+}
+
+impl Piece {
+    /// Valid as long as `data` is.
+    pub(crate) fn new(data: &[u8]) -> Self {
+        Self {
+            data: data.as_ptr(),
+            len: data.len(),
+        }
     }
 }
 
@@ -145,12 +155,7 @@ impl Library {
         pieces: impl Iterator<Item = &'a [u8]>,
         index: i64,
     ) -> Result<bool, MediaError> {
-        let pieces: Vec<sys::Piece> = pieces
-            .map(|piece| sys::Piece {
-                data: piece.as_ptr(),
-                len: piece.len(),
-            })
-            .collect();
+        let pieces: Vec<Piece> = pieces.map(Piece::new).collect();
         // SAFETY: the decoder is open; the pieces are as many and as long as said, and copied.
         let code = unsafe {
             sys::reelcore_avcodec_send(self.0.as_ptr(), pieces.as_ptr(), pieces.len(), index)

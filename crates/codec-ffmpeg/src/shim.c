@@ -129,12 +129,6 @@ fail:
     return error;
 }
 
-/* A piece of a packet. */
-typedef struct {
-    const uint8_t *data;
-    size_t len;
-} Piece;
-
 /* 0: taken; 1: frames must be received first; negative: an error. */
 int reelcore_avcodec_send(Decoder *decoder, const Piece *pieces, size_t count, int64_t index) {
     size_t len = 0;

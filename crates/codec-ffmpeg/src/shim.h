@@ -12,6 +12,12 @@
 /* Pictures that are watched at once: more than the deepest decoded picture buffer and the frame threads hold. */
 #define MAX_WATCHED 96
 
+/* A piece of a packet. */
+typedef struct {
+    const uint8_t *data;
+    size_t len;
+} Piece;
+
 /* A picture in work or held back, whose coverage is not verified yet. */
 typedef struct {
     AVBufferRef *buffer;
