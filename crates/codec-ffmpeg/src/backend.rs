@@ -159,7 +159,6 @@ impl Setup {
         }
         if let VideoCodec::Avc(avc) = &config.codec {
             check_profile(avc.profile)?;
-            check_level(avc.level)?;
         }
         // https://www.w3.org/TR/webcodecs-avc-codec-registration/#videodecoderconfig-description
         // https://www.w3.org/TR/webcodecs-hevc-codec-registration/#videodecoderconfig-description
@@ -217,16 +216,6 @@ fn check_profile(profile: u8) -> Result<(), MediaError> {
     };
     Err(MediaError::unsupported(format!(
         "libavcodec decodes the H.264 profiles 44, 66, 77, 100, 110, 122 and 244, not {profile} ({name})"
-    )))
-}
-
-/// Levels of table A-1: ten times the level, and 9 for 1b.
-fn check_level(level: u8) -> Result<(), MediaError> {
-    if matches!(level, 9..=13 | 20..=22 | 30..=32 | 40..=42 | 50..=52 | 60..=62) {
-        return Ok(());
-    }
-    Err(MediaError::unsupported(format!(
-        "H.264 has no level with level_idc {level}"
     )))
 }
 
