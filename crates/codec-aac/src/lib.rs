@@ -1,8 +1,11 @@
-//! AAC decoding over rusty_aac.
+//! AAC decoding and encoding over rusty_aac.
 
 #![forbid(unsafe_code)]
 
 mod backend;
 mod decoder;
+mod encoder;
+mod windowed;
 
 pub use backend::Aac;
+pub use encoder::AacEncoder;
