@@ -17,7 +17,11 @@ for name in $names; do
   for folder in "seeds/$name" "regressions/$name"; do
     [ -d "$folder" ] && folders+=("$folder")
   done
-  [ "$name" = demux_stream ] && folders+=(seeds/demux)
+  case $name in
+    demux_stream) folders+=(seeds/demux) ;;
+    decode_ffmpeg_h264) folders+=(seeds/decode_openh264) ;;
+    decode_ffmpeg_hevc) folders+=(seeds/decode_hevc) ;;
+  esac
   echo "== $name for $2 s"
   # An input that takes ten seconds hangs; memory is bounded by the targets' own caps.
   # OpenH264 defines the same tables in its encoder and its decoder, which is harmless.

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use reelcore_codec_aac::Aac;
 use reelcore_codec_dav1d::Dav1d;
+use reelcore_codec_ffmpeg::Ffmpeg;
 use reelcore_codec_hevc::Hevc;
 use reelcore_codec_openh264::OpenH264;
 use reelcore_codec_opus::Opus;
@@ -73,10 +74,17 @@ fn chunks(mut input: &[u8]) -> impl Iterator<Item = (bool, EncodedChunk)> {
 }
 
 fn video(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8]) {
+    video_on(backend, codec, input, 1);
+}
+
+fn video_on(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8], threads: usize) {
     let Ok(codec) = VideoCodec::parse(codec) else {
         panic!("{codec} is a codec string");
     };
-    let context = context();
+    let context = DecoderContext {
+        threads,
+        ..context()
+    };
     let config = VideoDecoderConfig::new(codec);
     let Ok(mut decoder) = backend.start(&config, &context) else {
         return;
@@ -114,6 +122,25 @@ fn video(backend: &dyn VideoDecoderBackend, codec: &str, input: &[u8]) {
         "{frames} frames out of {} bytes",
         input.len()
     );
+}
+
+/// Over libavcodec, on one to three threads, by the input.
+fn ffmpeg(codec: &str, input: &[u8]) {
+    assert!(
+        reelcore_codec_ffmpeg::available(),
+        "install libavcodec-dev: ./x setup does"
+    );
+    video_on(&Ffmpeg::new(), codec, input, 1 + input.len() % 3);
+}
+
+/// H.264 over libavcodec.
+pub fn ffmpeg_h264(input: &[u8]) {
+    ffmpeg("avc1.640028", input);
+}
+
+/// HEVC over libavcodec.
+pub fn ffmpeg_hevc(input: &[u8]) {
+    ffmpeg("hev1.1.6.L93.B0", input);
 }
 
 /// AV1 over dav1d.

@@ -51,6 +51,14 @@ pub const TARGETS: &[Target] = &[
     target("decode_dav1d", decode::dav1d, 1000),
     target("decode_openh264", decode::openh264, 1000),
     target("decode_hevc", decode::hevc, 1000),
+    Target {
+        seeds: ("decode_openh264", b""),
+        ..target("decode_ffmpeg_h264", decode::ffmpeg_h264, 1000)
+    },
+    Target {
+        seeds: ("decode_hevc", b""),
+        ..target("decode_ffmpeg_hevc", decode::ffmpeg_hevc, 1000)
+    },
     target("decode_vp8", decode::vp8, 1000),
     target("decode_vp9", decode::vp9, 1000),
     target("decode_aac", decode::aac, 2000),

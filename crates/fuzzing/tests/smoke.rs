@@ -121,6 +121,8 @@ smoke_tests!(
     decode_dav1d,
     decode_openh264,
     decode_hevc,
+    decode_ffmpeg_h264,
+    decode_ffmpeg_hevc,
     decode_vp8,
     decode_vp9,
     decode_aac,
