@@ -34,6 +34,8 @@ struct PendingPicture {
     header: SliceHeader,
     ref_idc: u8,
     has_b_slices: bool,
+    /// Whether each slice names all of its references.
+    explicit_refs: bool,
     /// The sets that its slices refer to.
     pps_ids: Vec<u8>,
     /// Its slices in the chunk, NAL units with their header byte.
@@ -46,6 +48,8 @@ struct ActiveSequence {
     library: Library,
     /// PrevRefFrameNum (7.4.3).
     prev_ref_frame_num: u32,
+    /// A gap in frame_num since the last picture that forgot all references.
+    gap: bool,
     /// OpenH264 knows picture order counts of type 0 without offsets or restarts only. It needs them
     /// for B slices and for nothing else.
     poc_beyond_library: bool,
@@ -227,6 +231,7 @@ impl Decoder {
                     sps: sps.clone(),
                     library,
                     prev_ref_frame_num: 0,
+                    gap: false,
                     poc_beyond_library: beyond_library(sps),
                 });
             }
@@ -246,6 +251,7 @@ impl Decoder {
             header,
             ref_idc,
             has_b_slices,
+            explicit_refs,
             pps_ids,
             slices,
         } = picture;
@@ -266,7 +272,7 @@ impl Decoder {
                 sps.id
             )));
         }
-        check_frame_num(active, &header, idr)?;
+        check_frame_num(active, &header, idr, explicit_refs)?;
         active.poc_beyond_library |= header.delta_poc_bottom > 0;
         if has_b_slices && active.poc_beyond_library {
             return Err(MediaError::unsupported(
@@ -277,6 +283,7 @@ impl Decoder {
         if header.mmco5 {
             self.order.restart(sink);
             active.poc_beyond_library = true;
+            active.gap = false;
         }
         if ref_idc != 0 {
             active.prev_ref_frame_num = if header.mmco5 { 0 } else { header.frame_num };
@@ -354,15 +361,18 @@ impl Decoder {
                     }
                     let pps_id = header.pps_id;
                     let has_b_slices = header.kind == SliceKind::B;
+                    let explicit_refs = header.explicit_refs;
                     let picture = pending.get_or_insert_with(|| PendingPicture {
                         sps,
                         header,
                         ref_idc: nal.ref_idc,
                         has_b_slices: false,
+                        explicit_refs: true,
                         pps_ids: Vec::new(),
                         slices: Vec::new(),
                     });
                     picture.has_b_slices |= has_b_slices;
+                    picture.explicit_refs &= explicit_refs;
                     if !picture.pps_ids.contains(&pps_id) {
                         picture.pps_ids.push(pps_id);
                     }
@@ -442,30 +452,44 @@ fn beyond_library(sps: &Sps) -> bool {
 
 /// Refuses a picture before which reference pictures are missing (7.4.3, 8.2.5.2).
 ///
-/// Where the stream permits gaps, missing pictures push older references out; OpenH264 does not do
-/// that, and could predict from the wrong picture.
+/// Where the stream permits gaps (temporal layers that were taken out), missing pictures push older references out.
+/// OpenH264 does not do that, and could predict from a picture that is gone. So after a gap each slice must name all of
+/// its references, of which OpenH264 has at least those that there should be.
 fn check_frame_num(
-    active: &ActiveSequence,
+    active: &mut ActiveSequence,
     header: &SliceHeader,
     idr: bool,
+    explicit_refs: bool,
 ) -> Result<(), MediaError> {
+    if idr {
+        active.gap = false;
+        return Ok(());
+    }
     let max = 1u32 << active.sps.log2_max_frame_num;
     let previous = active.prev_ref_frame_num;
     let next = (previous + 1) % max;
-    if idr || header.frame_num == previous || header.frame_num == next {
-        return Ok(());
+    let found = || {
+        format!(
+            "frame_num {} after {previous}, expected {previous} or {next}",
+            header.frame_num
+        )
+    };
+    if header.frame_num != previous && header.frame_num != next {
+        if !active.sps.gaps_in_frame_num {
+            return Err(MediaError::invalid_data(format!(
+                "reference pictures are missing: {}",
+                found()
+            )));
+        }
+        active.gap = true;
     }
-    let found = format!(
-        "frame_num {} after {previous}, expected {previous} or {next}",
-        header.frame_num
-    );
-    Err(if active.sps.gaps_in_frame_num {
-        MediaError::unsupported(format!(
-            "OpenH264 does not decode gaps in frame_num: {found}"
-        ))
-    } else {
-        MediaError::invalid_data(format!("reference pictures are missing: {found}"))
-    })
+    if active.gap && !explicit_refs {
+        return Err(MediaError::unsupported(format!(
+            "OpenH264 does not decode gaps in frame_num before slices that do not name their references: {}",
+            found()
+        )));
+    }
+    Ok(())
 }
 
 /// The frame of a decoded picture, in pooled memory.

@@ -1,4 +1,7 @@
-//! H.264 decoding over OpenH264 (vendored 2.7.0).
+//! H.264 over OpenH264 (vendored 2.7.0), both ways.
+//!
+//! OpenH264 encodes Constrained Baseline, Main and High, from the frame's own planes; a coded picture is copied once,
+//! out of OpenH264's memory.
 //!
 //! OpenH264 decodes progressive 8-bit 4:2:0 pictures of the Baseline, Main and High profiles. This
 //! crate puts in front of it what it lacks or does in ways that lose frames or their times:
@@ -11,10 +14,11 @@
 //!   timestamp and the duration of its own chunk;
 //! - error concealment is off: a picture is whole or it is an error.
 //!
-//! [`library`] holds all `unsafe` code.
+//! The modules `library` and `encode::library` hold all `unsafe` code.
 
 mod backend;
 mod decoder;
+mod encode;
 mod library;
 mod sequence;
 
@@ -22,3 +26,4 @@ mod sequence;
 pub mod bare;
 
 pub use backend::OpenH264;
+pub use encode::OpenH264Encoder;

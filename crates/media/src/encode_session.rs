@@ -267,8 +267,14 @@ impl EncodeSession {
                 "the library gave a picture of time {time}, which no frame has"
             )));
         };
+        let mut layer = frame.layer;
         if key {
             self.last_key = self.last_key.max(time);
+            if layer != 0 {
+                // The library's own key picture, which starts the layers anew.
+                layer = 0;
+                self.layer_index = 1 + self.pending.len() as u64;
+            }
         }
         Ok(EncodedVideo {
             chunk: EncodedChunk {
@@ -283,7 +289,7 @@ impl EncodeSession {
                 side: None,
             },
             decoder_config: self.announce(frame.color_space, description),
-            temporal_layer: (self.scalability != ScalabilityMode::L1T1).then_some(frame.layer),
+            temporal_layer: (self.scalability != ScalabilityMode::L1T1).then_some(layer),
         })
     }
 
@@ -468,6 +474,23 @@ mod tests {
                 let plan = session.plan(&frame(n * 40_000, None), &options).unwrap();
                 assert_eq!(plan.key, n == 0 || n == 3);
                 plan.layer
+            })
+            .collect();
+        assert_eq!(layers, [0, 2, 1, 0, 2, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_key_picture_of_the_librarys_own_starts_layers_anew() {
+        let mut config = config();
+        config.scalability = ScalabilityMode::L1T3;
+        let mut session = EncodeSession::new(&config, 63, 32);
+        let layers: Vec<_> = (0..8)
+            .map(|n| {
+                let none = EncodeOptions::default();
+                let plan = session.plan(&frame(n * 40_000, None), &none).unwrap();
+                let key = plan.key || n == 3;
+                let out = session.output(plan.time, key, Bytes::new(), None);
+                out.unwrap().temporal_layer.unwrap()
             })
             .collect();
         assert_eq!(layers, [0, 2, 1, 0, 2, 1, 2, 0]);

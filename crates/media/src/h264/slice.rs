@@ -57,6 +57,9 @@ pub struct SliceHeader {
     /// Whether memory_management_control_operation 5 is among the marking: the picture restarts
     /// picture order and forgets every reference.
     pub mmco5: bool,
+    /// Whether every entry of its reference lists is named by a modification, so that the lists do not depend on
+    /// which other pictures there are. True of slices without lists.
+    pub explicit_refs: bool,
 }
 
 impl SliceHeader {
@@ -122,6 +125,7 @@ impl SliceHeader {
             direct_spatial: true,
             redundant_pic_cnt: 0,
             mmco5: false,
+            explicit_refs: true,
         };
         let both = pps.bottom_field_pic_order && field.is_none();
         match &sps.poc {
@@ -158,8 +162,8 @@ impl SliceHeader {
                 *count = r.ue_max(31, "num_ref_idx_active_minus1")? + 1;
             }
         }
-        for _ in 0..lists {
-            skip_ref_list_modification(r)?;
+        for &count in refs.iter().take(lists) {
+            header.explicit_refs &= count_ref_list_modifications(r)? >= count;
         }
         let weighted = match kind {
             SliceKind::P | SliceKind::Sp => pps.weighted_pred,
@@ -193,15 +197,15 @@ impl SliceHeader {
     }
 }
 
-/// ref_pic_list_modification() for one list (7.3.3.1), for its length.
-fn skip_ref_list_modification(r: &mut BitReader<'_>) -> Result<(), MediaError> {
+/// ref_pic_list_modification() for one list (7.3.3.1): how many entries it names.
+fn count_ref_list_modifications(r: &mut BitReader<'_>) -> Result<u32, MediaError> {
     if !r.flag("ref_pic_list_modification_flag")? {
-        return Ok(());
+        return Ok(0);
     }
     // At most one operation for each of 32 entries, then the end.
-    for _ in 0..=32 {
+    for count in 0..=32 {
         if r.ue_max(3, "modification_of_pic_nums_idc")? == 3 {
-            return Ok(());
+            return Ok(count);
         }
         r.ue("abs_diff_pic_num_minus1 or long_term_pic_num")?;
     }
