@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::script;
 
-/// Streams that OpenH264 does not decode by its nature, each with the reason, and whether libavcodec takes over.
+/// Streams that OpenH264 does not decode by its nature, each with the reason, and whether libavcodec is there, which does.
 const NOT_BY_OPENH264: [(&str, &str, bool); 2] = [
     (
         "test-25fps-interlaced.h264",
@@ -18,7 +18,7 @@ const NOT_BY_OPENH264: [(&str, &str, bool); 2] = [
     (
         "VID_1280x720_cabac_temporal_direct.264",
         "OpenH264's deblocking of B slices with direct prediction is inexact",
-        false,
+        cfg!(feature = "ffmpeg"),
     ),
 ];
 
