@@ -4,7 +4,7 @@
 //! (<https://www.w3.org/TR/webcodecs-aac-codec-registration/>) the one that needs no change of the bytes, and in which a
 //! frame may hold several raw data blocks.
 
-mod header;
+pub(crate) mod header;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

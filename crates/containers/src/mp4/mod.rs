@@ -7,6 +7,7 @@ mod edits;
 mod file;
 mod fragment;
 mod movie;
+mod mux;
 mod orientation;
 mod packets;
 pub(crate) mod parse;
@@ -27,6 +28,8 @@ use self::movie::Movie;
 use self::packets::Mp4PacketReader;
 use self::parse::{BoxHeader, invalid};
 use crate::Limits;
+
+pub use self::mux::{FragmentIndex, Mp4Muxer};
 
 /// Boxes before `moov`, at most: real files have a handful, or two for each fragment of a damaged one.
 const MAX_TOP_BOXES: u32 = 1 << 20;

@@ -38,6 +38,12 @@ fn name(kind: &FourCc) -> Option<&'static str> {
     found.map(|(_, name)| *name)
 }
 
+/// The kind of the item in `ilst` that has a tag of that name.
+pub(crate) fn kind(name: &str) -> Option<&'static [u8; 4]> {
+    let found = NAMES.iter().find(|(_, known)| *known == name);
+    found.map(|(kind, _)| *kind)
+}
+
 fn push(tags: &mut Vec<(String, String)>, name: &str, value: String) {
     let known = tags.iter().any(|(have, _)| have == name);
     if !value.is_empty() && !known && tags.len() < MAX_TAGS {

@@ -5,8 +5,6 @@
 pub enum Format {
     /// ISO base media: `mp4`, `m4a`, `m4v`.
     Mp4,
-    /// QuickTime: `mov`.
-    Mov,
     /// MP4 in fragments, as CMAF and Media Source Extensions have it.
     FragmentedMp4,
     /// The part of Matroska for the Web.
@@ -29,7 +27,6 @@ impl Format {
     /// Every container.
     pub const ALL: &'static [Self] = &[
         Self::Mp4,
-        Self::Mov,
         Self::FragmentedMp4,
         Self::WebM,
         Self::Matroska,
@@ -44,7 +41,6 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
-            Self::Mov => "mov",
             Self::FragmentedMp4 => "fmp4",
             Self::WebM => "webm",
             Self::Matroska => "matroska",
@@ -68,7 +64,6 @@ impl Format {
     pub fn from_extension(extension: &str) -> Option<Self> {
         Some(match extension.to_ascii_lowercase().as_str() {
             "mp4" | "m4a" | "m4v" | "m4b" => Self::Mp4,
-            "mov" | "qt" => Self::Mov,
             "m4s" | "cmfv" | "cmfa" | "cmfc" => Self::FragmentedMp4,
             "webm" => Self::WebM,
             "mkv" | "mka" => Self::Matroska,
@@ -86,7 +81,6 @@ impl Format {
         match (self, audio) {
             (Self::Mp4 | Self::FragmentedMp4, false) => "video/mp4",
             (Self::Mp4 | Self::FragmentedMp4, true) => "audio/mp4",
-            (Self::Mov, _) => "video/quicktime",
             (Self::WebM, false) => "video/webm",
             (Self::WebM, true) => "audio/webm",
             (Self::Matroska, false) => "video/matroska",

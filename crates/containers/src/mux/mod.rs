@@ -4,12 +4,13 @@
 //! `docs/muxer.md` says what each container takes.
 //!
 //! ```no_run
-//! use reelcore_containers::mux::{CreateOptions, FileSink, Format, create};
+//! use reelcore_containers::mux::{FileSink, Format, create};
+//! use reelcore_media::mux::MuxOptions;
 //! # fn tracks() -> Vec<reelcore_media::mux::OutputTrack> { Vec::new() }
 //! # fn packets() -> Vec<(usize, reelcore_media::mux::OutputPacket)> { Vec::new() }
 //!
 //! let mut sink = FileSink::create("clip.mp4")?;
-//! let mut muxer = create(Format::Mp4.name(), &CreateOptions::default())?;
+//! let mut muxer = create(Format::Mp4.name(), &MuxOptions::default())?;
 //! for track in tracks() {
 //!     muxer.add_track(track)?;
 //! }
@@ -21,29 +22,26 @@
 //! # Ok::<(), reelcore_media::mux::MuxError>(())
 //! ```
 
+pub(crate) mod aac;
 pub(crate) mod decode_times;
 mod format;
 pub(crate) mod interleave;
 pub(crate) mod nal;
+pub(crate) mod reorder;
 mod sinks;
 
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer};
 
+use crate::mp4::Mp4Muxer;
+
 pub use format::Format;
 pub use sinks::{FileSink, MemorySink, QueueSink};
-
-/// What [`create`] can be told: what holds for all containers, and what some have of their own.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CreateOptions {
-    /// For every container.
-    pub common: MuxOptions,
-}
 
 /// The muxer of `container`, which is one of the names of [`Format`].
 ///
 /// # Errors
 /// [`MuxError::Unsupported`] for a name that no muxer has.
-pub fn create(container: &str, options: &CreateOptions) -> Result<Box<dyn Muxer>, MuxError> {
+pub fn create(container: &str, options: &MuxOptions) -> Result<Box<dyn Muxer>, MuxError> {
     let Some(format) = Format::from_name(container) else {
         let names: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
         return Err(MuxError::Unsupported(format!(
@@ -58,6 +56,16 @@ pub fn create(container: &str, options: &CreateOptions) -> Result<Box<dyn Muxer>
 ///
 /// # Errors
 /// What the muxer finds wrong with its options.
-pub fn create_format(format: Format, _options: &CreateOptions) -> Result<Box<dyn Muxer>, MuxError> {
-    Err(MuxError::Unsupported(format!("writing {}", format.name())))
+pub fn create_format(format: Format, options: &MuxOptions) -> Result<Box<dyn Muxer>, MuxError> {
+    let mut options = options.clone();
+    Ok(match format {
+        Format::Mp4 => Box::new(Mp4Muxer::new(options)),
+        Format::FragmentedMp4 => {
+            options.fragmented = true;
+            Box::new(Mp4Muxer::new(options))
+        }
+        _ => {
+            return Err(MuxError::Unsupported(format!("writing {}", format.name())));
+        }
+    })
 }

@@ -1,0 +1,430 @@
+//! A track to write: what its packets must be, and what the sample entry says of them.
+
+use bytes::Bytes;
+use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::{AudioCodec, ChunkKind, Size, VideoCodec};
+
+use super::super::codec::esds;
+use super::super::parse::{FourCc, Reader};
+use super::entry::Entry;
+use super::{table, time};
+use crate::adts::header::Header;
+use crate::bitstream::audio::{Frames, Timing, aac_frames};
+use crate::mux::decode_times::{DecodeTimes, Timed};
+use crate::mux::nal::NalStream;
+use crate::mux::reorder;
+
+/// Sample entries of a track, at most.
+const MAX_ENTRIES: usize = 1024;
+
+/// A codec that MP4 has a place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    Video(VideoCodec),
+    Audio(AudioCodec),
+}
+
+/// A packet whose turn has come.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) data: Bytes,
+    pub(super) time: table::Entry,
+    pub(super) key: bool,
+    /// Index of its sample entry, from 0.
+    pub(super) entry: usize,
+    /// How much of its sound is heard, in nanoseconds, where its end is to be dropped.
+    pub(super) heard_nanos: Option<u128>,
+}
+
+/// A track to write.
+#[derive(Debug)]
+pub(super) struct MuxTrack {
+    pub(super) output: OutputTrack,
+    pub(super) codec: Codec,
+    nal: Option<NalStream>,
+    /// AAC comes as ADTS frames, of which this is the first one's header.
+    adts: Option<Header>,
+    /// Made with the first packet: the parameter sets tell how pictures are ordered.
+    times: Option<DecodeTimes>,
+    pub(super) entries: Vec<Entry>,
+    /// Bytes of a frame of uncompressed sound.
+    pub(super) pcm_frame: Option<usize>,
+    timing: Timing,
+    /// By how much an encoder's first packet comes before what it counts, in nanoseconds.
+    pub(super) counts_kept: Option<u128>,
+    /// When the first heard sound begins, in ticks after `counts_kept`: once it is known.
+    pub(super) heard: Heard,
+    last_duration: Option<u64>,
+    pub(super) ended: bool,
+}
+
+/// Where the sound that is heard begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All packets so far are to be dropped.
+    NotYet,
+    /// At the start of a packet and so much after it.
+    From {
+        /// Microseconds.
+        packet: i64,
+        /// Nanoseconds.
+        after: u128,
+    },
+}
+
+fn invalid(message: impl Into<String>) -> MuxError {
+    MuxError::Invalid(message.into())
+}
+
+impl MuxTrack {
+    pub(super) fn new(output: OutputTrack) -> Result<Self, MuxError> {
+        let codec = parse_codec(&output)?;
+        let nal = match &codec {
+            Codec::Video(video) => NalStream::new(video, output.description.as_ref())?,
+            Codec::Audio(_) => None,
+        };
+        if let OutputKind::Video { coded_size, .. } = &output.kind {
+            check_size(*coded_size)?;
+        }
+        let mut this = Self {
+            nal,
+            adts: None,
+            times: None,
+            entries: Vec::new(),
+            pcm_frame: None,
+            timing: Timing::Unknown,
+            counts_kept: None,
+            heard: Heard::NotYet,
+            last_duration: None,
+            ended: false,
+            codec,
+            output,
+        };
+        if let OutputKind::Audio {
+            sample_rate,
+            channels,
+        } = this.output.kind
+        {
+            this.set_up_audio(sample_rate, channels)?;
+        }
+        let description = this.output.description.clone();
+        let in_band = match codec {
+            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_) | VideoCodec::Av1(_))
+            | Codec::Audio(AudioCodec::Aac(_)) => description.is_none(),
+            _ => false,
+        };
+        if !in_band {
+            let entry = Entry::new(&this.codec, &this.output, description, None)?;
+            this.entries.push(entry);
+        }
+        Ok(this)
+    }
+
+    fn set_up_audio(&mut self, rate: u32, channels: u32) -> Result<(), MuxError> {
+        if rate == 0 || rate > 1 << 24 || channels == 0 || channels > 255 {
+            return Err(invalid(format!(
+                "expected a sample rate up to 16777216 and 1 to 255 channels, found {rate} and {channels}"
+            )));
+        }
+        let Codec::Audio(codec) = self.codec else {
+            return Ok(());
+        };
+        let sample_bytes = match codec {
+            AudioCodec::Pcm(format) => Some(super::entry::pcm_bytes(format)),
+            AudioCodec::Alaw | AudioCodec::Ulaw => Some(1),
+            _ => None,
+        };
+        self.pcm_frame = sample_bytes.map(|bytes| bytes * channels as usize);
+        self.timing = match codec {
+            AudioCodec::Opus => Timing::Opus,
+            AudioCodec::Mp3 => Timing::Mp3,
+            AudioCodec::Flac => Timing::Flac { rate },
+            AudioCodec::Aac(_) => self
+                .output
+                .description
+                .as_deref()
+                .and_then(aac_frames)
+                .map_or(Timing::Unknown, Timing::Constant),
+            _ => Timing::Unknown,
+        };
+        if codec == AudioCodec::Opus {
+            // Opus is counted at 48 kHz, whatever the input was.
+            self.output.kind = OutputKind::Audio {
+                sample_rate: 48_000,
+                channels,
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes a packet as it comes, and gives those whose decode time is known.
+    pub(super) fn push(
+        &mut self,
+        mut packet: OutputPacket,
+        out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
+    ) -> Result<(), MuxError> {
+        time::check(packet.chunk.timestamp, "timestamp")?;
+        if let Some(decode_time) = packet.decode_time {
+            time::check(decode_time, "decode time")?;
+        }
+        if let Some(duration) = packet.chunk.duration {
+            time::check(i64::try_from(duration).unwrap_or(i64::MAX), "duration")?;
+        }
+        if packet.chunk.data.is_empty() {
+            return Err(invalid(format!(
+                "an empty packet at {} us",
+                packet.chunk.timestamp
+            )));
+        }
+        if u32::try_from(packet.chunk.data.len()).is_err() {
+            return Err(MuxError::Limit("a packet of 4 GiB or more".into()));
+        }
+        self.convert(&mut packet)?;
+        if self.times.is_none() {
+            let description = self.entries.first().and_then(Entry::description);
+            self.times = Some(match &self.codec {
+                Codec::Video(codec) => reorder::decode_times(codec, description),
+                Codec::Audio(_) => DecodeTimes::in_order(),
+            });
+        }
+        match &mut self.times {
+            Some(times) => times.push(packet, out),
+            None => Ok(()),
+        }
+    }
+
+    /// No packet follows.
+    pub(super) fn finish(
+        &mut self,
+        out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
+    ) -> Result<(), MuxError> {
+        match &mut self.times {
+            Some(times) => times.finish(out),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the bytes into the form that samples have, and finds the set-up in the first.
+    fn convert(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
+        let key = packet.chunk.kind == ChunkKind::Key;
+        match self.codec {
+            Codec::Video(codec @ (VideoCodec::Avc(_) | VideoCodec::Hevc(_))) => {
+                if packet.description.is_some() {
+                    // From here on with lengths, whatever came before.
+                    self.nal = NalStream::new(&codec, packet.description.as_ref())?;
+                }
+                if let Some(nal) = &mut self.nal {
+                    packet.chunk.data = nal.convert(&packet.chunk.data)?;
+                    let found = nal.description().cloned();
+                    self.first_entry(found, None)?;
+                }
+            }
+            Codec::Video(VideoCodec::Av1(_)) => {
+                // AV1 in ISOBMFF, 2.4: samples should have no temporal delimiter.
+                if let Some(rest) = packet.chunk.data.strip_prefix(&[0x12, 0])
+                    && !rest.is_empty()
+                {
+                    packet.chunk.data = packet.chunk.data.slice_ref(rest);
+                }
+                if self.entries.is_empty() {
+                    let header = key.then_some(&packet.chunk.data[..]);
+                    self.first_entry(None, header)?;
+                }
+            }
+            Codec::Audio(AudioCodec::Aac(_)) if self.output.description.is_none() => {
+                self.strip_adts(packet)?;
+            }
+            _ => {}
+        }
+        if let Some(frame) = self.pcm_frame
+            && packet.chunk.data.len() % frame != 0
+        {
+            return Err(invalid(format!(
+                "expected frames of {frame} bytes, found a packet of {} bytes",
+                packet.chunk.data.len()
+            )));
+        }
+        Ok(())
+    }
+
+    fn first_entry(
+        &mut self,
+        description: Option<Bytes>,
+        key_chunk: Option<&[u8]>,
+    ) -> Result<(), MuxError> {
+        if self.entries.is_empty() {
+            let entry = Entry::new(&self.codec, &self.output, description, key_chunk)?;
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    /// Takes the header off an ADTS frame; the first one's becomes the AudioSpecificConfig.
+    fn strip_adts(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
+        let data = &packet.chunk.data;
+        let header =
+            Header::parse(data).filter(|header| header.size == data.len() && header.blocks == 1);
+        let Some(header) = header else {
+            return Err(invalid(format!(
+                "expected an AudioSpecificConfig as description, or packets of one ADTS frame each, found {} bytes that are none at {} us",
+                data.len(),
+                packet.chunk.timestamp
+            )));
+        };
+        let first = *self.adts.get_or_insert(header);
+        if !first.same_stream(&header) {
+            return Err(MuxError::Unsupported(format!(
+                "AAC that changes in the stream: from {} Hz to {} Hz, channel configuration {} to {}",
+                first.rate, header.rate, first.channels, header.channels
+            )));
+        }
+        if self.entries.is_empty() {
+            if header.channels == 0 {
+                return Err(MuxError::Unsupported(
+                    "ADTS whose channels a program_config_element tells".into(),
+                ));
+            }
+            let config = Bytes::copy_from_slice(&crate::mux::aac::specific_config(&header));
+            self.timing = aac_frames(&config).map_or(Timing::Unknown, Timing::Constant);
+            self.first_entry(Some(config), None)?;
+        }
+        packet.chunk.data = packet.chunk.data.slice(header.size()..);
+        Ok(())
+    }
+
+    /// What a packet is as a sample.
+    pub(super) fn sample(&mut self, timed: Timed) -> Result<Sample, MuxError> {
+        let Timed {
+            packet,
+            decode_time,
+        } = timed;
+        let chunk = packet.chunk;
+        if let Some(description) = packet.description {
+            self.change(description)?;
+        }
+        let side = chunk.side.as_deref();
+        let duration = self.duration(&chunk.data, chunk.duration);
+        self.last_duration = Some(duration);
+        if matches!(self.codec, Codec::Audio(_)) && self.counts_kept.is_none() {
+            let kept = side.filter(|side| side.counts_kept);
+            self.counts_kept = Some(kept.map_or(0, |side| side.discard_start.as_nanos()));
+        }
+        if self.heard == Heard::NotYet {
+            let after = side.map_or(0, |side| side.discard_start.as_nanos());
+            if after == 0 || after < u128::from(duration) * 1000 {
+                self.heard = Heard::From {
+                    packet: chunk.timestamp,
+                    after,
+                };
+            }
+        }
+        let dropped = side.map_or(0, |side| side.discard_end.as_nanos());
+        let heard_nanos = (dropped > 0).then(|| {
+            // Some containers count what is dropped in the duration, others do not: what is coded counts.
+            let coded = self.timing.frames(&chunk.data, chunk.data.len() as u64);
+            let coded = coded.map(|frames| {
+                u128::from(frames.count) * 1_000_000_000 / u128::from(frames.rate.max(1))
+            });
+            let whole = coded.unwrap_or(0).max(u128::from(duration) * 1000);
+            whole.saturating_sub(dropped)
+        });
+        let frames = self
+            .pcm_frame
+            .map_or(1, |frame| chunk.data.len() / frame.max(1));
+        Ok(Sample {
+            time: table::Entry {
+                decode: decode_time,
+                present: chunk.timestamp,
+                duration: i64::try_from(duration).unwrap_or(0),
+                frames: u32::try_from(frames).unwrap_or(u32::MAX),
+            },
+            key: chunk.kind == ChunkKind::Key || self.pcm_frame.is_some(),
+            entry: self.entry_index(),
+            heard_nanos,
+            data: chunk.data,
+        })
+    }
+
+    fn entry_index(&self) -> usize {
+        self.entries
+            .iter()
+            .position(|entry| entry.current)
+            .unwrap_or(0)
+    }
+
+    /// Goes over to another set-up, which gets a sample entry of its own.
+    fn change(&mut self, description: Bytes) -> Result<(), MuxError> {
+        let entry = Entry::new(&self.codec, &self.output, Some(description), None)?;
+        self.entries.iter_mut().for_each(|old| old.current = false);
+        if let Some(same) = self.entries.iter_mut().find(|old| old.same(&entry)) {
+            same.current = true;
+        } else if self.entries.len() >= MAX_ENTRIES {
+            return Err(MuxError::Limit(format!(
+                "more than {MAX_ENTRIES} descriptions in one track"
+            )));
+        } else {
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    /// How long a packet lasts, in microseconds: as it says, as its codec does, or as the one before.
+    fn duration(&self, data: &[u8], said: Option<u64>) -> u64 {
+        let coded = || {
+            let Frames { count, rate } = self.timing.frames(data, data.len() as u64)?;
+            Some((count * 1_000_000 + u64::from(rate) / 2) / u64::from(rate.max(1)))
+        };
+        let framerate = || match self.output.kind {
+            OutputKind::Video {
+                framerate: Some(rate),
+                ..
+            } if rate > 0.01 => Some((1e6 / rate) as u64),
+            _ => None,
+        };
+        said.or_else(coded)
+            .or_else(framerate)
+            .or(self.last_duration)
+            .unwrap_or(0)
+    }
+}
+
+fn parse_codec(output: &OutputTrack) -> Result<Codec, MuxError> {
+    let unsupported =
+        |what: &dyn std::fmt::Display| MuxError::Unsupported(format!("{what} in MP4"));
+    match output.kind {
+        OutputKind::Video { alpha, .. } => {
+            let codec = VideoCodec::parse(&output.codec).map_err(|error| unsupported(&error))?;
+            if alpha {
+                return Err(MuxError::Unsupported(
+                    "MP4 has no place for alpha beside the picture".into(),
+                ));
+            }
+            Ok(Codec::Video(codec))
+        }
+        OutputKind::Audio { .. } => {
+            match AudioCodec::parse(&output.codec).map_err(|error| unsupported(&error))? {
+                AudioCodec::Vorbis => Err(unsupported(&"Vorbis")),
+                codec => Ok(Codec::Audio(codec)),
+            }
+        }
+    }
+}
+
+fn check_size(size: Size) -> Result<(), MuxError> {
+    let side = 1..=u32::from(u16::MAX);
+    if side.contains(&size.width) && side.contains(&size.height) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "expected a coded size of 1 to 65535 pixels a side, found {}x{}",
+        size.width, size.height
+    )))
+}
+
+/// Refuses what the demuxer could not read as an AudioSpecificConfig.
+pub(super) fn check_audio_config(config: &Bytes) -> Result<(), MuxError> {
+    let reader = Reader::new(FourCc(*b"esds"), config.clone(), 0);
+    esds::audio_specific_config(reader)
+        .map(|_| ())
+        .map_err(|error| invalid(format!("the description of AAC: {error}")))
+}
