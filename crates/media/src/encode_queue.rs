@@ -174,6 +174,11 @@ impl PacketClock {
         }
     }
 
+    /// Has `config` go out with the next packet: what is to come needs another decoder.
+    pub fn announce(&mut self, config: Arc<AudioDecoderConfig>) {
+        self.announce = Some(config);
+    }
+
     /// Notes a run of `frames` frames, at the clock's rate. `timestamp`, in microseconds, counts for the first one.
     pub fn input(&mut self, timestamp: i64, frames: u64) {
         self.start.get_or_insert(timestamp);
