@@ -1,3 +1,10 @@
 //! Vorbis encoding over libvorbis.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+mod encoder;
+// The bindings that give packets: `vorbis_rs` has them in Ogg pages only.
+#[allow(unsafe_code)]
+mod library;
+
+pub use encoder::Vorbis;
