@@ -183,7 +183,7 @@ await test("bad configurations are TypeErrors, unknown codecs are not supported"
     await rejects(VideoDecoder.isConfigSupported(bad), "TypeError");
   }
   equal(d.state, "unconfigured");
-  for (const codec of ["bogus", "vp9", "avc1.6e001e", "opus", "video/mp4", " avc1.42001e"]) {
+  for (const codec of ["bogus", "vp9", "avc1.58001e", "opus", "video/mp4", " avc1.42001e"]) {
     const { supported, config } = await VideoDecoder.isConfigSupported({ codec });
     equal([supported, config.codec], [false, codec]);
     let failure;
