@@ -2,7 +2,7 @@
 //! is encoded here window by window, with some blocks of context on both sides.
 
 use reelcore_media::MediaError;
-use rusty_aac::{AacEncoder, AacEncoderConfig, Error};
+use rusty_aac::{AacEncoder, AacEncoderConfig, Error, WindowShape};
 
 /// Frames of an access unit.
 pub const FRAME: usize = 1024;
@@ -73,6 +73,8 @@ impl Windowed {
     pub fn new(bitrate: u32, channels: u16, sample_rate: u32) -> Self {
         let config = AacEncoderConfig {
             bitrate_bps: bitrate,
+            // Far better for tones, and no worse for attacks.
+            window_shape: WindowShape::Kbd,
             ..AacEncoderConfig::default()
         };
         Self {
@@ -243,6 +245,7 @@ mod tests {
             let samples = attacks(blocks);
             let mut encoder = AacEncoder::new(AacEncoderConfig {
                 bitrate_bps: 64_000,
+                window_shape: WindowShape::Kbd,
                 ..AacEncoderConfig::default()
             });
             encoder.push_pcm(&samples, 1, 44_100).unwrap();
