@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use reelcore_media::{MediaError, Registry};
 
 use crate::outputs::Outputs;
 use crate::workers::{Progress, Task};
-use crate::{Engine, ThreadLease};
+use crate::{Engine, Options, ThreadLease};
 
 /// A kind of codec: what the engine needs to know of a decoder or an encoder.
 pub trait Codec: 'static {
@@ -33,6 +34,12 @@ pub trait Codec: 'static {
         registry: &Registry,
         config: &Self::Config,
     ) -> Result<Vec<Self::Backend>, MediaError>;
+
+    /// How many inputs a codec takes in before it counts as saturated. Enough that it has work until its owner, once
+    /// told of what is done, gives it more.
+    fn max_inputs(options: &Options) -> usize {
+        options.max_inputs
+    }
 
     /// Threads that a codec for `config` can put to use.
     fn threads(backend: &Self::Backend, config: &Self::Config) -> usize;
@@ -118,13 +125,15 @@ pub(crate) struct Shared<C: Codec> {
     wake: Box<dyn Fn() + Send + Sync>,
     outputs: Arc<Outputs>,
     pub(crate) task: OnceLock<Arc<Task>>,
+    /// The mailbox's epoch, to be looked at without its lock.
+    epoch: AtomicU64,
 }
 
 struct Mailbox<C: Codec> {
     commands: VecDeque<Command<C>>,
     /// Grows with each reset; what an older epoch produced is dropped.
     epoch: u64,
-    /// `Process` commands that were taken out and not yet reported to the owner.
+    /// `Process` commands that no worker has taken yet.
     inputs: usize,
 }
 
@@ -145,6 +154,10 @@ struct Running<C: Codec> {
     /// Inputs since the start, kept while another backend could take over.
     replay: Vec<C::Input>,
     stall_reported: bool,
+    /// Commands taken from the mailbox and not yet carried out.
+    taken: VecDeque<Command<C>>,
+    /// What a turn brings; kept for its memory.
+    batch: Vec<Event<C::Output>>,
 }
 
 struct Active<C: Codec> {
@@ -181,6 +194,9 @@ impl From<MediaError> for Failure {
 /// enough that outputs of fast codecs reach their owner in batches of well under a display frame.
 const SLICE: Duration = Duration::from_micros(500);
 
+/// Commands that a worker takes from the mailbox at a time.
+const MAX_TAKEN: usize = 16;
+
 /// Inputs kept so that another backend can take over before the first output. Codecs reorder by
 /// up to 16 frames; one that has shown nothing after twice as many cannot be replaced unnoticed.
 const MAX_REPLAY: usize = 32;
@@ -206,6 +222,8 @@ impl<C: Codec> Shared<C> {
                 rest: Vec::new(),
                 replay: Vec::new(),
                 stall_reported: false,
+                taken: VecDeque::new(),
+                batch: Vec::new(),
             }),
             outbox: Mutex::new(Outbox {
                 events: Vec::new(),
@@ -215,6 +233,7 @@ impl<C: Codec> Shared<C> {
             wake,
             outputs: Outputs::new(&engine.outputs, engine.options.min_outputs),
             task: OnceLock::new(),
+            epoch: AtomicU64::new(0),
         });
         // The task and the leases hold weak references: an instance whose owner is gone ends.
         let weak = Arc::downgrade(&shared);
@@ -246,6 +265,17 @@ impl<C: Codec> Shared<C> {
         self.notify();
     }
 
+    /// As [`send`](Self::send) for all of `commands`, which it takes out; the worker is woken once.
+    pub(crate) fn send_all(&self, commands: &mut Vec<Command<C>>) {
+        let inputs = |command: &&Command<C>| matches!(command, Command::Process(_));
+        let inputs = commands.iter().filter(inputs).count();
+        let mut mailbox = self.mailbox();
+        mailbox.inputs += inputs;
+        mailbox.commands.extend(commands.drain(..));
+        drop(mailbox);
+        self.notify();
+    }
+
     /// Inputs that are queued and not yet taken by a worker.
     pub(crate) fn queued_inputs(&self) -> usize {
         self.mailbox().inputs
@@ -257,6 +287,7 @@ impl<C: Codec> Shared<C> {
         mailbox.epoch += 1;
         mailbox.inputs = 0;
         let epoch = mailbox.epoch;
+        self.epoch.store(epoch, Ordering::Release);
         let forgotten = std::mem::take(&mut mailbox.commands);
         drop(mailbox);
         let mut outbox = self.outbox();
@@ -306,22 +337,24 @@ impl<C: Codec> Shared<C> {
         // The pool runs a task on one thread at a time, so the lock is free.
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
-        let mut batch = Vec::new();
+        let mut batch = std::mem::take(&mut running.batch);
         let mut done = 0;
         let progress = loop {
-            let mut mailbox = self.mailbox();
-            if mailbox.epoch != running.epoch {
-                drop(mailbox);
+            // The mailbox's lock is needed for a new epoch and new commands only, not for each command.
+            if self.epoch.load(Ordering::Acquire) != running.epoch {
                 batch.clear();
                 done = 0;
                 running.restart(self.mailbox().epoch);
-                continue;
             }
-            let epoch = mailbox.epoch;
-            match mailbox.commands.front() {
-                None => break Progress::Idle,
-                Some(Command::Process(_)) if self.over_cap() => {
-                    drop(mailbox);
+            if running.taken.is_empty() && !self.take(&mut running) {
+                // Nothing is there, or a reset came in between.
+                if self.epoch.load(Ordering::Acquire) != running.epoch {
+                    continue;
+                }
+                break Progress::Idle;
+            }
+            if matches!(running.taken.front(), Some(Command::Process(_))) {
+                if self.over_cap() {
                     // Announced before the second look: an output closed in between resumes the task.
                     if let Some(task) = self.task.get() {
                         self.outputs.wait(task);
@@ -334,40 +367,56 @@ impl<C: Codec> Shared<C> {
                         }
                         break Progress::Idle;
                     }
-                    continue;
                 }
-                Some(_) => {}
-            }
-            let Some(command) = mailbox.commands.pop_front() else {
-                break Progress::Idle;
-            };
-            if matches!(command, Command::Process(_)) {
-                mailbox.inputs -= 1;
                 running.stall_reported = false;
             }
-            drop(mailbox);
+            let Some(command) = running.taken.pop_front() else {
+                continue;
+            };
             done += 1;
             if let Err(Failure { error, configuring }) = running.execute(self, command, &mut batch)
             {
                 running.stop();
+                running.taken.clear();
                 batch.push(Event::Failed { error, configuring });
                 let mut mailbox = self.mailbox();
-                mailbox.commands.clear();
-                mailbox.inputs = 0;
+                if mailbox.epoch == running.epoch {
+                    mailbox.commands.clear();
+                    mailbox.inputs = 0;
+                }
             }
-            debug_assert_eq!(running.epoch, epoch);
             if began.elapsed() >= SLICE {
                 break Progress::Again;
             }
         };
         self.publish(running.epoch, &mut batch, done);
+        // Not what a reset left in it, nor much more memory than a turn takes.
+        batch.clear();
+        batch.shrink_to(MAX_TAKEN * 4);
+        running.batch = batch;
         progress
+    }
+
+    /// Moves commands from the mailbox to the worker's own queue: a few at a time, so that what is still in the
+    /// mailbox says how much room there is. Whether there were any, of the worker's epoch.
+    fn take(&self, running: &mut Running<C>) -> bool {
+        let mut mailbox = self.mailbox();
+        if mailbox.epoch != running.epoch {
+            return false;
+        }
+        let count = (mailbox.commands.len() / 4).clamp(1, MAX_TAKEN);
+        let count = count.min(mailbox.commands.len());
+        running.taken.extend(mailbox.commands.drain(..count));
+        let inputs = |command: &&Command<C>| matches!(command, Command::Process(_));
+        mailbox.inputs -= running.taken.iter().filter(inputs).count();
+        count > 0
     }
 }
 
 impl<C: Codec> Running<C> {
     fn restart(&mut self, epoch: u64) {
         self.stop();
+        self.taken.clear();
         self.epoch = epoch;
     }
 

@@ -10,8 +10,8 @@ use reelcore_media::{
     Registry, SideData,
 };
 
-use crate::Engine;
 use crate::actor::Codec;
+use crate::{Engine, Options};
 
 /// Decodes [`EncodedChunk`]s to [`AudioData`].
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Codec for AudioDecode {
         config: &AudioDecoderConfig,
     ) -> Result<Vec<Self::Backend>, MediaError> {
         registry.audio_decoders(config)
+    }
+
+    fn max_inputs(options: &Options) -> usize {
+        // Packets of audio take some microseconds each: as many as for video would be done before the owner is awake.
+        options.max_inputs.saturating_mul(4)
     }
 
     fn threads(_: &Self::Backend, _: &AudioDecoderConfig) -> usize {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use reelcore_media::{MediaError, Registry};
 
-use crate::actor::{Codec, Event};
+use crate::actor::{Codec, Command, Event};
 use crate::{CodecHandle, Engine};
 
 /// <https://w3c.github.io/webcodecs/#enumdef-codecstate>
@@ -78,6 +78,8 @@ pub struct ControlQueue<C: Codec> {
     /// Commands that the codec has not carried out.
     outstanding: usize,
     scratch: Vec<Event<C::Output>>,
+    /// What is being sent to the worker; kept for its memory.
+    commands: Vec<Command<C>>,
 }
 
 impl<C: Codec> ControlQueue<C> {
@@ -100,6 +102,7 @@ impl<C: Codec> ControlQueue<C> {
             events: VecDeque::new(),
             outstanding: 0,
             scratch: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -298,36 +301,47 @@ impl<C: Codec> ControlQueue<C> {
     /// Process the control message queue:
     /// <https://w3c.github.io/webcodecs/#process-the-control-message-queue>
     fn process(&mut self) {
+        // The worker only makes room: asked once, and sent to once, for all messages.
+        let mut room = None;
         // 1. While [[message queue blocked]] is false and [[control message queue]] is not empty:
         while !self.blocked {
             match self.messages.front() {
-                None => return,
+                None => break,
                 // 3. If the outcome is "not processed", break.
-                Some(Message::Process(_)) if self.handle.is_saturated() => return,
+                Some(Message::Process(_))
+                    if *room.get_or_insert_with(|| self.handle.room()) == 0 =>
+                {
+                    break;
+                }
                 Some(_) => {}
             }
             // 4. Otherwise, dequeue the front message.
-            match self.messages.pop_front() {
-                Some(Message::Configure(config)) => {
+            let Some(message) = self.messages.pop_front() else {
+                break;
+            };
+            let command = match message {
+                Message::Configure(config) => {
                     // 1. Assign true to [[message queue blocked]].
                     self.blocked = true;
-                    self.handle.configure(config);
+                    Command::Configure(config)
                 }
-                Some(Message::Refuse(error)) => {
+                Message::Refuse(error) => {
                     self.blocked = true;
-                    self.handle.refuse(error);
+                    Command::Refuse(error)
                 }
-                Some(Message::Process(input)) => {
+                Message::Process(input) => {
                     // 3. Decrement the queue size and run Schedule Dequeue Event.
                     self.queue_size -= 1;
                     self.dequeue_wanted();
-                    self.handle.process(input);
+                    room = room.map(|room: usize| room.saturating_sub(1));
+                    Command::Process(input)
                 }
-                Some(Message::Flush(number)) => self.handle.flush(number),
-                None => return,
-            }
+                Message::Flush(number) => Command::Flush(number),
+            };
+            self.commands.push(command);
             self.outstanding += 1;
         }
+        self.handle.send_all(&mut self.commands);
     }
 
     /// Schedule Dequeue Event: <https://w3c.github.io/webcodecs/#videodecoder-schedule-dequeue-event>

@@ -26,7 +26,7 @@ impl<C: Codec> CodecHandle<C> {
     ) -> Self {
         Self {
             shared: Shared::new(engine, registry, Box::new(wake)),
-            max_inputs: engine.options.max_inputs,
+            max_inputs: C::max_inputs(&engine.options),
         }
     }
 
@@ -45,6 +45,18 @@ impl<C: Codec> CodecHandle<C> {
     /// <https://w3c.github.io/webcodecs/#codec-saturated>
     pub fn is_saturated(&self) -> bool {
         self.shared.queued_inputs() >= self.max_inputs
+    }
+
+    /// How many inputs the codec takes before it is saturated.
+    pub(crate) fn room(&self) -> usize {
+        self.max_inputs.saturating_sub(self.shared.queued_inputs())
+    }
+
+    /// Queues all of `commands`, which it takes out.
+    pub(crate) fn send_all(&self, commands: &mut Vec<Command<C>>) {
+        if !commands.is_empty() {
+            self.shared.send_all(commands);
+        }
     }
 
     /// Queues one input.

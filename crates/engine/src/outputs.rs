@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use reelcore_media::frame::Lease;
+use reelcore_media::frame::{Lease, Lender};
 
 use crate::workers::{Task, Workers};
 
@@ -119,11 +119,14 @@ impl Outputs {
         self.count.fetch_add(1, Ordering::SeqCst);
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
         self.budget.0.bytes.fetch_add(bytes, Ordering::SeqCst);
-        let outputs = self.clone();
-        Lease::new(move || {
-            outputs.count.fetch_sub(1, Ordering::SeqCst);
-            outputs.bytes.fetch_sub(bytes, Ordering::SeqCst);
-            outputs.budget.give_back(bytes);
-        })
+        Lease::from_lender(self.clone(), bytes)
+    }
+}
+
+impl Lender for Outputs {
+    fn give_back(&self, bytes: usize) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.budget.give_back(bytes);
     }
 }

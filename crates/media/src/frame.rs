@@ -128,12 +128,28 @@ impl VideoResource for CpuResource {
 
 /// Something that is given back when the last frame over a decoded picture goes away: the engine's
 /// count of frames in flight.
-pub struct Lease(Option<Box<dyn FnOnce() + Send + Sync>>);
+pub struct Lease(Return);
+
+enum Return {
+    Call(Option<Box<dyn FnOnce() + Send + Sync>>),
+    To(Arc<dyn Lender>, usize),
+}
+
+/// Who counts what is lent.
+pub trait Lender: Send + Sync {
+    /// An output of `bytes` is gone. Called on any thread.
+    fn give_back(&self, bytes: usize);
+}
 
 impl Lease {
     /// A lease that calls `on_drop` once, when it is dropped.
     pub fn new(on_drop: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(on_drop)))
+        Self(Return::Call(Some(Box::new(on_drop))))
+    }
+
+    /// A lease of `bytes` that is given back once, when it is dropped; without an allocation of its own.
+    pub fn from_lender(lender: Arc<dyn Lender>, bytes: usize) -> Self {
+        Self(Return::To(lender, bytes))
     }
 }
 
@@ -145,8 +161,13 @@ impl Debug for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(on_drop) = self.0.take() {
-            on_drop();
+        match &mut self.0 {
+            Return::Call(on_drop) => {
+                if let Some(on_drop) = on_drop.take() {
+                    on_drop();
+                }
+            }
+            Return::To(lender, bytes) => lender.give_back(*bytes),
         }
     }
 }
@@ -244,5 +265,13 @@ mod tests {
         assert_eq!(BACK.load(SeqCst), 0);
         drop(copy);
         assert_eq!(BACK.load(SeqCst), 1);
+        struct Count;
+        impl Lender for Count {
+            fn give_back(&self, bytes: usize) {
+                BACK.fetch_add(bytes as u32, SeqCst);
+            }
+        }
+        drop(Lease::from_lender(Arc::new(Count), 41));
+        assert_eq!(BACK.load(SeqCst), 42);
     }
 }
