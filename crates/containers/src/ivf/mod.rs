@@ -2,6 +2,7 @@
 //! <https://wiki.multimedia.cx/index.php/Duck_IVF>
 
 mod frames;
+mod mux;
 mod packets;
 
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,8 @@ use self::frames::{Codec, Frames, Index};
 use self::packets::IvfPacketReader;
 use crate::Limits;
 use crate::window::{AHEAD_SPARSE, Window};
+
+pub use self::mux::IvfMuxer;
 
 /// Bytes of the file's header.
 const HEADER: usize = 32;

@@ -21,6 +21,7 @@ mod audio;
 mod clock;
 mod follow;
 mod framer;
+mod mux;
 mod packet;
 mod pes;
 mod psi;
@@ -40,6 +41,8 @@ use self::reader::TsReader;
 use crate::annexb::video_track;
 use crate::window::{AHEAD, Window};
 use crate::{Limits, PROBE_BYTES};
+
+pub use self::mux::TsMuxer;
 
 /// How far the tables and the first frames of all tracks are looked for, in bytes; ten seconds of them end the search, too.
 const MAX_SURVEY: u64 = 32 << 20;

@@ -47,7 +47,7 @@ enum Mode {
 struct Reorder {
     /// `None` until it is found.
     depth: Option<usize>,
-    /// Packets that wait for the depth or for the first `depth` others.
+    /// Packets that wait for the depth, and for how long a frame is.
     window: VecDeque<OutputPacket>,
     /// Timestamps that are decode times of later packets.
     times: BinaryHeap<Reverse<i64>>,
@@ -140,7 +140,8 @@ impl Reorder {
             return self.give(packet, out);
         }
         self.window.push_back(packet);
-        let enough = self.depth.map_or(WINDOW, |depth| depth + 1);
+        // As many show how long a frame is, whatever the first ones skip.
+        let enough = self.depth.map_or(WINDOW, |depth| 2 * depth + 1);
         if self.window.len() < enough {
             return Ok(());
         }
@@ -173,14 +174,16 @@ impl Reorder {
 
     /// How long the first frames are.
     fn frame(&self, sorted: &[i64]) -> i64 {
-        let gap = sorted
-            .iter()
-            .zip(sorted.iter().skip(1))
-            .map(|(a, b)| b.saturating_sub(*a))
-            .filter(|&gap| gap > 0)
-            .min();
         let said = self.window.front().and_then(|p| p.chunk.duration);
-        gap.or(said.and_then(|d| i64::try_from(d).ok()).filter(|&d| d > 0))
+        let said = said.and_then(|duration| i64::try_from(duration).ok());
+        let gaps = sorted.iter().zip(sorted.iter().skip(1));
+        let least = || {
+            gaps.map(|(a, b)| b.saturating_sub(*a))
+                .filter(|&gap| gap > 0)
+                .min()
+        };
+        said.filter(|&duration| duration > 0)
+            .or_else(least)
             .unwrap_or(FRAME_MICROS)
     }
 

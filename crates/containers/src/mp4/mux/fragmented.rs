@@ -168,7 +168,7 @@ impl Fragmented {
             let fits = |scale: &&u32| {
                 let on_grid = |at| time::on_grid(at, **scale);
                 let mut times = lane.samples.iter().map(|sample| sample.time);
-                times.all(|time| on_grid(time.decode) && on_grid(time.present))
+                times.all(|time| on_grid(time.present))
             };
             let scale = scales.iter().find(fits).or(scales.last()).copied();
             lane.scale = scale.unwrap_or(1_000_000);

@@ -100,8 +100,8 @@ impl Times {
     /// # Errors
     /// [`MuxError::Invalid`] for times that decrease, or a gap or an offset that does not fit in 32 bits.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), MuxError> {
-        let off =
-            |scale| !time::on_grid(entry.present, scale) || !time::on_grid(entry.decode, scale);
+        // Decode times are for order: those that are no ticks are rounded.
+        let off = |scale| !time::on_grid(entry.present, scale);
         while off(self.scale) && !self.finer.is_empty() {
             let scale = self.finer.remove(0);
             if off(scale) {
@@ -171,7 +171,7 @@ impl Times {
                 let last = this.count + 1 == self.count;
                 let old = |tick| time::micros(tick, self.scale);
                 let (d, p) = (old(decode), old(present));
-                if !time::on_grid(d, scale) || !time::on_grid(p, scale) {
+                if !time::on_grid(p, scale) {
                     return None;
                 }
                 let end = match last {

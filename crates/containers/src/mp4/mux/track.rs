@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::{table, time};
 use crate::adts::header::Header;
 use crate::bitstream::audio::{Frames, Timing, aac_frames};
+use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::nal::NalStream;
 use crate::mux::reorder;
@@ -261,16 +262,7 @@ impl MuxTrack {
 
     /// Takes the header off an ADTS frame; the first one's becomes the AudioSpecificConfig.
     fn strip_adts(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
-        let data = &packet.chunk.data;
-        let header =
-            Header::parse(data).filter(|header| header.size == data.len() && header.blocks == 1);
-        let Some(header) = header else {
-            return Err(invalid(format!(
-                "expected an AudioSpecificConfig as description, or packets of one ADTS frame each, found {} bytes that are none at {} us",
-                data.len(),
-                packet.chunk.timestamp
-            )));
-        };
+        let header = aac::frame(&packet.chunk)?;
         let first = *self.adts.get_or_insert(header);
         if !first.same_stream(&header) {
             return Err(MuxError::Unsupported(format!(
@@ -284,7 +276,7 @@ impl MuxTrack {
                     "ADTS whose channels a program_config_element tells".into(),
                 ));
             }
-            let config = Bytes::copy_from_slice(&crate::mux::aac::specific_config(&header));
+            let config = Bytes::copy_from_slice(&aac::specific_config(&header));
             self.timing = aac_frames(&config).map_or(Timing::Unknown, Timing::Constant);
             self.first_entry(Some(config), None)?;
         }
