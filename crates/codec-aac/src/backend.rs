@@ -53,6 +53,10 @@ impl AudioDecoderBackend for Aac {
         "rusty_aac"
     }
 
+    fn knows(&self, codec: &AudioCodec) -> bool {
+        matches!(codec, AudioCodec::Aac(_))
+    }
+
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
         stream(config).map(drop)
     }

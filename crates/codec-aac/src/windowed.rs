@@ -67,6 +67,9 @@ pub struct Windowed {
     held_from: usize,
     /// How the last unit that went out ended.
     ended_short: bool,
+    /// Bits that went out, and units with them.
+    bits: f64,
+    units: f64,
 }
 
 impl Windowed {
@@ -86,6 +89,8 @@ impl Windowed {
             held: Vec::new(),
             held_from: 0,
             ended_short: false,
+            bits: 0.0,
+            units: 0.0,
         }
     }
 
@@ -122,6 +127,8 @@ impl Windowed {
         self.first = 0;
         self.held_from = 0;
         self.ended_short = false;
+        self.bits = 0.0;
+        self.units = 0.0;
         Ok(())
     }
 
@@ -157,6 +164,8 @@ impl Windowed {
         self.held_from = from + units.len();
         for unit in units {
             self.ended_short = unit.sequence.ends_short();
+            self.bits += unit.data.len() as f64 * 8.0;
+            self.units += 1.0;
             out(unit.data);
         }
         Ok(())
@@ -164,7 +173,14 @@ impl Windowed {
 
     fn encode(&self) -> Result<Vec<Unit>, MediaError> {
         let backend = |error: Error| MediaError::backend(format!("rusty_aac: {error}"));
-        let mut encoder = AacEncoder::new(self.config);
+        // The library stays below its budget: it gets what earlier units left, up to a quarter more.
+        let mut config = self.config;
+        if self.units > 0.0 {
+            let seconds = self.units * FRAME as f64 / f64::from(self.sample_rate);
+            let share = f64::from(config.bitrate_bps) * seconds / self.bits.max(1.0);
+            config.bitrate_bps = (f64::from(config.bitrate_bps) * share.clamp(0.8, 1.25)) as u32;
+        }
+        let mut encoder = AacEncoder::new(config);
         encoder
             .push_pcm(&self.samples, self.channels, self.sample_rate)
             .map_err(backend)?;
