@@ -24,6 +24,10 @@ impl VideoDecoderBackend for Dav1d {
     /// The `description` is ignored, as the registration has it: "not used for this codec".
     /// <https://www.w3.org/TR/webcodecs-av1-codec-registration/#videodecoderconfig-description>
     /// Scripts pass a file's av1C in it; the sequence header is in every key chunk as well.
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        matches!(codec, VideoCodec::Av1(_))
+    }
+
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
         let VideoCodec::Av1(av1) = &config.codec else {
             return Err(MediaError::unsupported(format!(

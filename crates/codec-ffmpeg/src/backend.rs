@@ -86,6 +86,10 @@ impl VideoDecoderBackend for Ffmpeg {
         MAX_THREADS
     }
 
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        self.codecs.iter().any(|known| known.is_of(codec))
+    }
+
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
         Setup::new(self.codecs, config).map(drop)
     }

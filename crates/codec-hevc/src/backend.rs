@@ -1,5 +1,7 @@
 //! Which configurations are decoded.
 
+use std::ffi::OsString;
+
 use reelcore_media::codec::DecoderContext;
 use reelcore_media::hevc::{HvcC, Packaging};
 use reelcore_media::{
@@ -23,6 +25,10 @@ impl VideoDecoderBackend for Hevc {
         1
     }
 
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        matches!(codec, VideoCodec::Hevc(_))
+    }
+
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
         setup(config).map(drop)
     }
@@ -32,8 +38,23 @@ impl VideoDecoderBackend for Hevc {
         config: &VideoDecoderConfig,
         context: &DecoderContext,
     ) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        check_environment(std::env::vars_os().map(|(name, _)| name))?;
         let (packaging, sets) = setup(config)?;
         Ok(Box::new(Decoder::new(context, packaging, sets)))
+    }
+}
+
+/// rusty_h265 reads switches of its own developers from the environment, which leave out filters or prediction
+/// (`RH265_NO_LF`, `RH265_ABLATE_MC` and more) or write to the standard error. Nothing but the stream may decide what a
+/// picture looks like, and a library cannot safely change its process's environment: where one of them is set,
+/// another backend decodes, or none.
+fn check_environment(names: impl Iterator<Item = OsString>) -> Result<(), MediaError> {
+    let mut names = names.map(|name| name.to_string_lossy().into_owned());
+    match names.find(|name| name.starts_with("RH265_")) {
+        None => Ok(()),
+        Some(name) => Err(MediaError::unsupported(format!(
+            "the environment variable {name} changes what rusty_h265 decodes: unset it"
+        ))),
     }
 }
 
@@ -76,4 +97,18 @@ fn setup(config: &VideoDecoderConfig) -> Result<(Packaging, ParameterSets), Medi
     let sets = guard(|| ParameterSets::of_record(&hvcc)).map_err(unsupported)?;
     let length_size = hvcc.length_size;
     Ok((Packaging::Hevc { length_size }, sets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_variable_of_the_environment_changes_pictures() {
+        let check = |names: &[&str]| check_environment(names.iter().map(OsString::from));
+        assert!(check(&["PATH", "XRH265_NO_LF", "RH26"]).is_ok());
+        let error = check(&["PATH", "RH265_NO_LF"]).unwrap_err();
+        assert!(error.message.contains("RH265_NO_LF"), "{error}");
+        assert!(check(&["RH265_ABLATE_MC"]).is_err());
+    }
 }

@@ -24,6 +24,10 @@ impl VideoDecoderBackend for OpenH264 {
         1
     }
 
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        matches!(codec, VideoCodec::Avc(_))
+    }
+
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
         setup(config).map(drop)
     }

@@ -33,6 +33,10 @@ impl AudioDecoderBackend for Opus {
         "opus"
     }
 
+    fn knows(&self, codec: &AudioCodec) -> bool {
+        *codec == AudioCodec::Opus
+    }
+
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
         head(config).map(drop)
     }

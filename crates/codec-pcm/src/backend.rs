@@ -46,6 +46,13 @@ impl AudioDecoderBackend for Pcm {
         "pcm"
     }
 
+    fn knows(&self, codec: &AudioCodec) -> bool {
+        matches!(
+            codec,
+            AudioCodec::Pcm(_) | AudioCodec::Alaw | AudioCodec::Ulaw
+        )
+    }
+
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
         samples(config.codec, config.sample_rate, config.channels).map(drop)
     }

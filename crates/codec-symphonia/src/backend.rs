@@ -34,6 +34,13 @@ impl AudioDecoderBackend for Symphonia {
         "symphonia"
     }
 
+    fn knows(&self, codec: &AudioCodec) -> bool {
+        matches!(
+            codec,
+            AudioCodec::Mp3 | AudioCodec::Flac | AudioCodec::Vorbis
+        )
+    }
+
     fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
         match config.codec {
             AudioCodec::Mp3 => Ok(()),

@@ -57,6 +57,10 @@ impl VideoDecoderBackend for Vpx {
     /// <https://www.w3.org/TR/webcodecs-vp8-codec-registration/#videodecoderconfig-description>,
     /// <https://www.w3.org/TR/webcodecs-vp9-codec-registration/#videodecoderconfig-description>.
     /// Scripts pass a file's vpcC or CodecPrivate in it; all that counts is in every key frame as well.
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        matches!(codec, VideoCodec::Vp8 | VideoCodec::Vp9(_))
+    }
+
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
         Self::codec(config).map(drop)
     }

@@ -139,6 +139,13 @@ pub trait VideoDecoderBackend: Send + Sync {
         usize::MAX
     }
 
+    /// Whether it decodes streams of `codec` at all. Where no backend takes a configuration, the reasons of those that
+    /// do not are left out of the error.
+    fn knows(&self, codec: &VideoCodec) -> bool {
+        let _ = codec;
+        true
+    }
+
     /// Whether it can decode `config`, without the cost of starting a decoder.
     ///
     /// # Errors
@@ -204,6 +211,13 @@ pub trait AudioDecoder: Send {
 pub trait AudioDecoderBackend: Send + Sync {
     /// A short name, such as `opus`.
     fn name(&self) -> &'static str;
+
+    /// Whether it decodes streams of `codec` at all. Where no backend takes a configuration, the reasons of those that
+    /// do not are left out of the error.
+    fn knows(&self, codec: &AudioCodec) -> bool {
+        let _ = codec;
+        true
+    }
 
     /// Whether it can decode `config`, without the cost of starting a decoder.
     ///

@@ -59,7 +59,7 @@ impl Registry {
     /// The backends that can decode `config`, best first.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with each backend's reason.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with the reason of each that knows the codec.
     pub fn audio_decoders(
         &self,
         config: &AudioDecoderConfig,
@@ -68,6 +68,7 @@ impl Registry {
             "decoder",
             &self.audio_decoders,
             config.codec,
+            |backend| backend.knows(&config.codec),
             |backend| backend.name(),
             |backend| backend.check(config),
         )
@@ -83,7 +84,7 @@ impl Registry {
     /// Hardware comes first unless software is preferred.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with each backend's reason.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with the reason of each that knows the codec.
     pub fn video_decoders(
         &self,
         config: &VideoDecoderConfig,
@@ -92,6 +93,7 @@ impl Registry {
             "decoder",
             &self.video_decoders,
             config.codec.family(),
+            |backend| backend.knows(&config.codec),
             |backend| backend.name(),
             |backend| backend.check(config),
         )?;
@@ -114,6 +116,7 @@ impl Registry {
             "encoder",
             &known,
             config.codec.family(),
+            |_| true,
             |backend| backend.name(),
             |backend| {
                 if config.keep_alpha && !backend.supports_alpha(config) {
@@ -141,17 +144,19 @@ impl Registry {
             "encoder",
             &known,
             config.codec,
+            |_| true,
             |backend| backend.name(),
             |backend| backend.check(config),
         )
     }
 }
 
-/// The backends that `check` accepts; when there is none, the reasons of all.
+/// The backends that `check` accepts; when there is none, the reasons of those that know the codec.
 fn choose<B: ?Sized>(
     kind: &str,
     backends: &[Arc<B>],
     codec: impl Display,
+    knows: impl Fn(&B) -> bool,
     name: impl Fn(&B) -> &'static str,
     check: impl Fn(&B) -> Result<(), MediaError>,
 ) -> Result<Vec<Arc<B>>, MediaError> {
@@ -160,6 +165,7 @@ fn choose<B: ?Sized>(
     for backend in backends {
         match check(backend) {
             Ok(()) => found.push(backend.clone()),
+            Err(_) if !knows(backend) => {}
             Err(error) => reasons.push(format!("{}: {error}", name(backend))),
         }
     }
@@ -174,4 +180,66 @@ fn choose<B: ?Sized>(
             reasons.join("; ")
         )
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{AudioDecoder, DecoderContext};
+    use crate::codec_string::AudioCodec;
+
+    /// A backend of Opus, and one of MP3.
+    struct One(AudioCodec);
+
+    impl AudioDecoderBackend for One {
+        fn name(&self) -> &'static str {
+            if self.0 == AudioCodec::Opus {
+                "opus"
+            } else {
+                "mp3"
+            }
+        }
+
+        fn knows(&self, codec: &AudioCodec) -> bool {
+            *codec == self.0
+        }
+
+        fn check(&self, config: &AudioDecoderConfig) -> Result<(), MediaError> {
+            Err(MediaError::unsupported(format!(
+                "not {} at {} Hz",
+                config.codec, config.sample_rate
+            )))
+        }
+
+        fn start(
+            &self,
+            config: &AudioDecoderConfig,
+            _: &DecoderContext,
+        ) -> Result<Box<dyn AudioDecoder>, MediaError> {
+            self.check(config)?;
+            Err(MediaError::backend("not reached"))
+        }
+    }
+
+    #[test]
+    fn only_backends_of_the_codec_give_their_reasons() {
+        let registry = Registry::new()
+            .with_audio_decoder(One(AudioCodec::Opus))
+            .with_audio_decoder(One(AudioCodec::Mp3));
+        let message = |codec| {
+            let config = AudioDecoderConfig {
+                codec,
+                sample_rate: 1,
+                channels: 1,
+                description: None,
+            };
+            let error = registry.audio_decoders(&config).err();
+            error.expect("there is none").message
+        };
+        assert_eq!(
+            message(AudioCodec::Opus),
+            "no decoder for this opus configuration (opus: not opus at 1 Hz)"
+        );
+        assert_eq!(message(AudioCodec::Flac), "no decoder for flac is built in");
+    }
 }
