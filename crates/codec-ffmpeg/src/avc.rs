@@ -39,6 +39,8 @@ pub(crate) struct Avc {
     started: bool,
     /// PrevRefFrameNum (7.4.3).
     prev_ref_frame_num: u32,
+    /// Pictures are missing since the last IDR picture, as the stream permits.
+    gap: bool,
     first_field: Option<FirstField>,
     /// The parts of the last chunk that libavcodec gets.
     pieces: Vec<Range<usize>>,
@@ -62,6 +64,7 @@ impl Avc {
             started: false,
             prev_ref_frame_num: 0,
             first_field: None,
+            gap: false,
             pieces: Vec::new(),
             scratch: Vec::new(),
         };
@@ -149,6 +152,14 @@ impl Avc {
                             }
                         };
                     }
+                    // Temporal layers may be taken out where the stream permits gaps. libavcodec puts copies of other
+                    // pictures in their places, which a slice that names each of its references does not use.
+                    if self.gap && !header.explicit_refs {
+                        return Err(at(MediaError::unsupported(
+                            "libavcodec fills gaps in frame_num with other pictures, and the slice does not name its \
+                             references",
+                        )));
+                    }
                     previous = Some((header, nal.ref_idc));
                 }
                 NalKind::Partition => {
@@ -235,6 +246,7 @@ impl Avc {
         if idr {
             self.active = Some(sps.clone());
             self.started = true;
+            self.gap = false;
         } else if !self.started {
             return Err(MediaError::invalid_data(
                 "the first picture is not IDR: decoding starts at IDR pictures only",
@@ -255,13 +267,12 @@ impl Avc {
                 "frame_num {} after {previous}, expected {previous} or {next}",
                 header.frame_num
             );
-            return Err(if sps.gaps_in_frame_num {
-                MediaError::unsupported(format!(
-                    "libavcodec fills gaps in frame_num with other pictures: {found}"
-                ))
-            } else {
-                MediaError::invalid_data(format!("reference pictures are missing: {found}"))
-            });
+            if !sps.gaps_in_frame_num {
+                return Err(MediaError::invalid_data(format!(
+                    "reference pictures are missing: {found}"
+                )));
+            }
+            self.gap = true;
         }
         if ref_idc != 0 {
             self.prev_ref_frame_num = if header.mmco5 { 0 } else { header.frame_num };
