@@ -16,11 +16,14 @@ macro_rules! ids {
 
 ids! {
     EBML = 0x1A45_DFA3 "EBML";
+    EBML_VERSION = 0x4286 "EBMLVersion";
     EBML_READ_VERSION = 0x42F7 "EBMLReadVersion";
     EBML_MAX_ID_LENGTH = 0x42F2 "EBMLMaxIDLength";
     EBML_MAX_SIZE_LENGTH = 0x42F3 "EBMLMaxSizeLength";
     DOC_TYPE = 0x4282 "DocType";
     DOC_TYPE_READ_VERSION = 0x4285 "DocTypeReadVersion";
+    DOC_TYPE_VERSION = 0x4287 "DocTypeVersion";
+    VOID = 0xEC "Void";
 
     SEGMENT = 0x1853_8067 "Segment";
     SEEK_HEAD = 0x114D_9B74 "SeekHead";
@@ -34,6 +37,7 @@ ids! {
     DATE_UTC = 0x4461 "DateUTC";
     TITLE = 0x7BA9 "Title";
     MUXING_APP = 0x4D80 "MuxingApp";
+    WRITING_APP = 0x5741 "WritingApp";
 
     CLUSTER = 0x1F43_B675 "Cluster";
     TIMESTAMP = 0xE7 "Timestamp";
@@ -53,6 +57,9 @@ ids! {
     TRACK_NUMBER = 0xD7 "TrackNumber";
     TRACK_UID = 0x73C5 "TrackUID";
     TRACK_TYPE = 0x83 "TrackType";
+    FLAG_LACING = 0x9C "FlagLacing";
+    NAME = 0x536E "Name";
+    MAX_BLOCK_ADDITION_ID = 0x55EE "MaxBlockAdditionID";
     DEFAULT_DURATION = 0x23_E383 "DefaultDuration";
     LANGUAGE = 0x22_B59C "Language";
     LANGUAGE_BCP47 = 0x22_B59D "LanguageBCP47";
@@ -62,6 +69,7 @@ ids! {
     SEEK_PRE_ROLL = 0x56BB "SeekPreRoll";
 
     VIDEO = 0xE0 "Video";
+    ALPHA_MODE = 0x53C0 "AlphaMode";
     PIXEL_WIDTH = 0xB0 "PixelWidth";
     PIXEL_HEIGHT = 0xBA "PixelHeight";
     PIXEL_CROP_BOTTOM = 0x54AA "PixelCropBottom";
@@ -108,6 +116,7 @@ ids! {
     CUE_TRACK_POSITIONS = 0xB7 "CueTrackPositions";
     CUE_TRACK = 0xF7 "CueTrack";
     CUE_CLUSTER_POSITION = 0xF1 "CueClusterPosition";
+    CUE_RELATIVE_POSITION = 0xF0 "CueRelativePosition";
 
     TAGS = 0x1254_C367 "Tags";
     TAG = 0x7373 "Tag";

@@ -8,6 +8,7 @@ mod ids;
 mod index;
 mod lacing;
 mod meta;
+mod mux;
 mod packets;
 mod segment;
 mod tracks;
@@ -16,6 +17,8 @@ mod walk;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
+
+pub use self::mux::MatroskaMuxer;
 
 use self::frames::FrameReader;
 use self::index::Index;

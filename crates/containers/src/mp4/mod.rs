@@ -7,7 +7,7 @@ mod edits;
 mod file;
 mod fragment;
 mod movie;
-mod mux;
+pub(crate) mod mux;
 mod orientation;
 mod packets;
 pub(crate) mod parse;

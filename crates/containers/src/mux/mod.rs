@@ -26,13 +26,20 @@ pub(crate) mod aac;
 pub(crate) mod decode_times;
 mod format;
 pub(crate) mod interleave;
+pub(crate) mod lanes;
 pub(crate) mod nal;
+pub(crate) mod opus;
+pub(crate) mod pieces;
 pub(crate) mod reorder;
 mod sinks;
+pub(crate) mod xiph;
 
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer};
 
+use crate::ivf::IvfMuxer;
+use crate::matroska::MatroskaMuxer;
 use crate::mp4::Mp4Muxer;
+use crate::mpegts::TsMuxer;
 
 pub use format::Format;
 pub use sinks::{FileSink, MemorySink, QueueSink};
@@ -64,6 +71,10 @@ pub fn create_format(format: Format, options: &MuxOptions) -> Result<Box<dyn Mux
             options.fragmented = true;
             Box::new(Mp4Muxer::new(options))
         }
+        Format::WebM => Box::new(MatroskaMuxer::webm(options)),
+        Format::Matroska => Box::new(MatroskaMuxer::matroska(options)),
+        Format::Ivf => Box::new(IvfMuxer::new()),
+        Format::MpegTs => Box::new(TsMuxer::new(&options)),
         _ => {
             return Err(MuxError::Unsupported(format!("writing {}", format.name())));
         }

@@ -311,7 +311,7 @@ fn vpx_config(
 
 /// AV1CodecConfigurationRecord, with the sequence header of the first packet.
 /// <https://aomediacodec.github.io/av1-isobmff/#av1codecconfigurationbox-section>
-fn av1_config(output: &OutputTrack, chunk: &[u8]) -> Result<Vec<u8>, MuxError> {
+pub(crate) fn av1_config(output: &OutputTrack, chunk: &[u8]) -> Result<Vec<u8>, MuxError> {
     let header = av1::sequence_header(chunk);
     let string = header
         .as_ref()

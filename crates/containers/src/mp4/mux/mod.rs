@@ -9,7 +9,7 @@
 //! - **Memory**: tables of the samples (about 4 bytes each), or the fragment that grows; packets that wait for other tracks.
 
 mod boxes;
-mod entry;
+pub(crate) mod entry;
 mod fragmented;
 mod movie;
 mod progressive;

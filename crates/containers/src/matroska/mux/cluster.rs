@@ -1,0 +1,277 @@
+//! Blocks, Clusters and Cues: RFC 9559, sections 5.1.3, 5.1.5 and 10.
+
+use reelcore_media::mux::{MuxError, Sink};
+
+use super::super::ids;
+use super::write::{Ebml, UNKNOWN};
+use crate::mux::pieces::Pieces;
+use bytes::Bytes;
+
+/// Bytes after which another Cluster begins.
+const MAX_BYTES: u64 = 5 << 20;
+
+/// Nanoseconds after which another Cluster begins (section 5.1.3: at most five seconds).
+const MAX_NANOS: i64 = 5_000_000_000;
+
+/// Nanoseconds from one Cue to the next, at least.
+const CUE_GAP: i64 = 500_000_000;
+
+/// Bytes of memory that a Cue takes, about.
+const CUE_BYTES: usize = 32;
+
+/// A packet as a block.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// TrackNumber.
+    pub(super) track: u64,
+    /// In ticks of the file.
+    pub(super) time: i64,
+    pub(super) key: bool,
+    /// Whether a picture stands alone: a Cluster begins with it.
+    pub(super) opens: bool,
+    /// Whether the Cues lead to it.
+    pub(super) cue: bool,
+    /// Parameter sets before the data.
+    pub(super) prefix: Option<Bytes>,
+    pub(super) data: Bytes,
+    pub(super) alpha: Option<Bytes>,
+    /// Ticks, where it has to be said.
+    pub(super) duration: Option<u64>,
+    /// Ticks from this block to the one that it refers to.
+    pub(super) reference: i64,
+    /// Nanoseconds; at the start below 0.
+    pub(super) discard: i64,
+}
+
+impl Block {
+    /// Adds its element to `out`; `relative` is its time in the Cluster.
+    fn write(&self, relative: i16, out: &mut Pieces) {
+        let mut head = Ebml::default();
+        head.vint(self.track);
+        head.raw(&relative.to_be_bytes());
+        let grouped = self.alpha.is_some() || self.duration.is_some() || self.discard != 0;
+        head.raw(&[if self.key && !grouped { 0x80 } else { 0 }]);
+        let prefix = self.prefix.as_ref().map_or(0, Bytes::len);
+        let size = (head.len() + prefix + self.data.len()) as u64;
+        let mut before = Ebml::default();
+        if !grouped {
+            before.id(ids::SIMPLE_BLOCK);
+            before.vint(size);
+            before.raw(head.bytes());
+            out.put(before.bytes());
+            self.write_data(out);
+            return;
+        }
+        let mut after = Ebml::default();
+        if let Some(ticks) = self.duration {
+            after.uint(ids::BLOCK_DURATION, ticks);
+        }
+        if !self.key {
+            after.int(ids::REFERENCE_BLOCK, self.reference);
+        }
+        if self.discard != 0 {
+            after.int(ids::DISCARD_PADDING, self.discard);
+        }
+        let mut additions = Ebml::default();
+        if let Some(alpha) = &self.alpha {
+            // The headers of what nests around the alpha.
+            let mut id = Ebml::default();
+            id.uint(ids::BLOCK_ADD_ID, 1);
+            id.id(ids::BLOCK_ADDITIONAL);
+            id.vint(alpha.len() as u64);
+            let mut more = Ebml::default();
+            more.id(ids::BLOCK_MORE);
+            more.vint((id.len() + alpha.len()) as u64);
+            more.raw(id.bytes());
+            additions.id(ids::BLOCK_ADDITIONS);
+            additions.vint((more.len() + alpha.len()) as u64);
+            additions.raw(more.bytes());
+        }
+        let alpha = self.alpha.as_ref().map_or(0, Bytes::len);
+        let mut block = Ebml::default();
+        block.id(ids::BLOCK);
+        block.vint(size);
+        block.raw(head.bytes());
+        let data = prefix + self.data.len();
+        let whole = block.len() + data + additions.len() + alpha + after.len();
+        before.id(ids::BLOCK_GROUP);
+        before.vint(whole as u64);
+        before.raw(block.bytes());
+        out.put(before.bytes());
+        self.write_data(out);
+        out.put(additions.bytes());
+        if let Some(alpha) = &self.alpha {
+            out.share(alpha);
+        }
+        out.put(after.bytes());
+    }
+
+    fn write_data(&self, out: &mut Pieces) {
+        if let Some(prefix) = &self.prefix {
+            out.put(prefix);
+        }
+        out.share(&self.data);
+    }
+}
+
+/// A place to seek to.
+#[derive(Clone, Copy, Debug)]
+struct Cue {
+    time: i64,
+    track: u64,
+    /// Of the Cluster in the Segment.
+    cluster: u64,
+    /// Of the block in the Cluster's data.
+    relative: u64,
+}
+
+/// The Clusters of a file: the one that grows, and the Cues to all.
+#[derive(Debug)]
+pub(super) struct Clusters {
+    /// Nothing can be written later: lengths are not known.
+    live: bool,
+    /// Nanoseconds of a tick.
+    scale: i64,
+    /// Where the next byte goes in the Segment.
+    place: u64,
+    open: Option<i64>,
+    pieces: Pieces,
+    /// Bytes in the open Cluster.
+    size: u64,
+    cues: Vec<Cue>,
+    /// Of the open Cluster: its place is not known before it is written.
+    pending: Option<Cue>,
+    /// Ticks between Cues, at least.
+    gap: i64,
+    max_cues: usize,
+}
+
+impl Clusters {
+    /// The first Cluster will be at `place` in the Segment. Cues take up to `max_bytes` of memory.
+    pub(super) fn new(live: bool, scale: u64, place: u64, max_bytes: usize) -> Self {
+        let scale = i64::try_from(scale).unwrap_or(i64::MAX).max(1);
+        Self {
+            live,
+            scale,
+            place,
+            open: None,
+            pieces: Pieces::default(),
+            size: 0,
+            cues: Vec::new(),
+            pending: None,
+            gap: CUE_GAP / scale,
+            max_cues: (max_bytes / 4 / CUE_BYTES).max(16),
+        }
+    }
+
+    /// Where the next byte goes in the Segment, once the last Cluster is closed.
+    pub(super) fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// Writes a block, or keeps it until its Cluster is whole.
+    pub(super) fn block(&mut self, block: &Block, sink: &mut dyn Sink) -> Result<(), MuxError> {
+        let relative = |open: i64| i16::try_from(block.time.checked_sub(open)?).ok();
+        let goes_on = |open: &i64| {
+            let long = block.time.saturating_sub(*open) > MAX_NANOS / self.scale;
+            !block.opens && !long && self.size < MAX_BYTES && relative(*open).is_some()
+        };
+        let open = match self.open.filter(goes_on) {
+            Some(open) => open,
+            None => {
+                self.close(sink)?;
+                self.begin(block.time)?
+            }
+        };
+        let relative = relative(open).unwrap_or(0);
+        if block.cue && !self.live && self.pending.is_none() {
+            self.pending = Some(Cue {
+                time: block.time,
+                track: block.track,
+                cluster: 0,
+                relative: self.size,
+            });
+        }
+        let before = self.pieces.len();
+        block.write(relative, &mut self.pieces);
+        self.size += self.pieces.len() - before;
+        if self.live {
+            self.place += self.pieces.len();
+            self.pieces.write(sink)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, time: i64) -> Result<i64, MuxError> {
+        let ticks = u64::try_from(time).map_err(|_| {
+            MuxError::Invalid(format!(
+                "expected times from that of the first packet on, found {} ns before it",
+                i128::from(time) * i128::from(-self.scale)
+            ))
+        })?;
+        let mut head = Ebml::default();
+        if self.live {
+            head.id(ids::CLUSTER);
+            head.raw(&UNKNOWN);
+        }
+        let header = head.len();
+        head.uint(ids::TIMESTAMP, ticks);
+        self.pieces.put(head.bytes());
+        self.size = (head.len() - header) as u64;
+        self.open = Some(time);
+        Ok(time)
+    }
+
+    /// Writes the open Cluster.
+    pub(super) fn close(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
+        self.open = None;
+        if self.live || self.pieces.is_empty() {
+            return Ok(());
+        }
+        let mut head = Ebml::default();
+        head.id(ids::CLUSTER);
+        head.vint(self.pieces.len());
+        if let Some(mut cue) = self.pending.take() {
+            cue.cluster = self.place;
+            self.add(cue);
+        }
+        self.place += head.len() as u64 + self.pieces.len();
+        sink.write(Bytes::copy_from_slice(head.bytes()))?;
+        self.pieces.write(sink)
+    }
+
+    fn add(&mut self, cue: Cue) {
+        let near = |last: &Cue| cue.time.saturating_sub(last.time) < self.gap;
+        if self.cues.last().is_some_and(near) {
+            return;
+        }
+        if self.cues.len() >= self.max_cues {
+            // Every second one is enough for a file that long.
+            let mut keep = false;
+            self.cues.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.gap = self.gap.saturating_mul(2).max(1);
+        }
+        self.cues.push(cue);
+    }
+
+    /// Cues; `None` where there are none.
+    pub(super) fn cues(&self) -> Option<Ebml> {
+        let mut out = Ebml::default();
+        out.master(ids::CUES, |e| {
+            for cue in &self.cues {
+                e.master(ids::CUE_POINT, |e| {
+                    e.uint(ids::CUE_TIME, cue.time.unsigned_abs());
+                    e.master(ids::CUE_TRACK_POSITIONS, |e| {
+                        e.uint(ids::CUE_TRACK, cue.track);
+                        e.uint(ids::CUE_CLUSTER_POSITION, cue.cluster);
+                        e.uint(ids::CUE_RELATIVE_POSITION, cue.relative);
+                    });
+                });
+            }
+        });
+        (!self.cues.is_empty()).then_some(out)
+    }
+}

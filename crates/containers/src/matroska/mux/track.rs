@@ -1,0 +1,340 @@
+//! A track to write: its set-up, and its packets as blocks hold them.
+
+use bytes::Bytes;
+use reelcore_media::h264::AvcC;
+use reelcore_media::hevc::HvcC;
+use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::{AudioCodec, ChunkKind, MediaError, VideoCodec};
+
+use super::codec;
+use super::priming::Priming;
+use crate::adts::header::Header;
+use crate::bitstream::audio::Timing;
+use crate::mp4::mux::entry::av1_config;
+use crate::mux::aac;
+use crate::mux::decode_times::DecodeTimes;
+use crate::mux::nal::NalStream;
+use crate::mux::reorder;
+
+/// Times beyond this many microseconds (292 years over a thousand) are none.
+const MAX_TIME: i64 = i64::MAX / 1_000_000;
+
+/// A codec of pictures or of sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    Video(VideoCodec),
+    Audio(AudioCodec),
+}
+
+/// A track to write.
+#[derive(Debug)]
+pub(super) struct MuxTrack {
+    pub(super) output: OutputTrack,
+    pub(super) codec: Codec,
+    /// CodecPrivate, once it is known; empty for codecs that have none.
+    pub(super) private: Option<Bytes>,
+    nal: Option<NalStream>,
+    /// What the packets' description is, to see when it changes.
+    current: Option<Bytes>,
+    /// AAC comes as ADTS frames, of which this is the first one's header.
+    adts: Option<Header>,
+    pub(super) timing: Timing,
+    /// Nanoseconds between pictures, where the frame rate is known.
+    pub(super) default_duration: Option<u64>,
+    pub(super) priming: Priming,
+    /// A packet that waits for the time of the next one, which may say how long it lasts.
+    held: Option<OutputPacket>,
+    /// The smallest time of a packet so far, in nanoseconds of the file.
+    pub(super) earliest: Option<i128>,
+    /// Tick of the last block, to which pictures refer.
+    pub(super) last_block: Option<i64>,
+    /// Nanoseconds of decoded sound that were written.
+    pub(super) decoded: i128,
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> MuxError {
+    MuxError::Invalid(message.into())
+}
+
+fn broken(error: MediaError) -> MuxError {
+    invalid(error.message)
+}
+
+impl MuxTrack {
+    pub(super) fn new(output: OutputTrack, webm: bool) -> Result<Self, MuxError> {
+        let codec = codec::parse(&output, webm)?;
+        let nal = match &codec {
+            Codec::Video(video) => NalStream::new(video, output.description.as_ref())?,
+            Codec::Audio(_) => None,
+        };
+        let private = codec::private(&codec, &output)?;
+        let mut default_duration = None;
+        if let OutputKind::Video {
+            framerate: Some(rate),
+            ..
+        } = output.kind
+            && (0.001..1e6).contains(&rate)
+        {
+            default_duration = Some((1e9 / rate).round() as u64);
+        }
+        let timing = codec::timing(&codec, &output);
+        Ok(Self {
+            priming: Priming::new(&codec, private.as_deref()),
+            current: output.description.clone(),
+            output,
+            codec,
+            private,
+            nal,
+            adts: None,
+            timing,
+            default_duration,
+            held: None,
+            earliest: None,
+            last_block: None,
+            decoded: 0,
+        })
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        matches!(self.codec, Codec::Video(_))
+    }
+
+    /// How packets without decode times get theirs.
+    pub(super) fn decode_times(&self) -> DecodeTimes {
+        match &self.codec {
+            Codec::Video(codec) => reorder::decode_times(codec, self.private.as_ref()),
+            Codec::Audio(_) => DecodeTimes::in_order(),
+        }
+    }
+
+    /// How long a packet lasts as its codec or the track says, in nanoseconds.
+    pub(super) fn implied(&self, data: &[u8]) -> Option<i128> {
+        if let Some(step) = self.default_duration {
+            return Some(i128::from(step));
+        }
+        self.coded(data)
+    }
+
+    /// How long a packet of sound lasts as its codec says, in nanoseconds.
+    pub(super) fn coded(&self, data: &[u8]) -> Option<i128> {
+        let frames = self.timing.frames(data, data.len() as u64)?;
+        let rate = i128::from(frames.rate.max(1));
+        Some((i128::from(frames.count) * 1_000_000_000 + rate / 2) / rate)
+    }
+
+    /// Takes the next packet, and gives those that are ready. `live`: none waits for the next one's time.
+    pub(super) fn push(
+        &mut self,
+        mut packet: OutputPacket,
+        live: bool,
+        out: &mut Vec<OutputPacket>,
+    ) -> Result<(), MuxError> {
+        check_times(&packet)?;
+        if packet.chunk.data.is_empty() {
+            let at = packet.chunk.timestamp;
+            return Err(invalid(format!("an empty packet at {at} us")));
+        }
+        self.convert(&mut packet)?;
+        if self.is_video() {
+            return Ok(self.hold(packet, live, out));
+        }
+        let lasts = self.coded(&packet.chunk.data);
+        let mut ready = Vec::new();
+        self.priming.push(packet, lasts, &mut ready);
+        self.primed(live, ready, out)
+    }
+
+    /// No packet follows: gives those that waited.
+    pub(super) fn finish(
+        &mut self,
+        live: bool,
+        out: &mut Vec<OutputPacket>,
+    ) -> Result<(), MuxError> {
+        let mut ready = Vec::new();
+        self.priming.finish(&mut ready);
+        self.primed(live, ready, out)?;
+        out.extend(self.held.take());
+        Ok(())
+    }
+
+    fn primed(
+        &mut self,
+        live: bool,
+        ready: Vec<OutputPacket>,
+        out: &mut Vec<OutputPacket>,
+    ) -> Result<(), MuxError> {
+        if !ready.is_empty()
+            && self.codec == Codec::Audio(AudioCodec::Opus)
+            && let Some(private) = &self.private
+        {
+            self.private = Some(self.priming.opus_head(private)?);
+        }
+        for packet in ready {
+            self.hold(packet, live, out);
+        }
+        Ok(())
+    }
+
+    /// Keeps a packet until the next one's time is known, which readers take for its end where nothing else says it:
+    /// only other durations need to be written.
+    fn hold(&mut self, packet: OutputPacket, live: bool, out: &mut Vec<OutputPacket>) {
+        let start = i128::from(packet.chunk.timestamp) * 1000 + self.priming.later();
+        self.earliest = Some(self.earliest.map_or(start, |earliest| earliest.min(start)));
+        let in_order = match self.codec {
+            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_)) => false,
+            Codec::Video(_) => self.default_duration.is_none(),
+            Codec::Audio(_) => self.timing == Timing::Unknown,
+        };
+        if live || !in_order {
+            return out.push(packet);
+        }
+        let next = packet.chunk.timestamp;
+        if let Some(mut held) = self.held.replace(packet) {
+            let gap = next.saturating_sub(held.chunk.timestamp);
+            let same = |said: &u64| i64::try_from(*said).is_ok_and(|said| (said - gap).abs() <= 1);
+            if gap > 0 && held.chunk.duration.as_ref().is_some_and(same) {
+                held.chunk.duration = None;
+            }
+            out.push(held);
+        }
+    }
+
+    /// Brings the bytes into the form that blocks have, and finds the set-up in the first.
+    fn convert(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
+        let changed = packet
+            .description
+            .take()
+            .filter(|new| self.current.as_ref() != Some(new));
+        match self.codec {
+            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_)) => {
+                if let Some(new) = changed {
+                    packet.description = Some(self.sets_of(&new)?);
+                    self.current = Some(new);
+                }
+                if let Some(nal) = &mut self.nal {
+                    packet.chunk.data = nal.convert(&packet.chunk.data)?;
+                    if self.private.is_none() {
+                        self.private = nal.description().cloned();
+                    }
+                }
+            }
+            Codec::Video(VideoCodec::Av1(_)) => {
+                // https://github.com/ietf-wg-cellar/matroska-specification/blob/master/codec/av1.md: temporal delimiters
+                // should be left out.
+                if let Some(rest) = packet.chunk.data.strip_prefix(&[0x12, 0])
+                    && !rest.is_empty()
+                {
+                    packet.chunk.data = packet.chunk.data.slice_ref(rest);
+                }
+                if self.private.is_none() {
+                    let key = packet.chunk.kind == ChunkKind::Key;
+                    let data = if key { &packet.chunk.data[..] } else { &[] };
+                    self.private = Some(av1_config(&self.output, data)?.into());
+                }
+            }
+            Codec::Audio(AudioCodec::Aac(_)) if self.output.description.is_none() => {
+                self.strip_adts(packet)?;
+            }
+            Codec::Audio(_) if changed.is_some() => {
+                return Err(MuxError::Unsupported(format!(
+                    "another description of {} in the middle of a track of Matroska",
+                    self.output.codec
+                )));
+            }
+            _ => {}
+        }
+        if let Timing::Pcm {
+            bytes_per_frame, ..
+        } = self.timing
+            && !(packet.chunk.data.len() as u64).is_multiple_of(u64::from(bytes_per_frame.max(1)))
+        {
+            return Err(invalid(format!(
+                "expected frames of {bytes_per_frame} bytes, found a packet of {} bytes",
+                packet.chunk.data.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The parameter sets of another description, as NAL units to stand before a picture: CodecPrivate cannot change.
+    fn sets_of(&self, description: &Bytes) -> Result<Bytes, MuxError> {
+        let length_of = |description: &[u8]| match self.codec {
+            Codec::Video(VideoCodec::Hevc(_)) => HvcC::parse(description).map(|r| r.length_size),
+            _ => AvcC::parse(description).map(|record| record.length_size),
+        };
+        let ours = match &self.private {
+            Some(private) => length_of(private).map_err(broken)?,
+            None => {
+                return Err(MuxError::Unsupported(
+                    "a description after packets with start codes".into(),
+                ));
+            }
+        };
+        let theirs = length_of(description).map_err(broken)?;
+        if ours != theirs {
+            return Err(MuxError::Unsupported(format!(
+                "a description with lengths of {theirs} bytes after one with {ours}"
+            )));
+        }
+        let sets: Vec<Vec<u8>> = match self.codec {
+            Codec::Video(VideoCodec::Hevc(_)) => {
+                let record = HvcC::parse(description).map_err(broken)?;
+                record.arrays.into_iter().flat_map(|a| a.units).collect()
+            }
+            _ => {
+                let record = AvcC::parse(description).map_err(broken)?;
+                record.sps.into_iter().chain(record.pps).collect()
+            }
+        };
+        let mut out = Vec::new();
+        for set in sets {
+            let length = (set.len() as u64).to_be_bytes();
+            out.extend_from_slice(length.get(8 - ours.min(8)..).unwrap_or_default());
+            out.extend_from_slice(&set);
+        }
+        Ok(out.into())
+    }
+
+    /// Takes the header off an ADTS frame; the first one's becomes the AudioSpecificConfig.
+    fn strip_adts(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
+        let header = aac::frame(&packet.chunk)?;
+        let first = *self.adts.get_or_insert(header);
+        if !first.same_stream(&header) {
+            return Err(MuxError::Unsupported(format!(
+                "AAC that changes in the stream: from {} Hz to {} Hz, channel configuration {} to {}",
+                first.rate, header.rate, first.channels, header.channels
+            )));
+        }
+        if self.private.is_none() {
+            if header.channels == 0 {
+                return Err(MuxError::Unsupported(
+                    "ADTS whose channels a program_config_element tells".into(),
+                ));
+            }
+            let config = aac::specific_config(&header);
+            self.timing = codec::aac_timing(&config);
+            self.private = Some(Bytes::copy_from_slice(&config));
+        }
+        packet.chunk.data = packet.chunk.data.slice(header.size()..);
+        Ok(())
+    }
+}
+
+fn check_times(packet: &OutputPacket) -> Result<(), MuxError> {
+    let times = [
+        Some(packet.chunk.timestamp),
+        packet.decode_time,
+        packet
+            .chunk
+            .duration
+            .map(|d| i64::try_from(d).unwrap_or(i64::MAX)),
+    ];
+    for time in times.into_iter().flatten() {
+        if time.unsigned_abs() > MAX_TIME.unsigned_abs() {
+            return Err(invalid(format!(
+                "expected times up to {MAX_TIME} us, found {time} us"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,809 @@
+//! Matroska and WebM that are written are read back, by our demuxer and by ffprobe.
+
+#[path = "support/clips.rs"]
+mod made;
+#[path = "support/mux.rs"]
+mod muxed;
+mod support;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use made::ffmpeg;
+use muxed::{audio, ffprobe, open_bytes, packet, save, to_memory, to_stream, tracks, video};
+use reelcore_containers::matroska::MatroskaMuxer;
+use reelcore_containers::mux::{MemorySink, QueueSink, create};
+use reelcore_containers::{FileSource, StreamLimits, open, stream};
+use reelcore_media::codec_string::VideoCodec;
+use reelcore_media::demux::{Demuxer, Packet, Track, TrackKind};
+use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputKind, OutputPacket};
+use reelcore_media::{ChunkKind, ColorSpace, EncodedChunk, Rotation, SideData, Size};
+
+type Source = Vec<(Track, Vec<Packet>)>;
+
+fn read(path: PathBuf) -> Source {
+    let source = Arc::new(FileSource::open(&path).expect("a file"));
+    tracks(&open(source).expect("a container"))
+}
+
+fn make(name: &str, args: &str) -> Source {
+    let picture = "testsrc2=s=128x96:r=25:d=2";
+    let sound = "sine=440:d=2:sample_rate=44100";
+    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
+    let args: Vec<&str> = inputs.into_iter().chain(args.split_whitespace()).collect();
+    read(ffmpeg(name, &args))
+}
+
+/// Whether WebM, and what other containers and codecs give.
+fn sources() -> Vec<(&'static str, bool, Source)> {
+    let x264 = "-c:v libx264 -preset veryfast -bf 3 -g 20 -pix_fmt yuv420p";
+    vec![
+        (
+            "vp8-opus.webm",
+            true,
+            make(
+                "vp8-opus.webm",
+                "-c:v libvpx -deadline realtime -g 20 -c:a libopus",
+            ),
+        ),
+        (
+            "vp9-vorbis.webm",
+            true,
+            make(
+                "vp9-vorbis.webm",
+                "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -c:a libvorbis",
+            ),
+        ),
+        (
+            "opus-short.webm",
+            true,
+            make(
+                "opus-short.webm",
+                "-map 1:a -map 1:a -c:a libopus -frame_duration:a:0 60 -frame_duration:a:1 2.5",
+            ),
+        ),
+        ("opus.ogg", true, make("opus.ogg", "-map 1:a -c:a libopus")),
+        (
+            "vorbis.ogg",
+            true,
+            make("vorbis.ogg", "-map 1:a -c:a libvorbis"),
+        ),
+        (
+            "avc-aac.mp4",
+            false,
+            make("avc-aac.mp4", &format!("{x264} -c:a aac")),
+        ),
+        (
+            "avc-flac.mkv",
+            false,
+            make("avc-flac.mkv", &format!("{x264} -c:a flac")),
+        ),
+        (
+            "hevc-mp3.mp4",
+            false,
+            make(
+                "hevc-mp3.mp4",
+                "-c:v libx265 -preset ultrafast -x265-params log-level=error:bframes=2:keyint=20:pools=1 -tag:v hvc1 -c:a libmp3lame",
+            ),
+        ),
+        (
+            "pcm.mkv",
+            false,
+            make(
+                "pcm.mkv",
+                "-map 1:a -map 1:a -map 1:a -map 1:a -map 1:a -c:a:0 pcm_u8 -c:a:1 pcm_s24le -c:a:2 pcm_f32le -c:a:3 pcm_alaw -c:a:4 pcm_mulaw",
+            ),
+        ),
+        ("av1.mp4", false, read(support::clips().join("av1.mp4"))),
+        (
+            "av1-10bit.mp4",
+            false,
+            read(support::clips().join("av1-10bit.mp4")),
+        ),
+        (
+            "h264-rotated.mp4",
+            false,
+            read(support::clips().join("h264-rotated.mp4")),
+        ),
+        (
+            "h264-aac.mp4",
+            false,
+            read(support::clips().join("h264-aac.mp4")),
+        ),
+    ]
+}
+
+fn muxer(webm: bool, options: MuxOptions) -> MatroskaMuxer {
+    match webm {
+        true => MatroskaMuxer::webm(options),
+        false => MatroskaMuxer::matroska(options),
+    }
+}
+
+/// As much as half a tick, and a microsecond for what is rounded on both sides.
+fn slack(webm: bool, source: &Source) -> u64 {
+    let pictures = source
+        .iter()
+        .any(|(track, _)| matches!(track.kind, TrackKind::Video { .. }));
+    if webm && pictures { 501 } else { 6 }
+}
+
+fn micros(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
+
+fn compare(name: &str, source: &Source, got: &Source, slack: u64) {
+    assert_eq!(source.len(), got.len(), "{name}: tracks");
+    for (number, ((track, want), (got_track, got))) in source.iter().zip(got).enumerate() {
+        let what = format!("{name}, track {number}");
+        assert_eq!(track.codec, got_track.codec, "{what}");
+        assert_eq!(track.description, got_track.description, "{what}");
+        match (&track.kind, &got_track.kind) {
+            (
+                TrackKind::Video {
+                    display_aspect: a,
+                    rotation,
+                    flip,
+                    color_space,
+                    coded_size,
+                },
+                TrackKind::Video {
+                    display_aspect: b,
+                    rotation: r,
+                    flip: f,
+                    color_space: c,
+                    coded_size: s,
+                },
+            ) => {
+                assert_eq!((rotation, flip, coded_size), (r, f, s), "{what}");
+                assert_eq!(color_space, c, "{what}");
+                let (x, y) = (
+                    u64::from(a.width) * u64::from(b.height),
+                    u64::from(a.height) * u64::from(b.width),
+                );
+                assert_eq!(x, y, "{what}: aspect");
+            }
+            (a, b) => assert_eq!(a, b, "{what}"),
+        }
+        assert_eq!(track.language, got_track.language, "{what}");
+        assert_eq!(want.len(), got.len(), "{what}: packets");
+        for (index, (want, got)) in want.iter().zip(got).enumerate() {
+            let what = format!("{what}, packet {index}");
+            assert_eq!(want.chunk.kind, got.chunk.kind, "{what}");
+            let data = match track.codec.as_deref() {
+                // Without the temporal delimiter.
+                Some(codec) if codec.starts_with("av01") => want
+                    .chunk
+                    .data
+                    .strip_prefix(&[0x12, 0])
+                    .unwrap_or(&want.chunk.data),
+                _ => &want.chunk.data,
+            };
+            assert!(data == got.chunk.data, "{what}: the bytes");
+            let apart = want.chunk.timestamp.abs_diff(got.chunk.timestamp);
+            assert!(
+                apart <= slack,
+                "{what}: {} {}",
+                want.chunk.timestamp,
+                got.chunk.timestamp
+            );
+            if let (Some(length), Some(got)) = (want.chunk.duration, got.chunk.duration) {
+                // With what is dropped of the last one, or without.
+                let side = want.chunk.side.as_ref();
+                let more = side.map_or(0, |side| micros(side.discard_end));
+                let apart = length.abs_diff(got).min((length + more).abs_diff(got));
+                assert!(apart <= 2 * slack, "{what}: {length} {got}");
+            } else {
+                // The last packet of Vorbis, and the first, which gives no sound.
+                assert_eq!(want.chunk.duration.unwrap_or(0), 0, "{what}");
+            }
+            // Of the first packet of Vorbis nothing comes out.
+            if want.chunk.duration == Some(0) {
+                continue;
+            }
+            assert_eq!(want.presented, got.presented, "{what}");
+            let none = SideData::default();
+            let a = want.chunk.side.as_deref().unwrap_or(&none);
+            let b = got.chunk.side.as_deref().unwrap_or(&none);
+            assert_eq!(a.alpha, b.alpha, "{what}");
+            assert!(
+                a.discard_end.abs_diff(b.discard_end) <= Duration::from_micros(1),
+                "{what}: {a:?} {b:?}"
+            );
+            // All of a packet is no less than more.
+            let most = got.chunk.duration.unwrap_or(u64::MAX);
+            let start = micros(a.discard_start).min(most);
+            let got_start = micros(b.discard_start).min(most);
+            assert!(start.abs_diff(got_start) <= 2, "{what}: {a:?} {b:?}");
+        }
+    }
+}
+
+fn check_with_ffprobe(name: &str, source: &Source, bytes: &[u8]) {
+    let file = save(name, bytes);
+    let streams = ffprobe(&file);
+    assert_eq!(streams.len(), source.len(), "{name}");
+    for ((fields, count), (track, want)) in streams.iter().zip(source) {
+        assert_eq!(*count, want.len(), "{name}: {fields:?}");
+        let codec = fields.get("codec_name").map_or("", String::as_str);
+        let string = track.codec.as_deref().unwrap_or_default();
+        let known = match codec {
+            "h264" => "avc",
+            "hevc" => "h",
+            "vp9" => "vp09",
+            "av1" => "av01",
+            "aac" => "mp4a",
+            "pcm_u8" => "pcm-u8",
+            "pcm_s24le" => "pcm-s24",
+            "pcm_f32le" => "pcm-f32",
+            "pcm_alaw" => "alaw",
+            "pcm_mulaw" => "ulaw",
+            same => same,
+        };
+        assert!(string.starts_with(known), "{name}: {codec} {string}");
+    }
+}
+
+/// Microseconds at which the sound and the pictures end.
+fn end(source: &Source) -> i64 {
+    let ends = source
+        .iter()
+        .flat_map(|(_, packets)| packets)
+        .map(|packet| {
+            let dropped = packet
+                .chunk
+                .side
+                .as_ref()
+                .map_or(0, |s| micros(s.discard_end));
+            packet.chunk.timestamp + packet.chunk.duration.unwrap_or(0) as i64 - dropped as i64
+        });
+    ends.max().unwrap_or(0)
+}
+
+#[test]
+fn files_are_read_back_with_every_codec_and_ffprobe_does_not_warn() {
+    for (name, webm, source) in sources() {
+        for decode_times in [false, true] {
+            let bytes = to_memory(&source, muxer(webm, MuxOptions::default()), decode_times);
+            let demuxer = open_bytes(bytes.clone());
+            assert_eq!(demuxer.container(), if webm { "webm" } else { "matroska" });
+            compare(name, &source, &tracks(&demuxer), slack(webm, &source));
+            let duration = demuxer.duration().expect("a duration");
+            assert!(
+                duration.abs_diff(end(&source).unsigned_abs()) <= 30_000,
+                "{name}: {duration} {}",
+                end(&source)
+            );
+            let file = format!(
+                "{}.{}",
+                name.replace('.', "-"),
+                if webm { "webm" } else { "mkv" }
+            );
+            if !decode_times {
+                check_with_ffprobe(&file, &source, &bytes);
+            }
+        }
+    }
+}
+
+/// A stream in which all of `bytes` has arrived, in pieces.
+fn streamed(bytes: &Bytes) -> Arc<dyn Demuxer> {
+    let (feed, source) = stream(StreamLimits::default(), || {});
+    for at in (0..bytes.len()).step_by(1000) {
+        feed.push(bytes.slice(at..bytes.len().min(at + 1000)));
+    }
+    feed.finish();
+    open(Arc::new(source)).expect("a stream")
+}
+
+#[test]
+fn live_files_go_through_a_stream_into_a_stream() {
+    for (name, webm, source) in sources() {
+        let bytes = to_stream(&source, muxer(webm, MuxOptions::default()), false);
+        let demuxer = streamed(&bytes);
+        compare(name, &source, &tracks(&demuxer), slack(webm, &source));
+        assert_eq!(demuxer.duration(), None, "{name}");
+        // ffprobe warns that uncompressed sound alone has no duration: a live file has none.
+        if name != "pcm.mkv" {
+            check_with_ffprobe(&format!("live-{}", name.replace('.', "-")), &source, &bytes);
+        }
+        // A sink that can seek is not gone back in when the options say so.
+        let options = MuxOptions {
+            live: true,
+            ..MuxOptions::default()
+        };
+        assert!(
+            to_memory(&source, muxer(webm, options), false) == bytes,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn each_packet_of_a_live_file_can_be_read_once_it_is_written() {
+    let mut muxer = MatroskaMuxer::webm(MuxOptions::default());
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    let mut sink = QueueSink::new(1 << 20);
+    let (feed, source) = stream(StreamLimits::default(), || {});
+    let mut source = Some(source);
+    let mut reader = None;
+    for index in 0..5 {
+        let kind = if index == 0 {
+            ChunkKind::Key
+        } else {
+            ChunkKind::Delta
+        };
+        let out = packet(kind, index * 40_000, 40_000, vec![index as u8; 3000]);
+        muxer.write(0, out, &mut sink).expect("written");
+        while let Some(piece) = sink.take() {
+            feed.push(piece);
+        }
+        let reader = reader.get_or_insert_with(|| {
+            let source = source.take().expect("once");
+            let demuxer = open(Arc::new(source)).expect("opens");
+            demuxer.reader(0).expect("a reader")
+        });
+        let got = reader.next_sample().expect("valid").expect("a packet");
+        assert_eq!(
+            (got.chunk.timestamp, got.chunk.duration),
+            (index * 40_000, Some(40_000))
+        );
+    }
+}
+
+#[test]
+fn seeks_land_where_the_cues_say_in_front_and_behind() {
+    let packets: Vec<(i64, bool)> = (0..500).map(|i| (i * 40_000, i % 50 == 0)).collect();
+    for room in [0, 16, 40, 300, 1000] {
+        let mut sink = MemorySink::default();
+        let mut muxer = MatroskaMuxer::webm(MuxOptions::default()).with_room_for_cues(room);
+        muxer.add_track(video("vp8", 64, 48)).expect("a track");
+        for &(time, key) in &packets {
+            let kind = if key {
+                ChunkKind::Key
+            } else {
+                ChunkKind::Delta
+            };
+            let out = packet(kind, time, 40_000, vec![7; 400]);
+            muxer.write(0, out, &mut sink).expect("written");
+        }
+        muxer.finish(&mut sink).expect("finished");
+        let bytes = sink.into_bytes();
+        let at = |id: &[u8]| bytes.windows(4).position(|four| four == id);
+        // The SeekHead has their IDs first.
+        let cluster = at(&[0x1f, 0x43, 0xb6, 0x75]).expect("a cluster");
+        let cues = bytes
+            .windows(4)
+            .enumerate()
+            .filter(|(_, four)| *four == [0x1c, 0x53, 0xbb, 0x6b])
+            .map(|(at, _)| at)
+            .next_back()
+            .expect("cues");
+        assert_eq!(cues < cluster, room >= 300, "room of {room}");
+        let demuxer = open_bytes(bytes.clone());
+        assert_eq!(demuxer.duration(), Some(20_000_000));
+        let mut reader = Arc::clone(&demuxer).reader(0).expect("a reader");
+        for (target, want) in [
+            (0, 0),
+            (3_999_999, 2_000_000),
+            (4_000_000, 4_000_000),
+            (99_000_000, 18_000_000),
+        ] {
+            assert_eq!(
+                reader.seek(target).expect("a seek"),
+                Some(want),
+                "room of {room}"
+            );
+            let got = reader.next_sample().expect("valid").expect("a packet");
+            assert_eq!(got.chunk.timestamp, want);
+        }
+        let file = save(&format!("cues-{room}.webm"), &bytes);
+        assert_eq!(ffprobe(&file)[0].1, 500);
+    }
+}
+
+#[test]
+fn alpha_is_written_beside_the_picture() {
+    let args = "-f lavfi -i testsrc2=s=64x48:r=10:d=1,format=yuva420p -c:v libvpx -auto-alt-ref 0 -pix_fmt yuva420p";
+    let args: Vec<&str> = args.split_whitespace().collect();
+    let source = read(ffmpeg("alpha.webm", &args));
+    for live in [false, true] {
+        let mut sink = MemorySink::default();
+        let options = MuxOptions {
+            live,
+            ..MuxOptions::default()
+        };
+        let mut muxer = MatroskaMuxer::webm(options);
+        let mut track = muxed::output_track(&source[0].0).expect("a track");
+        if let OutputKind::Video { alpha, .. } = &mut track.kind {
+            *alpha = true;
+        }
+        muxer.add_track(track).expect("a codec");
+        for packet in &source[0].1 {
+            let out = OutputPacket::new(packet.chunk.clone());
+            muxer.write(0, out, &mut sink).expect("written");
+        }
+        muxer.finish(&mut sink).expect("finished");
+        let bytes = sink.into_bytes();
+        compare("alpha", &source, &tracks(&open_bytes(bytes.clone())), 0);
+        let file = save("alpha.webm", &bytes);
+        let streams = ffprobe(&file);
+        assert_eq!(streams[0].1, 10);
+        assert!(
+            format!("{:?}", streams[0].0)
+                .to_lowercase()
+                .contains("alpha_mode")
+        );
+    }
+}
+
+#[test]
+fn what_tracks_say_of_pictures_and_the_presentation_is_read_back() {
+    let options = MuxOptions {
+        tags: vec![
+            ("title".into(), "A Title".into()),
+            ("artist".into(), "Somebody".into()),
+            ("track".into(), "3".into()),
+        ],
+        ..MuxOptions::default()
+    };
+    for rotation in [Rotation::R0, Rotation::R90, Rotation::R180, Rotation::R270] {
+        for flip in [false, true] {
+            let mut sink = MemorySink::default();
+            let mut muxer = MatroskaMuxer::matroska(options.clone());
+            let mut track = video("vp09.02.10.10.01.09.16.09.00", 720, 576);
+            track.language = Some("deu".into());
+            track.name = Some("Main".into());
+            track.kind = OutputKind::Video {
+                coded_size: Size::new(720, 576),
+                display_aspect: Some(Size::new(16, 9)),
+                rotation,
+                flip,
+                color_space: ColorSpace::from_code_points(9, 16, 9, false),
+                framerate: Some(25.0),
+                alpha: false,
+            };
+            muxer.add_track(track).expect("a track");
+            let mut other = audio("pcm-s16", 8000, 1);
+            other.language = Some("pt-BR".into());
+            muxer.add_track(other).expect("a track");
+            let key = packet(ChunkKind::Key, 0, 40_000, vec![1; 10]);
+            muxer.write(0, key, &mut sink).expect("written");
+            let sound = packet(ChunkKind::Key, 0, 40_000, vec![1; 640]);
+            muxer.write(1, sound, &mut sink).expect("written");
+            muxer.finish(&mut sink).expect("finished");
+            let bytes = sink.into_bytes();
+            let demuxer = open_bytes(bytes.clone());
+            let tracks = demuxer.tracks();
+            assert_eq!(
+                tracks[0].kind,
+                TrackKind::Video {
+                    coded_size: Size::new(720, 576),
+                    display_aspect: Size::new(1024, 576),
+                    rotation,
+                    flip,
+                    color_space: ColorSpace::from_code_points(9, 16, 9, false),
+                }
+            );
+            assert_eq!(
+                tracks[0].codec.as_deref(),
+                Some("vp09.02.10.10.01.09.16.09.00")
+            );
+            assert_eq!(tracks[0].language.as_deref(), Some("deu"));
+            assert_eq!(tracks[1].language.as_deref(), Some("pt-BR"));
+            for (name, value) in &options.tags {
+                let found = demuxer.tags().iter().find(|(known, _)| known == name);
+                assert_eq!(found.map(|(_, value)| value), Some(value));
+            }
+        }
+    }
+}
+
+/// Packets of Opus of 20 ms, as an encoder gives them.
+fn opus(index: i64, side: Option<SideData>) -> OutputPacket {
+    let mut out = packet(
+        ChunkKind::Key,
+        index * 20_000,
+        20_000,
+        vec![0x78, index as u8, 1],
+    );
+    out.chunk.side = side.map(Arc::new);
+    out
+}
+
+fn dropped(start: u64, end: u64) -> SideData {
+    SideData {
+        discard_start: Duration::from_micros(start),
+        discard_end: Duration::from_micros(end),
+        counts_kept: start > 0 || end > 0,
+        ..SideData::default()
+    }
+}
+
+const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
+
+#[test]
+fn an_encoders_delay_is_the_codec_delay_and_its_padding_is_discarded() {
+    // With what the encoder says beside the packets, and without.
+    for beside in [true, false] {
+        let mut sink = MemorySink::default();
+        let mut muxer = MatroskaMuxer::webm(MuxOptions::default());
+        let mut track = audio("opus", 48_000, 2);
+        track.description = Some(Bytes::from_static(OPUS_HEAD));
+        muxer.add_track(track).expect("a track");
+        for index in 0..10 {
+            let side = match index {
+                0 if beside => Some(dropped(6500, 0)),
+                9 => Some(dropped(0, 7000)),
+                _ => None,
+            };
+            muxer
+                .write(0, opus(index, side), &mut sink)
+                .expect("written");
+        }
+        muxer.finish(&mut sink).expect("finished");
+        let bytes = sink.into_bytes();
+        let demuxer = open_bytes(bytes.clone());
+        assert_eq!(demuxer.duration(), Some(200_000 - 6500 - 7000));
+        let got = tracks(&demuxer);
+        assert_eq!(got[0].0.description.as_deref(), Some(OPUS_HEAD));
+        for (index, packet) in (0..).zip(&got[0].1) {
+            assert_eq!(packet.chunk.timestamp, index * 20_000 - 6500);
+            assert_eq!(packet.chunk.duration, Some(20_000));
+            let side = packet.chunk.side.as_deref().cloned().unwrap_or_default();
+            let want = (
+                if index == 0 { 6500 } else { 0 },
+                if index == 9 { 7000 } else { 0 },
+            );
+            assert_eq!((micros(side.discard_start), micros(side.discard_end)), want);
+        }
+        assert_eq!(ffprobe(&save("padding.webm", &bytes))[0].1, 10);
+    }
+}
+
+#[test]
+fn a_delay_longer_than_packets_is_the_sum_of_what_they_say() {
+    let mut sink = MemorySink::default();
+    let mut muxer = MatroskaMuxer::matroska(MuxOptions::default());
+    let mut track = audio("mp4a.40.2", 48_000, 2);
+    track.description = Some(Bytes::from_static(&[0x11, 0x90]));
+    muxer.add_track(track).expect("a track");
+    let step = |index: i64| index * 1024 * 1_000_000 / 48_000;
+    for index in 0..6 {
+        let length = (step(index + 1) - step(index)) as u64;
+        let mut out = packet(ChunkKind::Key, step(index), length, vec![1; 30]);
+        let frames = [1024, 1024, 64, 0, 0, 0][index as usize];
+        if frames > 0 {
+            out.chunk.side = Some(Arc::new(SideData {
+                discard_start: Duration::from_nanos(frames * 1_000_000_000 / 48_000),
+                counts_kept: true,
+                ..SideData::default()
+            }));
+        }
+        muxer.write(0, out, &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let bytes = sink.into_bytes();
+    let got = tracks(&open_bytes(bytes.clone()));
+    // 2112 frames are 44 ms.
+    assert!((got[0].1[0].chunk.timestamp + 44_000).abs() <= 6);
+    let presented: Vec<bool> = got[0].1.iter().map(|packet| packet.presented).collect();
+    assert_eq!(presented, [false, false, true, true, true, true]);
+}
+
+#[test]
+fn sound_dropped_in_mid_track_is_negative_padding() {
+    let mut sink = MemorySink::default();
+    let mut muxer = MatroskaMuxer::webm(MuxOptions::default());
+    let mut track = audio("opus", 48_000, 2);
+    track.description = Some(Bytes::from_static(OPUS_HEAD));
+    muxer.add_track(track).expect("a track");
+    for index in 0..6 {
+        let side = match index {
+            0 | 3 => Some(dropped(6500, 0)),
+            _ => None,
+        };
+        muxer
+            .write(0, opus(index, side), &mut sink)
+            .expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let got = tracks(&open_bytes(sink.into_bytes()));
+    let starts: Vec<u64> = got[0]
+        .1
+        .iter()
+        .map(|p| p.chunk.side.as_ref().map_or(0, |s| micros(s.discard_start)))
+        .collect();
+    assert_eq!(starts, [6500, 0, 0, 6500, 0, 0]);
+}
+
+#[test]
+fn a_finer_scale_keeps_every_microsecond() {
+    let mut sink = MemorySink::default();
+    let mut muxer = MatroskaMuxer::matroska(MuxOptions::default()).with_timestamp_scale(1000);
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    let time = |index: i64| (index * 1_001_000 + 15_000) / 30_000 * 1000 / 1000 + index * 33_333;
+    for index in 0..60 {
+        let kind = if index % 30 == 0 {
+            ChunkKind::Key
+        } else {
+            ChunkKind::Delta
+        };
+        let length = (time(index + 1) - time(index)) as u64;
+        let out = packet(kind, time(index), length, vec![1; 20]);
+        muxer.write(0, out, &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let bytes = sink.into_bytes();
+    let got = tracks(&open_bytes(bytes.clone()));
+    for (index, packet) in (0..).zip(&got[0].1) {
+        assert_eq!(packet.chunk.timestamp, time(index));
+        let length = (time(index + 1) - time(index)) as u64;
+        assert_eq!(packet.chunk.duration, Some(length), "{index}");
+    }
+    ffprobe(&save("fine.mkv", &bytes));
+}
+
+#[test]
+fn times_below_zero_move_the_whole_file() {
+    let mut sink = MemorySink::default();
+    let mut muxer = MatroskaMuxer::webm(MuxOptions::default());
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    for index in 0..4 {
+        for (track, first) in [(0, 0), (1, -80_000)] {
+            let kind = if index == 0 {
+                ChunkKind::Key
+            } else {
+                ChunkKind::Delta
+            };
+            let out = packet(kind, first + index * 40_000, 40_000, vec![1; 20]);
+            muxer.write(track, out, &mut sink).expect("written");
+        }
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let got = tracks(&open_bytes(sink.into_bytes()));
+    assert_eq!(got[0].1[0].chunk.timestamp, 80_000);
+    assert_eq!(got[1].1[0].chunk.timestamp, 0);
+}
+
+#[test]
+fn start_codes_become_lengths_and_adts_raw_frames() {
+    let x264 = "-c:v libx264 -preset veryfast -bf 3 -g 20 -pix_fmt yuv420p -c:a aac";
+    let bytes = make("avc-adts.ts", x264);
+    assert!(bytes.iter().all(|(track, _)| track.description.is_none()));
+    let written = to_memory(
+        &bytes,
+        MatroskaMuxer::matroska(MuxOptions::default()),
+        false,
+    );
+    let got = tracks(&open_bytes(written.clone()));
+    check_with_ffprobe("avc-adts.mkv", &bytes, &written);
+    for ((track, want), (got_track, got)) in bytes.iter().zip(&got) {
+        assert!(got_track.description.is_some(), "{got_track:?}");
+        assert_eq!(want.len(), got.len());
+        if let Some(Ok(VideoCodec::Avc(_))) = track.codec.as_deref().map(VideoCodec::parse) {
+            let shown = |packets: &[Packet]| -> Vec<i64> {
+                packets
+                    .iter()
+                    .map(|packet| packet.chunk.timestamp - packets[0].chunk.timestamp)
+                    .collect()
+            };
+            for (want, got) in shown(want).iter().zip(shown(got)) {
+                assert!(want.abs_diff(got) <= 6, "{want} {got}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_avcc_puts_its_parameter_sets_before_the_picture() {
+    let source = make(
+        "avc-aac.mp4",
+        "-c:v libx264 -preset veryfast -bf 3 -g 20 -pix_fmt yuv420p -c:a aac",
+    );
+    let (track, packets) = &source[0];
+    let old = track.description.clone().expect("an avcC");
+    let mut new = old.to_vec();
+    // Another level.
+    new[3] = new[3].wrapping_add(1);
+    let mut sink = MemorySink::default();
+    let mut muxer = MatroskaMuxer::matroska(MuxOptions::default());
+    muxer
+        .add_track(muxed::output_track(track).expect("a track"))
+        .expect("a codec");
+    for (index, packet) in packets.iter().enumerate() {
+        let mut out = OutputPacket::new(packet.chunk.clone());
+        out.description = match index {
+            0 => Some(old.clone()),
+            20 => Some(new.clone().into()),
+            _ => None,
+        };
+        muxer.write(0, out, &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let got = tracks(&open_bytes(sink.into_bytes()));
+    for (index, (want, got)) in packets.iter().zip(&got[0].1).enumerate() {
+        if index == 20 {
+            assert!(got.chunk.data.ends_with(&want.chunk.data));
+            assert_eq!(got.chunk.data[4] & 31, 7, "a sequence parameter set first");
+        } else {
+            assert!(got.chunk.data == want.chunk.data);
+        }
+    }
+}
+
+fn refused(result: Result<impl Sized, MuxError>, want: &str) {
+    match result {
+        Ok(_) => panic!("expected an error with {want:?}"),
+        Err(error) => assert!(error.to_string().contains(want), "{error}"),
+    }
+}
+
+#[test]
+fn misuse_is_refused_with_the_reason() {
+    let webm = || create("webm", &MuxOptions::default()).expect("a muxer");
+    let mkv = || create("matroska", &MuxOptions::default()).expect("a muxer");
+    refused(
+        webm().add_track(video("avc1.42c00c", 64, 48)),
+        "avc1.42c00c",
+    );
+    refused(webm().add_track(audio("mp4a.40.2", 48_000, 2)), "WebM");
+    refused(mkv().add_track(video("nothing", 64, 48)), "nothing");
+    refused(mkv().add_track(video("vp8", 0, 48)), "0x48");
+    refused(
+        mkv().add_track(audio("vorbis", 48_000, 2)),
+        "headers of Vorbis",
+    );
+    refused(mkv().add_track(audio("flac", 48_000, 2)), "STREAMINFO");
+    refused(mkv().add_track(audio("opus", 48_000, 6)), "6 channels");
+    let mut sink = MemorySink::default();
+    refused(mkv().finish(&mut sink), "expected a track");
+    let key = |time| packet(ChunkKind::Key, time, 40_000, vec![1; 20]);
+    let mut muxer = mkv();
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    refused(muxer.write(1, key(0), &mut sink), "below 1");
+    muxer.write(0, key(0), &mut sink).expect("written");
+    refused(
+        muxer.add_track(video("vp8", 64, 48)),
+        "after the first packet",
+    );
+    // It is known with the next one how long a packet lasts.
+    muxer.write(0, key(-1_000_000), &mut sink).expect("kept");
+    refused(muxer.write(0, key(40_000), &mut sink), "decode time");
+    refused(muxer.write(0, key(80_000), &mut sink), "failed before");
+    let mut muxer = mkv();
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    let mut sink = MemorySink::default();
+    muxer.write(0, key(0), &mut sink).expect("written");
+    muxer.end_track(0, &mut sink).expect("ended");
+    refused(muxer.write(0, key(40_000), &mut sink), "has ended");
+    muxer.finish(&mut sink).expect("finished");
+    refused(muxer.finish(&mut sink), "finished");
+    let mut muxer = mkv();
+    muxer
+        .add_track(video("avc1.42c00c", 64, 48))
+        .expect("a track");
+    refused(muxer.write(0, key(0), &mut MemorySink::default()), "");
+    let mut muxer = mkv();
+    muxer.add_track(video("vp8", 64, 48)).expect("a track");
+    refused(
+        muxer.write(
+            0,
+            OutputPacket::new(EncodedChunk::new(ChunkKind::Key, 0, Bytes::new())),
+            &mut sink,
+        ),
+        "empty",
+    );
+    refused(
+        {
+            let mut muxer = mkv();
+            muxer.add_track(video("vp8", 64, 48)).expect("a track");
+            muxer.write(0, key(i64::MAX), &mut sink)
+        },
+        "times up to",
+    );
+    refused(create("mkv", &MuxOptions::default()), "mkv");
+}
