@@ -13,16 +13,16 @@ use rusty_aac::AdtsHeader;
 use rusty_aac::config::aot;
 use rusty_aac::encode::{audio_specific_config_bytes, write_adts_header};
 
-use crate::windowed::{FRAME, Windowed};
+use crate::lc;
 
-/// AAC-LC, mono and stereo, at the thirteen rates of MPEG-4, over rusty_aac.
+/// Frames of an access unit.
+const FRAME: usize = lc::BLOCK;
+
+/// AAC-LC, mono to 5.1, at the thirteen rates of MPEG-4.
 ///
 /// In the format `aac` the description is an AudioSpecificConfig and packets are access units; in `adts` there is no
 /// description, and each packet has a header:
 /// <https://w3c.github.io/webcodecs/aac_codec_registration.html>.
-///
-/// There is no bit reservoir: every packet has the same budget in both bit rate modes, and needs less where the sound is
-/// simple.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AacEncoder;
 
@@ -38,6 +38,7 @@ const DELAY: u64 = FRAME as u64;
 struct Settings {
     channels: u16,
     bitrate: u32,
+    rate_index: u8,
     adts: bool,
 }
 
@@ -52,16 +53,15 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
         other => return refuse(format!("these are options of another codec: {other:?}")),
     };
     let channels = match config.channels {
-        1 => 1,
-        2 => 2,
-        other => return refuse(format!("expected 1 or 2 channels, found {other}")),
+        channels @ 1..=6 => channels as u16,
+        other => return refuse(format!("expected 1 to 6 channels, found {other}")),
     };
-    if rusty_aac::sf_index_for_rate(config.sample_rate).is_none() {
+    let Some(rate_index) = rusty_aac::sf_index_for_rate(config.sample_rate) else {
         return refuse(format!(
             "expected one of the rates of MPEG-4, 7350 to 96000 Hz, found {}",
             config.sample_rate
         ));
-    }
+    };
     // No access unit has more than 6144 bits a channel: ISO/IEC 14496-3, 4.5.3.1.
     let least = MIN_CHANNEL_BITRATE * u64::from(channels);
     let most = 6 * u64::from(config.sample_rate) * u64::from(channels);
@@ -76,13 +76,14 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
     Ok(Settings {
         channels,
         bitrate: bitrate as u32,
+        rate_index,
         adts,
     })
 }
 
 impl AudioEncoderBackend for AacEncoder {
     fn name(&self) -> &'static str {
-        "rusty_aac"
+        "aac-lc"
     }
 
     fn knows(&self, codec: &AudioCodec) -> bool {
@@ -105,6 +106,7 @@ impl AudioEncoderBackend for AacEncoder {
         let Settings {
             channels,
             bitrate,
+            rate_index,
             adts,
         } = settings(config)?;
         let description = audio_specific_config_bytes(config.sample_rate, channels);
@@ -116,7 +118,8 @@ impl AudioEncoderBackend for AacEncoder {
         };
         Ok(Box::new(Encoder {
             queue: EncodeQueue::new(FRAME, config.channels),
-            windowed: Windowed::new(bitrate, channels, config.sample_rate),
+            blocks: lc::Encoder::new(bitrate, channels, config.sample_rate, rate_index),
+            new: (bitrate, channels, config.sample_rate, rate_index),
             output: Output {
                 clock: PacketClock::new(config.sample_rate, DELAY, decoder_config),
                 adts: adts.then_some((config.sample_rate, channels)),
@@ -127,7 +130,9 @@ impl AudioEncoderBackend for AacEncoder {
 
 struct Encoder {
     queue: EncodeQueue<f32>,
-    windowed: Windowed,
+    blocks: lc::Encoder,
+    /// What a new one is made of.
+    new: (u32, u16, u32, u8),
     output: Output,
 }
 
@@ -167,10 +172,13 @@ impl AudioEncoder for Encoder {
         data: &AudioData,
         sink: &mut dyn FnMut(EncodedAudio),
     ) -> Result<(), MediaError> {
-        let (windowed, output) = (&mut self.windowed, &mut self.output);
+        let (blocks, output) = (&mut self.blocks, &mut self.output);
         output.clock.input(data.timestamp, u64::from(data.frames));
         self.queue.push_run(data, &mut |block| {
-            windowed.push(block, &mut |unit| sink(output.packet(unit, false)))
+            if let Some(unit) = blocks.push(block) {
+                sink(output.packet(unit, false));
+            }
+            Ok(())
         })
     }
 
@@ -178,12 +186,20 @@ impl AudioEncoder for Encoder {
         if !self.output.clock.is_running() {
             return Ok(());
         }
-        let (windowed, output) = (&mut self.windowed, &mut self.output);
-        self.queue.pad(false, &mut |block| {
-            windowed.push(block, &mut |unit| sink(output.packet(unit, true)))
-        })?;
-        windowed.finish(&mut |unit| sink(output.packet(unit, true)))?;
-        output.clock.restart();
+        let (blocks, output) = (&mut self.blocks, &mut self.output);
+        let mut last = |block: &[f32]| {
+            if let Some(unit) = blocks.push(block) {
+                sink(output.packet(unit, true));
+            }
+            Ok(())
+        };
+        self.queue.pad(false, &mut last)?;
+        // One more gives the last unit with sound, and one what the filter bank still holds of it.
+        self.queue.pad(true, &mut last)?;
+        self.queue.pad(true, &mut last)?;
+        let (bitrate, channels, sample_rate, rate_index) = self.new;
+        self.blocks = lc::Encoder::new(bitrate, channels, sample_rate, rate_index);
+        self.output.clock.restart();
         Ok(())
     }
 }

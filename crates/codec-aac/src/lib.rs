@@ -1,11 +1,11 @@
-//! AAC decoding and encoding over rusty_aac.
+//! AAC decoding over rusty_aac, and AAC-LC encoding.
 
 #![forbid(unsafe_code)]
 
 mod backend;
 mod decoder;
 mod encoder;
-mod windowed;
+mod lc;
 
 pub use backend::Aac;
 pub use encoder::AacEncoder;
