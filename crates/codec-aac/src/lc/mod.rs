@@ -76,6 +76,8 @@ pub struct Encoder {
     lines: usize,
     /// What a unit needs on average, in bits by the theory.
     need: f64,
+    /// How much noise the last unit has.
+    noise: f64,
     channels: Vec<Channel>,
     /// Of each element.
     sequences: Vec<Sequence>,
@@ -108,6 +110,7 @@ impl Encoder {
             capacity,
             lines: bandwidth(f64::from(bitrate) / count as f64, sample_rate),
             need: 0.0,
+            noise: 1.0,
             channels: (0..count).map(|_| Channel::new()).collect(),
             sequences: vec![Sequence::OnlyLong; kinds.len()],
             windows: Windows::new(),
@@ -156,7 +159,7 @@ impl Encoder {
         let most = self.average + self.reservoir;
         let least = (self.average + self.reservoir - self.capacity).max(0.0);
         let budget = wanted.clamp(least.min(most), most) as u32;
-        let coded = fit(&parts, budget);
+        let coded = fit(&parts, budget, &mut self.noise);
         let unit = write(&parts, &coded);
         let used = unit.len() as f64 * 8.0;
         self.reservoir = (self.reservoir + self.average - used).clamp(0.0, self.capacity);
@@ -286,15 +289,29 @@ impl Element {
     }
 }
 
-/// Finds the noise with which all elements take `budget` bits at most, and about as many.
-fn fit(parts: &[Element], budget: u32) -> Vec<Vec<Coded>> {
-    let code = |noise: Noise, exact: bool| -> (Vec<Vec<Coded>>, u32) {
+/// How much noise, as one number that rises with it: tens of decibels below the thresholds, or what is added to their
+/// fourth roots.
+fn noise(level: f64) -> Noise {
+    match level < 0.0 {
+        true => Noise::Part(10f64.powf(level)),
+        false => Noise::More(level),
+    }
+}
+
+/// The least noise, 40 dB below the thresholds; and what drowns everything.
+const LEAST_NOISE: f64 = -4.0;
+const MOST_NOISE: f64 = 1e6;
+
+/// Finds the noise with which all elements take `budget` bits at most, and about as many. `level` is where to look first,
+/// and then what was found.
+fn fit(parts: &[Element], budget: u32, level: &mut f64) -> Vec<Vec<Coded>> {
+    let code = |level: f64, exact: bool| -> (Vec<Vec<Coded>>, u32) {
         let coded: Vec<Vec<Coded>> = parts
             .iter()
             .map(|part| {
                 let channels = part.spectra.iter();
                 channels
-                    .map(|spectrum| quantize(&part.layout, spectrum, noise, exact))
+                    .map(|spectrum| quantize(&part.layout, spectrum, noise(level), exact))
                     .collect()
             })
             .collect();
@@ -302,35 +319,39 @@ fn fit(parts: &[Element], budget: u32) -> Vec<Vec<Coded>> {
         let bits: u32 = coded.iter().flatten().map(|coded| coded.bits).sum();
         (coded, bits + side + 3 + 7)
     };
-    let enough = |noise: Noise| code(noise, false).1 <= budget;
-    let (mut good, mut bad);
-    if enough(Noise::More(0.0)) {
-        // Bits are left: less noise, down to a ten thousandth.
-        (good, bad) = (0.0f64, 4.0f64);
-        if enough(Noise::Part(1e-4)) {
-            good = bad;
-        }
-        while bad - good > 0.02 {
-            let middle = (good + bad) / 2.0;
-            match enough(Noise::Part(10f64.powf(-middle))) {
-                true => good = middle,
-                false => bad = middle,
+    let enough = |level: f64| code(level, false).1 <= budget;
+    // A step that is small beside the level, on either side of 0.
+    let step = |level: f64, part: f64| part * level.abs().max(1.0);
+    let (mut good, mut bad) = (*level, *level);
+    let mut width = step(*level, 0.1);
+    if enough(good) {
+        while good > LEAST_NOISE {
+            bad = (good - width).max(LEAST_NOISE);
+            if !enough(bad) {
+                break;
             }
+            good = bad;
+            width *= 2.0;
         }
-        return code(Noise::Part(10f64.powf(-good)), true).0;
+    } else {
+        while good < MOST_NOISE {
+            good = (bad + width).min(MOST_NOISE);
+            if enough(good) {
+                break;
+            }
+            bad = good;
+            width *= 2.0;
+        }
     }
-    (bad, good) = (0.0, 4.0);
-    while !enough(Noise::More(good)) && good < 1e6 {
-        (bad, good) = (good, good * 2.0);
-    }
-    while good - bad > 0.01 * good {
+    while good - bad > step(good, 0.02) {
         let middle = (good + bad) / 2.0;
-        match enough(Noise::More(middle)) {
+        match enough(middle) {
             true => good = middle,
             false => bad = middle,
         }
     }
-    code(Noise::More(good), true).0
+    *level = good;
+    code(good, true).0
 }
 
 /// Bits of an element beside its channels.
