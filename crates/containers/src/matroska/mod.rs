@@ -2,6 +2,7 @@
 
 mod codec;
 mod content;
+mod duration;
 mod ebml;
 mod frames;
 mod ids;
@@ -56,7 +57,7 @@ impl std::fmt::Debug for MatroskaDemuxer {
 
 impl MatroskaDemuxer {
     /// Opens a Matroska file: reads what stands before its first Cluster, and where the source can be read anywhere
-    /// what its SeekHead leads to. The Cues are read by the first seek.
+    /// what its SeekHead leads to. The Cues are read by the first seek, or where the file does not say how long it is.
     ///
     /// # Errors
     /// [`DemuxError::Invalid`] with the byte offset of what is not Matroska, [`DemuxError::Unsupported`] and
@@ -70,6 +71,8 @@ impl MatroskaDemuxer {
                 track.public.duration = Some(*micros);
             }
         }
+        let mut index = Index::new(window.another(), &segment);
+        duration::find(&mut window, &mut segment, limits, &mut index);
         Ok(Self {
             limits: limits.clone(),
             tracks: segment
@@ -77,7 +80,7 @@ impl MatroskaDemuxer {
                 .iter()
                 .map(|track| track.public.clone())
                 .collect(),
-            index: Mutex::new(Index::new(window.another(), &segment)),
+            index: Mutex::new(index),
             window: window.another(),
             segment,
         })
