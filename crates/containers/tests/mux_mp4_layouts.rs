@@ -15,7 +15,7 @@ use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
 use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::{FileSink, MemorySink, QueueSink};
 use reelcore_containers::open;
-use reelcore_media::demux::{Demuxer, Packet, Source, TrackKind};
+use reelcore_media::demux::{Packet, Source, TrackKind};
 use reelcore_media::mux::{
     MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
 };
@@ -619,4 +619,24 @@ fn misuse_is_refused_with_what_was_expected() {
         .expect("H.264");
     let error = muxer.finish(&mut sink).expect_err("no parameter sets");
     assert!(error.to_string().contains("description"), "{error}");
+}
+
+#[test]
+fn a_last_packet_of_unknown_or_no_duration_is_shown() {
+    for duration in [None, Some(0), Some(1)] {
+        for count in 1..4 {
+            let packets: Vec<OutputPacket> = (1..=count)
+                .map(|index| {
+                    let mut packet = packet(ChunkKind::Key, index * 20_000, 0, vec![0; 9]);
+                    packet.chunk.duration = duration;
+                    packet
+                })
+                .collect();
+            for options in [MuxOptions::default(), fragmented()] {
+                let got = read(write(options, video("vp8", 64, 48), &packets));
+                assert_eq!(got.len(), packets.len(), "{duration:?}");
+                assert!(got.iter().all(|packet| packet.presented), "{duration:?}");
+            }
+        }
+    }
 }

@@ -127,7 +127,46 @@ STRINGS = ["avc1.64001f", "avc3.42E01E", "hvc1.1.6.L93.B0", "hev1.A4.40000000.H1
            "mp4a.67", "mp4a.69", "opus", "flac", "vorbis", "mp3", "pcm-s24", "alaw", "ulaw"]
 
 
+# What the target `mux` writes: the number of the container (as in `Format::ALL`), then tracks by the number of their codec (as
+# in the target's list) with the bytes of a packet.
+NAL = b"\0\0\0\x05\x65\x88\x84\0\x10"
+VP8_KEY = b"\x10\0\0\x9d\x01\x2a\x40\0\x30\0"
+VP9_KEY = b"\x82\x49\x83\x42\0\x03\xf0\x02\xf6"
+AV1_KEY = b"\x12\0\x0a\x0a\0\0\0\x02\xaf\xff\x9f\xfb\xf3\x10\x32\x02\x10\0"
+OPUS = b"\xfc\xff\xfe"
+MP3 = b"\xff\xfb\x14\xc0" + bytes(92)
+MUXES = [
+    ("mp4", 0, [(3, NAL), (8, b"\x21\x10\x04")]),
+    ("mp4-vpx", 0, [(0, VP8_KEY), (1, VP9_KEY), (7, OPUS)]),
+    ("mp4-pcm", 0, [(2, AV1_KEY), (14, bytes(192)), (17, bytes(40))]),
+    ("fmp4", 1, [(1, VP9_KEY), (7, OPUS)]),
+    ("webm", 2, [(0, VP8_KEY), (7, OPUS)]),
+    ("matroska", 3, [(3, NAL), (11, b"\xff\xf8\xc9\x18\0\xc2")]),
+    ("ogg", 4, [(7, OPUS)]),
+    ("wav", 5, [(14, bytes(192))]),
+    ("adts", 6, [(8, b"\x21\x10\x04")]),
+    ("ivf", 7, [(0, VP8_KEY)]),
+    ("mpegts", 8, [(3, NAL), (10, MP3), (7, OPUS)]),
+]
+
+
+def mux(container, flags, tracks):
+    """An input: each track's packets by turns."""
+    out = bytes([container, flags, len(tracks) - 1])
+    for codec, _ in tracks:
+        out += bytes([codec, 3 if codec >= 7 else 0])
+        # A rate and the channels come from the flags; then the description that fits.
+        out += bytes([0xbb, 0] if codec >= 7 else [0])
+    for turn in range(6):
+        for index, (_, data) in enumerate(tracks):
+            out += bytes([index, 0 if turn % 3 == 0 or index else 4, len(data)]) + data
+    return out
+
+
 def main():
+    for name, container, tracks in MUXES:
+        for kind, flags in [("memory", 0x01), ("stream", 0xd0)]:
+            write("mux", f"{name}-{kind}", mux(container, flags, tracks))
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for name, args in CONTAINERS.items():

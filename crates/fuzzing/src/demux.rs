@@ -7,7 +7,7 @@ use reelcore_containers::{BytesSource, Limits, StreamLimits, open_with, stream};
 use reelcore_media::demux::{Demuxer, Source};
 
 /// Caps that keep one input quick: what passes them is an error, which is as good as any.
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         max_header_bytes: 8 << 20,
         max_tracks: 64,
@@ -19,7 +19,7 @@ fn limits() -> Limits {
 const PACKETS: usize = 10_000;
 
 /// What must hold of whatever a demuxer says.
-fn examine(demuxer: &Arc<dyn Demuxer>, len: u64, seek: bool) {
+pub(crate) fn examine(demuxer: &Arc<dyn Demuxer>, len: u64, seek: bool) {
     let _ = demuxer.duration();
     let _ = demuxer.tags();
     for (index, track) in demuxer.tracks().iter().enumerate() {

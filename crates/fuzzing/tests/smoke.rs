@@ -116,6 +116,7 @@ macro_rules! smoke_tests {
 smoke_tests!(
     demux,
     demux_stream,
+    mux,
     codec_string,
     description,
     decode_dav1d,

@@ -135,7 +135,8 @@ impl Times {
         }
         let duration = match self.pcm {
             true => 1,
-            false => end.saturating_sub(present),
+            // What lasts less than a tick is shown all the same.
+            false => end.saturating_sub(present).max(1),
         };
         self.last_duration = u32::try_from(duration).map_err(|_| fits("duration", duration))?;
         self.last_decode = decode;

@@ -18,6 +18,9 @@ use crate::mux::reorder;
 /// Sample entries of a track, at most.
 const MAX_ENTRIES: usize = 1024;
 
+/// How long a packet is taken to last where nothing tells.
+const FRAME_MICROS: u64 = 40_000;
+
 /// A codec that MP4 has a place for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
@@ -55,7 +58,8 @@ pub(super) struct MuxTrack {
     pub(super) counts_kept: Option<u128>,
     /// When the first heard sound begins, in ticks after `counts_kept`: once it is known.
     pub(super) heard: Heard,
-    last_duration: Option<u64>,
+    /// Decode time of the last sample, in microseconds.
+    last_decode: Option<i64>,
     pub(super) ended: bool,
 }
 
@@ -96,7 +100,7 @@ impl MuxTrack {
             timing: Timing::Unknown,
             counts_kept: None,
             heard: Heard::NotYet,
-            last_duration: None,
+            last_decode: None,
             ended: false,
             codec,
             output,
@@ -295,8 +299,8 @@ impl MuxTrack {
             self.change(description)?;
         }
         let side = chunk.side.as_deref();
-        let duration = self.duration(&chunk.data, chunk.duration);
-        self.last_duration = Some(duration);
+        let duration = self.duration(&chunk.data, chunk.duration, decode_time);
+        self.last_decode = Some(decode_time);
         if matches!(self.codec, Codec::Audio(_)) && self.counts_kept.is_none() {
             let kept = side.filter(|side| side.counts_kept);
             self.counts_kept = Some(kept.map_or(0, |side| side.discard_start.as_nanos()));
@@ -360,8 +364,9 @@ impl MuxTrack {
         Ok(())
     }
 
-    /// How long a packet lasts, in microseconds: as it says, as its codec does, or as the one before.
-    fn duration(&self, data: &[u8], said: Option<u64>) -> u64 {
+    /// How long a packet lasts, in microseconds: as it says, as its codec does, or as the one before. Not 0, or the last one
+    /// would never be shown.
+    fn duration(&self, data: &[u8], said: Option<u64>, decode_time: i64) -> u64 {
         let coded = || {
             let Frames { count, rate } = self.timing.frames(data, data.len() as u64)?;
             Some((count * 1_000_000 + u64::from(rate) / 2) / u64::from(rate.max(1)))
@@ -373,10 +378,15 @@ impl MuxTrack {
             } if rate > 0.01 => Some((1e6 / rate) as u64),
             _ => None,
         };
-        said.or_else(coded)
+        let before = || {
+            let gap = decode_time.checked_sub(self.last_decode?)?;
+            u64::try_from(gap).ok().filter(|&gap| gap > 0)
+        };
+        said.filter(|&duration| duration > 0)
+            .or_else(coded)
             .or_else(framerate)
-            .or(self.last_duration)
-            .unwrap_or(0)
+            .or_else(before)
+            .unwrap_or(FRAME_MICROS)
     }
 }
 
