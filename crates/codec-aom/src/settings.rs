@@ -187,7 +187,7 @@ impl Settings {
         config.kf_max_dist = KEY_DISTANCE;
         if self.looks_ahead() {
             // How far pictures may be from what libaom's plan has for them.
-            [config.rc_undershoot_pct, config.rc_overshoot_pct] = [100, 100];
+            [config.rc_undershoot_pct, config.rc_overshoot_pct] = [50, 50];
         }
     }
 

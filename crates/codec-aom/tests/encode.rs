@@ -152,9 +152,9 @@ fn odd_and_tiny_sizes_are_encoded() {
 
 /// Five seconds at 25 frames a second of a target that the scene can fill.
 fn rate(codec: &str, framerate: Option<f64>, change: impl Fn(&mut VideoEncoderConfig)) -> f64 {
-    let size = Size::new(320, 180);
+    let size = Size::new(256, 144);
     let mut config = config(codec, size);
-    config.bitrate = Some(400_000);
+    config.bitrate = Some(300_000);
     config.framerate = framerate;
     change(&mut config);
     let format = Aom.input_format(&config);
@@ -167,8 +167,8 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
     for codec in [MAIN, MAIN_10] {
         for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
             for bitrate_mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
-                for framerate in [None, Some(25.0), Some(60.0)] {
-                    if codec == MAIN_10 && framerate.is_some() {
+                for framerate in [None, Some(60.0)] {
+                    if codec == MAIN_10 && framerate.is_none() {
                         continue;
                     }
                     let found = rate(codec, framerate, |config| {
@@ -177,7 +177,7 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
                     });
                     println!("{codec} {latency_mode:?} {bitrate_mode:?} {framerate:?}: {found:.0}");
                     assert!(
-                        (340_000.0..460_000.0).contains(&found),
+                        (255_000.0..345_000.0).contains(&found),
                         "{codec} {latency_mode:?} {bitrate_mode:?} {framerate:?}: {found} bit/s"
                     );
                 }
@@ -188,7 +188,7 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
 
 #[test]
 fn layers_hold_the_bit_rate_too() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         for scalability in [ScalabilityMode::L1T2, ScalabilityMode::L1T3] {
             let found = rate(codec, Some(25.0), |config| {
                 config.scalability = scalability;
@@ -197,7 +197,7 @@ fn layers_hold_the_bit_rate_too() {
             });
             println!("{codec} {scalability:?}: {found:.0}");
             assert!(
-                (340_000.0..460_000.0).contains(&found),
+                (255_000.0..345_000.0).contains(&found),
                 "{codec} {scalability:?}: {found} bit/s"
             );
         }
@@ -276,9 +276,9 @@ fn key_pictures_come_where_they_are_asked_for() {
 
 #[test]
 fn key_pictures_come_by_themselves_after_a_while() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         let config = config(codec, Size::new(32, 32));
-        let frames = scene_frames(PixelFormat::I420, Size::new(32, 32), 25, 500_000);
+        let frames = scene_frames(Aom.input_format(&config), Size::new(32, 32), 25, 500_000);
         let pictures = encode(&config, &frames);
         check_chunks(&config, &frames, &pictures);
         // libvpx may find reasons for a key picture before.
@@ -295,7 +295,7 @@ fn key_pictures_come_by_themselves_after_a_while() {
 
 #[test]
 fn times_are_given_back_whatever_they_are() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         let config = config(codec, SIZE);
         let times = [
             (i64::MIN, Some(u64::MAX)),
@@ -309,7 +309,7 @@ fn times_are_given_back_whatever_they_are() {
         let frames: Vec<_> = (0..)
             .zip(times)
             .map(|(index, (timestamp, duration))| {
-                let mut frame = scene_frame(PixelFormat::I420, SIZE, index, timestamp);
+                let mut frame = scene_frame(Aom.input_format(&config), SIZE, index, timestamp);
                 frame.duration = duration;
                 frame
             })
@@ -320,12 +320,12 @@ fn times_are_given_back_whatever_they_are() {
 
 #[test]
 fn timestamps_that_count_frames_do_not_starve_the_pictures() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         let mut config = config(codec, SIZE);
         config.bitrate = Some(1_000_000);
         config.bitrate_mode = VideoBitrateMode::Constant;
         let frames: Vec<_> = (0..16)
-            .map(|n| scene_frame(PixelFormat::I420, SIZE, n, i64::from(n)))
+            .map(|n| scene_frame(Aom.input_format(&config), SIZE, n, i64::from(n)))
             .collect();
         let pictures = encode(&config, &frames);
         let (worst, ..) = worst_psnr(&frames, &decode(config.codec, &chunks(&pictures)));
@@ -334,7 +334,7 @@ fn timestamps_that_count_frames_do_not_starve_the_pictures() {
 }
 
 fn sizes_by_quantizer(config: &VideoEncoderConfig, quantizers: &[u16]) -> Vec<(usize, f64)> {
-    let frames = scene_frames(Aom.input_format(config), SIZE, 6, STEP);
+    let frames = scene_frames(Aom.input_format(config), SIZE, 4, STEP);
     let sizes = quantizers.iter().map(|&quantizer| {
         let pictures = encode_with(config, &frames, |_| EncodeOptions {
             key_frame: false,
@@ -359,7 +359,7 @@ fn a_higher_quantizer_gives_fewer_bytes_and_a_worse_picture() {
                 config.scalability = scalability;
                 // The target of the other modes must not matter.
                 config.bitrate = Some(10_000);
-                let found = sizes_by_quantizer(&config, &[0, 8, 20, 35, 50, 63]);
+                let found = sizes_by_quantizer(&config, &[0, 8, 30, 63]);
                 println!("{codec} {latency_mode:?} {scalability:?}: {found:?}");
                 for pair in found.windows(2) {
                     assert!(pair[0].0 > pair[1].0, "{codec}: bytes {found:?}");
@@ -442,7 +442,7 @@ fn the_colour_space_is_in_the_stream_and_its_change_starts_with_a_key_picture() 
 
 #[test]
 fn content_hints_still_give_good_pictures() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         for hint in [ContentHint::Motion, ContentHint::Detail, ContentHint::Text] {
             for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
                 let mut config = config(codec, SIZE);
@@ -450,7 +450,7 @@ fn content_hints_still_give_good_pictures() {
                 config.latency_mode = latency_mode;
                 config.bitrate = Some(1_000_000);
                 config.bitrate_mode = VideoBitrateMode::Constant;
-                let frames = scene_frames(PixelFormat::I420, SIZE, 10, STEP);
+                let frames = scene_frames(Aom.input_format(&config), SIZE, 10, STEP);
                 let pictures = encode(&config, &frames);
                 check_chunks(&config, &frames, &pictures);
                 let decoded = decode(config.codec, &chunks(&pictures));
@@ -466,9 +466,9 @@ fn content_hints_still_give_good_pictures() {
 
 #[test]
 fn a_flush_does_not_end_the_stream() {
-    for codec in [MAIN] {
+    for codec in [MAIN, MAIN_10] {
         let config = config(codec, SIZE);
-        let frames = scene_frames(PixelFormat::I420, SIZE, 8, STEP);
+        let frames = scene_frames(Aom.input_format(&config), SIZE, 8, STEP);
         let mut encoder = Aom.start(&config, &encoder_context(1)).unwrap();
         let mut pictures = encode_all(&mut *encoder, &frames[..4], no_options);
         assert_eq!(pictures.len(), 4);

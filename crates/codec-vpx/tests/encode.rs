@@ -162,9 +162,9 @@ fn odd_and_tiny_sizes_are_encoded() {
 
 /// Five seconds at 25 frames a second of a target that the scene can fill.
 fn rate(codec: &str, framerate: Option<f64>, change: impl Fn(&mut VideoEncoderConfig)) -> f64 {
-    let size = Size::new(320, 180);
+    let size = Size::new(256, 144);
     let mut config = config(codec, size);
-    config.bitrate = Some(400_000);
+    config.bitrate = Some(300_000);
     config.framerate = framerate;
     change(&mut config);
     let format = VpxEncoder.input_format(&config);
@@ -177,8 +177,8 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
     for codec in ["vp8", "vp09.00.10.08", "vp09.02.10.10"] {
         for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
             for bitrate_mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
-                for framerate in [None, Some(25.0), Some(60.0)] {
-                    if codec == "vp09.02.10.10" && framerate.is_some() {
+                for framerate in [None, Some(60.0)] {
+                    if codec == "vp09.02.10.10" && framerate.is_none() {
                         continue;
                     }
                     let found = rate(codec, framerate, |config| {
@@ -187,7 +187,7 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
                     });
                     println!("{codec} {latency_mode:?} {bitrate_mode:?} {framerate:?}: {found:.0}");
                     assert!(
-                        (340_000.0..460_000.0).contains(&found),
+                        (255_000.0..345_000.0).contains(&found),
                         "{codec} {latency_mode:?} {bitrate_mode:?} {framerate:?}: {found} bit/s"
                     );
                 }
@@ -207,7 +207,7 @@ fn layers_hold_the_bit_rate_too() {
             });
             println!("{codec} {scalability:?}: {found:.0}");
             assert!(
-                (340_000.0..460_000.0).contains(&found),
+                (255_000.0..345_000.0).contains(&found),
                 "{codec} {scalability:?}: {found} bit/s"
             );
         }
@@ -344,7 +344,7 @@ fn timestamps_that_count_frames_do_not_starve_the_pictures() {
 }
 
 fn sizes_by_quantizer(config: &VideoEncoderConfig, quantizers: &[u16]) -> Vec<(usize, f64)> {
-    let frames = scene_frames(VpxEncoder.input_format(config), SIZE, 6, STEP);
+    let frames = scene_frames(VpxEncoder.input_format(config), SIZE, 4, STEP);
     let sizes = quantizers.iter().map(|&quantizer| {
         let pictures = encode_with(config, &frames, |_| EncodeOptions {
             key_frame: false,
@@ -374,7 +374,7 @@ fn a_higher_quantizer_gives_fewer_bytes_and_a_worse_picture() {
                 config.scalability = scalability;
                 // The target of the other modes must not matter.
                 config.bitrate = Some(10_000);
-                let found = sizes_by_quantizer(&config, &[0, 8, 20, 35, 50, 63]);
+                let found = sizes_by_quantizer(&config, &[0, 8, 30, 63]);
                 println!("{codec} {latency_mode:?} {scalability:?}: {found:?}");
                 for pair in found.windows(2) {
                     assert!(pair[0].0 > pair[1].0, "{codec}: bytes {found:?}");
