@@ -5,6 +5,9 @@
 //! frame may hold several raw data blocks.
 
 pub(crate) mod header;
+mod mux;
+
+pub use self::mux::AdtsMuxer;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::adts::header::{HEADER, Header};
 use crate::bitstream::Bits;
 
 /// ISO/IEC 14496-3, table 1.18.
-const RATES: [u32; 13] = [
+pub(crate) const RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000,
     7350,
 ];
@@ -25,14 +25,18 @@ pub(crate) fn specific_config(header: &Header) -> [u8; 2] {
 /// # Errors
 /// [`MuxError::Invalid`] for any other packet.
 pub(crate) fn frame(chunk: &EncodedChunk) -> Result<Header, MuxError> {
-    let data = &chunk.data;
+    frame_of(&chunk.data, chunk.timestamp)
+}
+
+/// As [`frame`], of a packet at `time` microseconds.
+pub(crate) fn frame_of(data: &[u8], time: i64) -> Result<Header, MuxError> {
     Header::parse(data)
         .filter(|header| header.size == data.len() && header.blocks == 1)
         .ok_or_else(|| {
             MuxError::Invalid(format!(
                 "expected an AudioSpecificConfig as description, or packets of one ADTS frame each, found {} bytes that are none at {} us",
                 data.len(),
-                chunk.timestamp
+                time
             ))
         })
 }

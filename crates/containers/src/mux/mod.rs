@@ -30,16 +30,20 @@ pub(crate) mod lanes;
 pub(crate) mod nal;
 pub(crate) mod opus;
 pub(crate) mod pieces;
+pub(crate) mod priming;
 pub(crate) mod reorder;
 mod sinks;
 pub(crate) mod xiph;
 
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer};
 
+use crate::adts::AdtsMuxer;
 use crate::ivf::IvfMuxer;
 use crate::matroska::MatroskaMuxer;
 use crate::mp4::Mp4Muxer;
 use crate::mpegts::TsMuxer;
+use crate::ogg::OggMuxer;
+use crate::wav::WavMuxer;
 
 pub use format::Format;
 pub use sinks::{FileSink, MemorySink, QueueSink};
@@ -75,8 +79,8 @@ pub fn create_format(format: Format, options: &MuxOptions) -> Result<Box<dyn Mux
         Format::Matroska => Box::new(MatroskaMuxer::matroska(options)),
         Format::Ivf => Box::new(IvfMuxer::new()),
         Format::MpegTs => Box::new(TsMuxer::new(&options)),
-        _ => {
-            return Err(MuxError::Unsupported(format!("writing {}", format.name())));
-        }
+        Format::Ogg => Box::new(OggMuxer::new(options)),
+        Format::Wav => Box::new(WavMuxer::new(options)),
+        Format::Adts => Box::new(AdtsMuxer::new()),
     })
 }

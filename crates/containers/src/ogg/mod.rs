@@ -9,11 +9,14 @@
 //! that their pages give, so that a gap shows.
 
 mod codec;
+mod mux;
 mod packets;
 mod page;
 mod reader;
 pub(crate) mod vorbis;
 mod walk;
+
+pub use self::mux::OggMuxer;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,10 @@
 //! WAV: RIFF, RF64 and BW64 with `ds64`, and Sony's W64.
 
 mod format;
+mod mux;
 mod riff;
+
+pub use self::mux::WavMuxer;
 
 use std::sync::Arc;
 

@@ -14,7 +14,6 @@
 mod cluster;
 mod codec;
 mod header;
-mod priming;
 mod track;
 mod write;
 

@@ -7,13 +7,13 @@ use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{AudioCodec, ChunkKind, MediaError, VideoCodec};
 
 use super::codec;
-use super::priming::Priming;
 use crate::adts::header::Header;
 use crate::bitstream::audio::Timing;
 use crate::mp4::mux::entry::av1_config;
 use crate::mux::aac;
 use crate::mux::decode_times::DecodeTimes;
 use crate::mux::nal::NalStream;
+use crate::mux::priming::Priming;
 use crate::mux::reorder;
 
 /// Times beyond this many microseconds (292 years over a thousand) are none.
@@ -79,7 +79,13 @@ impl MuxTrack {
         }
         let timing = codec::timing(&codec, &output);
         Ok(Self {
-            priming: Priming::new(&codec, private.as_deref()),
+            priming: Priming::new(
+                match codec {
+                    Codec::Audio(audio) => Some(audio),
+                    Codec::Video(_) => None,
+                },
+                private.as_deref(),
+            ),
             current: output.description.clone(),
             output,
             codec,

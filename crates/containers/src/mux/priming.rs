@@ -1,4 +1,4 @@
-//! Sound that a decoder gives before the first that is heard: CodecDelay.
+//! Sound that a decoder gives before the first that is heard: Matroska's CodecDelay, Ogg's pre-skip.
 //!
 //! Blocks count so that the first heard sound is where the track says; readers subtract CodecDelay from the times of
 //! blocks, and drop as much of what they decode.
@@ -7,14 +7,12 @@ use bytes::Bytes;
 use reelcore_media::AudioCodec;
 use reelcore_media::mux::{MuxError, OutputPacket};
 
-use super::track::{Codec, invalid};
-
 /// Packets that are dropped as a whole before the first that is heard, at most.
 const MAX_WAITING: usize = 512;
 
 /// How a track of sound begins.
 #[derive(Debug)]
-pub(super) struct Priming {
+pub(crate) struct Priming {
     /// What the codec's own header says, in nanoseconds: for packets that say nothing.
     header: u64,
     /// Packets that are all dropped.
@@ -45,9 +43,9 @@ fn pre_skip(head: &[u8]) -> Option<u16> {
 }
 
 impl Priming {
-    pub(super) fn new(codec: &Codec, private: Option<&[u8]>) -> Self {
+    pub(crate) fn new(codec: Option<AudioCodec>, private: Option<&[u8]>) -> Self {
         let header = match codec {
-            Codec::Audio(AudioCodec::Opus) => private.and_then(pre_skip).map_or(0, of_opus),
+            Some(AudioCodec::Opus) => private.and_then(pre_skip).map_or(0, of_opus),
             _ => 0,
         };
         Self {
@@ -56,22 +54,22 @@ impl Priming {
             dropped: 0,
             counts_kept: false,
             known: match codec {
-                Codec::Video(_) => Some(Known {
+                None => Some(Known {
                     delay: 0,
                     counts_kept: false,
                 }),
-                Codec::Audio(_) => None,
+                Some(_) => None,
             },
         }
     }
 
     /// CodecDelay in nanoseconds, once it is known.
-    pub(super) fn delay(&self) -> u64 {
+    pub(crate) fn delay(&self) -> u64 {
         self.known.map_or(self.header, |known| known.delay)
     }
 
     /// How much later than a packet's timestamp its block is, in nanoseconds.
-    pub(super) fn later(&self) -> i128 {
+    pub(crate) fn later(&self) -> i128 {
         match self.known {
             // The timestamp is CodecDelay ahead of the first decoded sound already.
             Some(known) if !known.counts_kept => i128::from(known.delay),
@@ -79,8 +77,13 @@ impl Priming {
         }
     }
 
+    /// How much earlier than its timestamp a packet is decoded, in nanoseconds: where timestamps count what is kept.
+    pub(crate) fn delay_beyond(&self) -> i128 {
+        i128::from(self.delay()) - self.later()
+    }
+
     /// Takes a packet that lasts `lasts` nanoseconds, and gives those that may be written.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         packet: OutputPacket,
         lasts: Option<i128>,
@@ -128,7 +131,7 @@ impl Priming {
     }
 
     /// No packet follows: what waits is all that is there.
-    pub(super) fn finish(&mut self, ready: &mut Vec<OutputPacket>) {
+    pub(crate) fn finish(&mut self, ready: &mut Vec<OutputPacket>) {
         if self.known.is_none() {
             if self.waiting.is_empty() {
                 self.dropped = i128::from(self.header);
@@ -138,11 +141,11 @@ impl Priming {
     }
 
     /// The identification header of Opus with CodecDelay as its pre-skip: they have to be the same.
-    pub(super) fn opus_head(&self, head: &Bytes) -> Result<Bytes, MuxError> {
+    pub(crate) fn opus_head(&self, head: &Bytes) -> Result<Bytes, MuxError> {
         let delay = self.delay();
         let frames = (u128::from(delay) * 48_000 + 500_000_000) / 1_000_000_000;
         let frames = u16::try_from(frames).map_err(|_| {
-            invalid(format!(
+            MuxError::Invalid(format!(
                 "expected at most 65535 frames of Opus to drop at the start, found {frames}"
             ))
         })?;
