@@ -13,136 +13,33 @@ import {
   op_reelcore_reader_fill,
   op_reelcore_reader_seek,
   op_reelcore_reader_take,
+  op_reelcore_scale,
+  op_reelcore_scale_take,
   op_reelcore_stream_end,
   op_reelcore_stream_new,
   op_reelcore_stream_push,
   op_reelcore_stream_wanted,
 } from "ext:core/ops";
+import { Muxer } from "ext:webcodecs/muxer.js";
+import { callSite, filePath, isArrayBuffer, located, ownBytes, viewBytes } from "ext:webcodecs/support.js";
 
 const {
   ArrayBufferIsView,
-  ArrayBufferPrototypeGetByteLength,
-  ArrayBufferPrototypeSlice,
-  ArrayPrototypeFilter,
-  ArrayPrototypeIncludes,
-  ArrayPrototypeJoin,
   ArrayPrototypeMap,
-  ErrorCaptureStackTrace,
-  ObjectDefineProperty,
   ObjectFreeze,
   ObjectFromEntries,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
-  SafeArrayIterator,
-  StringPrototypeIncludes,
-  StringPrototypeSplit,
   SymbolDispose,
   SymbolToStringTag,
-  TypedArrayPrototypeGetBuffer,
-  TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   NumberIsFinite,
+  NumberIsInteger,
   TypeError,
   Uint8Array,
 } = primordials;
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
-
-// The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
-for (const name of new SafeArrayIterator([
-  "EncodingError",
-  "InvalidStateError",
-  "NotAllowedError",
-  "NotFoundError",
-  "NotReadableError",
-  "NotSupportedError",
-  "OperationError",
-])) {
-  core.registerErrorBuilder(`Reelcore.${name}`, (message) => {
-    const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-    return new DOMException(message, name);
-  });
-}
-
-/** Where the script is now: the frames that are not this file's. */
-function callSite() {
-  const holder = { __proto__: null };
-  ErrorCaptureStackTrace(holder, callSite);
-  const lines = StringPrototypeSplit(holder.stack, "\n");
-  const ours = (line) => StringPrototypeIncludes(line, "ext:webcodecs/");
-  return ArrayPrototypeJoin(ArrayPrototypeFilter(lines, (line, index) => index > 0 && !ours(line)), "\n");
-}
-
-/** `promise`, whose error then says at which line of the script it was asked for. */
-function located(promise, site) {
-  return PromisePrototypeThen(promise, undefined, (error) => {
-    ObjectDefineProperty(error, "stack", {
-      __proto__: null,
-      configurable: true,
-      writable: true,
-      value: `${error.name}: ${error.message}\n${site}`,
-    });
-    throw error;
-  });
-}
-
-/** A file URL's path on this machine. */
-function filePath(url) {
-  if (url.protocol !== "file:") throw new TypeError(`Demuxer: ${url.href} is not a file: URL`);
-  return decodeURIComponent(url.pathname);
-}
-
-function isArrayBuffer(value) {
-  try {
-    ArrayBufferPrototypeGetByteLength(value);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The buffer, offset and length of a view. */
-function viewRange(view) {
-  if (TypedArrayPrototypeGetSymbolToStringTag(view) === undefined) {
-    return [DataViewPrototypeGetBuffer(view), DataViewPrototypeGetByteOffset(view), DataViewPrototypeGetByteLength(view)];
-  }
-  return [
-    TypedArrayPrototypeGetBuffer(view),
-    TypedArrayPrototypeGetByteOffset(view),
-    TypedArrayPrototypeGetByteLength(view),
-  ];
-}
-
-/** A view's bytes, not copied. */
-function viewBytes(view) {
-  const { 0: buffer, 1: offset, 2: length } = viewRange(view);
-  return new Uint8Array(buffer, offset, length);
-}
-
-/** The bytes of a buffer or view as a buffer of our own; without a copy if it is transferred. */
-function ownBytes(source, transfer) {
-  let buffer = source;
-  let offset = 0;
-  let length;
-  if (ArrayBufferIsView(source)) {
-    ({ 0: buffer, 1: offset, 2: length } = viewRange(source));
-  } else {
-    length = ArrayBufferPrototypeGetByteLength(source);
-  }
-  if (ArrayPrototypeIncludes(transfer, buffer)) return new Uint8Array(buffer, offset, length);
-  // The script may change its buffer while packets are read from it: they need a copy.
-  if (!isArrayBuffer(buffer)) {
-    const copy = new Uint8Array(length);
-    copy.set(new Uint8Array(buffer, offset, length));
-    return copy;
-  }
-  return new Uint8Array(ArrayBufferPrototypeSlice(buffer, offset, offset + length));
-}
 
 /** Feeds a stream to the demuxer as it asks for more; cancels it when nobody reads any more. */
 async function feed(handle, reader) {
@@ -309,4 +206,15 @@ function counters() {
   return ObjectFromEntries(op_reelcore_counters());
 }
 
-export const Reelcore = ObjectFreeze({ __proto__: null, Demuxer, counters });
+/**
+ * The visible part of a VideoFrame at another size (pixels), as a new VideoFrame: planar YUV, without alpha, with the same
+ * times, colours and orientation. Both frames are the caller's to close.
+ */
+async function scale(frame, options) {
+  const site = callSite();
+  const { width, height } = options;
+  if (!NumberIsInteger(width) || !NumberIsInteger(height)) throw new TypeError("scale: width and height must be integers");
+  return op_reelcore_scale_take(await located(op_reelcore_scale(frame, width, height), site));
+}
+
+export const Reelcore = ObjectFreeze({ __proto__: null, Demuxer, Muxer, counters, scale });

@@ -108,6 +108,14 @@ const OPUS_DURATIONS: [u64; 9] = [
     2500, 5000, 10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 120_000,
 ];
 
+/// The complexity of Opus where a configuration says none: libopus's own, and less where processors are slow.
+/// <https://w3c.github.io/webcodecs/opus_codec_registration.html#dom-opusencoderconfig-complexity>
+const OPUS_COMPLEXITY: u32 = if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
+    5
+} else {
+    9
+};
+
 /// The bits a second that libopus takes for one channel (opus_defines.h, OPUS_SET_BITRATE).
 const OPUS_BITRATES: std::ops::RangeInclusive<u64> = 500..=512_000;
 
@@ -245,7 +253,7 @@ fn opus_options(opus: &OpusEncoderConfig) -> OpusOptions {
             OpusApplication::Lowdelay => MediaApplication::LowDelay,
         },
         frame_duration: opus.frame_duration,
-        complexity: opus.complexity,
+        complexity: Some(opus.complexity.unwrap_or(OPUS_COMPLEXITY)),
         packet_loss_percent: opus.packetlossperc,
         in_band_fec: opus.useinbandfec,
         dtx: opus.usedtx,
@@ -339,7 +347,7 @@ impl AudioEncoderMethods for AudioEncoder {
     /// <https://w3c.github.io/webcodecs/#dom-audioencoder-isconfigsupported>
     fn is_config_supported<'s>(
         scope: &mut v8::PinScope<'s, '_>,
-        config: AudioEncoderConfig,
+        mut config: AudioEncoderConfig,
     ) -> Result<Promise<'s, AudioEncoderSupport>, Exception> {
         // 1. If config is not a valid AudioEncoderConfig, return a promise rejected with TypeError.
         check_valid(&config)?;
@@ -347,7 +355,10 @@ impl AudioEncoderMethods for AudioEncoder {
         let registry = codec_object::registry(scope);
         let supported =
             media_config(&config).is_ok_and(|config| registry.audio_encoders(&config).is_ok());
-        // 4.2. Clone Configuration: the dictionary has the known members only.
+        // 4.2. Clone Configuration: the dictionary has the known members only, and what they are where none is given.
+        if let Some(opus) = &mut config.opus {
+            opus.complexity.get_or_insert(OPUS_COMPLEXITY);
+        }
         let support = AudioEncoderSupport {
             supported: Some(supported),
             config: Some(config),

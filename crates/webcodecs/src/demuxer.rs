@@ -22,22 +22,42 @@ use tokio::sync::Notify;
 
 use crate::interfaces::{EncodedAudioChunk, EncodedVideoChunk};
 
-/// Opens files for `Reelcore.Demuxer`. An embedder decides here what scripts may read.
+/// Opens files for `Reelcore.Demuxer` and creates those of `Reelcore.Muxer`. An embedder decides here what scripts may read
+/// and write.
 pub trait FileAccess: Send + Sync {
     /// Opens the file at `path` for reading. Called on a thread that may block.
     ///
     /// # Errors
     /// What the system reports, or [`io::ErrorKind::PermissionDenied`].
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Source>>;
+
+    /// Creates the file at `path`, or empties it, for reading and writing. Called on a thread that may block. Unless an
+    /// embedder says how, nothing may be written.
+    ///
+    /// # Errors
+    /// As [`FileAccess::open`].
+    fn create(&self, path: &Path) -> io::Result<std::fs::File> {
+        let _ = path;
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "this runtime writes no files by path",
+        ))
+    }
 }
 
-/// Access to every file that the process may read.
+/// Access to every file that the process may read and write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllFiles;
 
 impl FileAccess for AllFiles {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Source>> {
         Ok(Arc::new(containers::FileSource::open(path)?))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<std::fs::File> {
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        options.open(path)
     }
 }
 

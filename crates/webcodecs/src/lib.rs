@@ -14,6 +14,7 @@ mod audio_data;
 mod audio_decoder;
 mod audio_encoder;
 mod codec_object;
+mod codecs;
 mod demuxer;
 mod encoded_audio_chunk;
 mod encoded_video_chunk;
@@ -22,6 +23,8 @@ mod event_loop;
 #[rustfmt::skip]
 pub mod generated;
 pub mod interfaces;
+mod muxer;
+mod scale;
 mod serialization;
 mod video_color_space;
 mod video_decoder;
@@ -33,10 +36,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use deno_core::Extension;
-#[cfg(feature = "ffmpeg")]
-use reelcore_codec_ffmpeg::{Codec, Ffmpeg};
 use reelcore_media::Registry;
 
+pub use codecs::default_codecs;
 pub use demuxer::{AllFiles, FileAccess};
 use demuxer::{
     Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
@@ -45,6 +47,13 @@ use demuxer::{
     op_reelcore_reader_seek, op_reelcore_reader_take, op_reelcore_stream_end,
     op_reelcore_stream_new, op_reelcore_stream_push, op_reelcore_stream_wanted,
 };
+use muxer::{
+    op_reelcore_muxer_bytes, op_reelcore_muxer_configure, op_reelcore_muxer_declare,
+    op_reelcore_muxer_drain, op_reelcore_muxer_end, op_reelcore_muxer_finish,
+    op_reelcore_muxer_new, op_reelcore_muxer_take, op_reelcore_muxer_write_audio,
+    op_reelcore_muxer_write_video,
+};
+use scale::{op_reelcore_scale, op_reelcore_scale_take};
 use serialization::{
     op_webcodecs_adopt, op_webcodecs_detach, op_webcodecs_receive, op_webcodecs_share,
 };
@@ -61,34 +70,6 @@ pub struct Options {
     pub files: Option<Arc<dyn FileAccess>>,
 }
 
-/// The codecs that are compiled in (by the cargo features of this crate), in the order of preference.
-pub fn default_codecs() -> Registry {
-    let registry = Registry::new();
-    #[cfg(feature = "dav1d")]
-    let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
-    // Faster than OpenH264, exact, and of every profile.
-    #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264]));
-    #[cfg(feature = "openh264")]
-    let registry = registry.with_video_decoder(reelcore_codec_openh264::OpenH264);
-    #[cfg(feature = "vpx")]
-    let registry = registry.with_video_decoder(reelcore_codec_vpx::Vpx);
-    #[cfg(feature = "hevc")]
-    let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
-    // Of HEVC and VP8, libavcodec misses damage that the decoders above find: only what they do not have is its.
-    #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::HevcExtensions]));
-    #[cfg(feature = "aac")]
-    let registry = registry.with_audio_decoder(reelcore_codec_aac::Aac);
-    #[cfg(feature = "opus")]
-    let registry = registry.with_audio_decoder(reelcore_codec_opus::Opus);
-    #[cfg(feature = "pcm")]
-    let registry = registry.with_audio_decoder(reelcore_codec_pcm::Pcm);
-    #[cfg(feature = "symphonia")]
-    let registry = registry.with_audio_decoder(reelcore_codec_symphonia::Symphonia);
-    registry
-}
-
 deno_core::extension!(
     webcodecs,
     deps = [deno_webidl, deno_web],
@@ -102,6 +83,16 @@ deno_core::extension!(
         op_reelcore_demuxer_open_stream,
         op_reelcore_demuxer_reader,
         op_reelcore_demuxer_tracks,
+        op_reelcore_muxer_bytes,
+        op_reelcore_muxer_configure,
+        op_reelcore_muxer_declare,
+        op_reelcore_muxer_drain,
+        op_reelcore_muxer_end,
+        op_reelcore_muxer_finish,
+        op_reelcore_muxer_new,
+        op_reelcore_muxer_take,
+        op_reelcore_muxer_write_audio,
+        op_reelcore_muxer_write_video,
         op_reelcore_reader_fill,
         op_reelcore_reader_seek,
         op_reelcore_reader_take,
@@ -109,6 +100,8 @@ deno_core::extension!(
         op_reelcore_stream_new,
         op_reelcore_stream_push,
         op_reelcore_stream_wanted,
+        op_reelcore_scale,
+        op_reelcore_scale_take,
         op_webcodecs_adopt,
         op_webcodecs_detach,
         op_webcodecs_receive,
@@ -120,6 +113,8 @@ deno_core::extension!(
         "webcodecs.js",
         "webidl.js",
         "serialization.js",
+        "support.js",
+        "muxer.js",
         "reelcore.js",
         "generated/interfaces.js",
     ],

@@ -54,6 +54,21 @@ fn videos_decode_in_order_with_exact_times_and_no_copy() {
 }
 
 #[test]
+fn pictures_that_are_encoded_come_back_with_their_times_layers_and_alpha() {
+    run("encode.js", 52);
+}
+
+#[test]
+fn sound_that_is_encoded_comes_back_in_time() {
+    run("encode_audio.js", 14);
+}
+
+#[test]
+fn files_and_streams_that_are_written_can_be_read_back() {
+    run("muxer.js", 14);
+}
+
+#[test]
 fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
     run("frames.js", 10);
 }

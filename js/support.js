@@ -1,0 +1,118 @@
+// What Reelcore's own classes share: where a script is, and whose bytes are whose.
+
+import { core, primordials } from "ext:core/mod.js";
+
+const {
+  ArrayBufferIsView,
+  ArrayBufferPrototypeGetByteLength,
+  ArrayBufferPrototypeSlice,
+  ArrayPrototypeFilter,
+  ArrayPrototypeIncludes,
+  ArrayPrototypeJoin,
+  ErrorCaptureStackTrace,
+  ObjectDefineProperty,
+  PromisePrototypeThen,
+  SafeArrayIterator,
+  StringPrototypeIncludes,
+  StringPrototypeSplit,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetByteOffset,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  DataViewPrototypeGetBuffer,
+  DataViewPrototypeGetByteLength,
+  DataViewPrototypeGetByteOffset,
+  TypeError,
+  Uint8Array,
+} = primordials;
+
+// The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
+for (const name of new SafeArrayIterator([
+  "EncodingError",
+  "InvalidStateError",
+  "NotAllowedError",
+  "NotFoundError",
+  "NotReadableError",
+  "NotSupportedError",
+  "OperationError",
+])) {
+  core.registerErrorBuilder(`Reelcore.${name}`, (message) => {
+    const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+    return new DOMException(message, name);
+  });
+}
+
+/** Where the script is now: the frames that are not this file's. */
+export function callSite() {
+  const holder = { __proto__: null };
+  ErrorCaptureStackTrace(holder, callSite);
+  const lines = StringPrototypeSplit(holder.stack, "\n");
+  const ours = (line) => StringPrototypeIncludes(line, "ext:webcodecs/");
+  return ArrayPrototypeJoin(ArrayPrototypeFilter(lines, (line, index) => index > 0 && !ours(line)), "\n");
+}
+
+/** `promise`, whose error then says at which line of the script it was asked for. */
+export function located(promise, site) {
+  return PromisePrototypeThen(promise, undefined, (error) => {
+    ObjectDefineProperty(error, "stack", {
+      __proto__: null,
+      configurable: true,
+      writable: true,
+      value: `${error.name}: ${error.message}\n${site}`,
+    });
+    throw error;
+  });
+}
+
+/** A file URL's path on this machine. */
+export function filePath(url) {
+  if (url.protocol !== "file:") throw new TypeError(`${url.href} is not a file: URL`);
+  return decodeURIComponent(url.pathname);
+}
+
+export function isArrayBuffer(value) {
+  try {
+    ArrayBufferPrototypeGetByteLength(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The buffer, offset and length of a view. */
+function viewRange(view) {
+  if (TypedArrayPrototypeGetSymbolToStringTag(view) === undefined) {
+    return [DataViewPrototypeGetBuffer(view), DataViewPrototypeGetByteOffset(view), DataViewPrototypeGetByteLength(view)];
+  }
+  return [
+    TypedArrayPrototypeGetBuffer(view),
+    TypedArrayPrototypeGetByteOffset(view),
+    TypedArrayPrototypeGetByteLength(view),
+  ];
+}
+
+/** A view's bytes, not copied. */
+export function viewBytes(view) {
+  const { 0: buffer, 1: offset, 2: length } = viewRange(view);
+  return new Uint8Array(buffer, offset, length);
+}
+
+/** The bytes of a buffer or view as a buffer of our own; without a copy if it is transferred. */
+export function ownBytes(source, transfer) {
+  let buffer = source;
+  let offset = 0;
+  let length;
+  if (ArrayBufferIsView(source)) {
+    ({ 0: buffer, 1: offset, 2: length } = viewRange(source));
+  } else {
+    length = ArrayBufferPrototypeGetByteLength(source);
+  }
+  if (ArrayPrototypeIncludes(transfer, buffer)) return new Uint8Array(buffer, offset, length);
+  // The script may change its buffer while packets are read from it: they need a copy.
+  if (!isArrayBuffer(buffer)) {
+    const copy = new Uint8Array(length);
+    copy.set(new Uint8Array(buffer, offset, length));
+    return copy;
+  }
+  return new Uint8Array(ArrayBufferPrototypeSlice(buffer, offset, offset + length));
+}
