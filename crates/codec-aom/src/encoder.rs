@@ -14,7 +14,7 @@ use crate::settings::{Settings, max_threads};
 
 /// The largest quantizer of the registration, which is libaom's own scale.
 const MAX_QUANTIZER: u16 = 63;
-/// The quantizer of frames before the first that names one: about 40 dB.
+/// The quantizer of frames before the first that names one.
 const FIRST_QUANTIZER: u16 = 28;
 
 pub(crate) struct Encoder {

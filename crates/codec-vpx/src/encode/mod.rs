@@ -28,7 +28,7 @@ const MAX_VP8_SIDE: u32 = 16_383;
 const MAX_VP9_SIDE: u32 = 16_384;
 /// The largest quantizer of the VP9 registration, which is libvpx's own scale.
 const MAX_QUANTIZER: u16 = 63;
-/// The quantizer of frames before the first that names one: about 40 dB.
+/// The quantizer of frames before the first that names one.
 const FIRST_QUANTIZER: u16 = 28;
 
 /// The VP8 and VP9 software encoder over libvpx.
