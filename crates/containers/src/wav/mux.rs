@@ -240,7 +240,7 @@ impl Muxer for WavMuxer {
         let format = self.start(index, sink)?;
         let data = &packet.chunk.data;
         let block = usize::from(format.block);
-        if data.len() % block != 0 {
+        if !data.len().is_multiple_of(block) {
             return Err(invalid(format!(
                 "expected frames of {block} bytes, found a packet of {} bytes",
                 data.len()

@@ -142,7 +142,8 @@ impl MuxTrack {
         }
         self.convert(&mut packet)?;
         if self.is_video() {
-            return Ok(self.hold(packet, live, out));
+            self.hold(packet, live, out);
+            return Ok(());
         }
         let lasts = self.coded(&packet.chunk.data);
         let mut ready = Vec::new();
