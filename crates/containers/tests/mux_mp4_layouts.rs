@@ -371,7 +371,10 @@ fn annex_b_becomes_lengths_with_its_parameter_sets_in_front() {
 
 /// A file of which only small writes are kept; the rest is zeros.
 #[derive(Clone, Default)]
-struct Sparse(Arc<Mutex<(u64, Vec<(u64, Vec<u8>)>)>>);
+struct Sparse(Arc<Mutex<(u64, Pieces)>>);
+
+/// Bytes, each with its offset.
+type Pieces = Vec<(u64, Vec<u8>)>;
 
 impl Sink for Sparse {
     fn write(&mut self, data: Bytes) -> io::Result<()> {

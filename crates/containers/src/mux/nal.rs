@@ -163,27 +163,6 @@ impl NalStream {
             AvcC::of_parameter_sets(&refs(&sps), &refs(&pps), LENGTH_SIZE)?.write()
         }
     }
-
-    /// How many frames may stand before a frame in decoding order and after it in presentation order. 0 where the
-    /// description says nothing that can be read: packets then keep their times.
-    pub(crate) fn reorder_depth(&self) -> usize {
-        let Some(description) = &self.description else {
-            return 0;
-        };
-        let depth = if self.hevc {
-            HvcC::parse(description).ok().and_then(|record| {
-                let unit = record.units(NalType::SPS).next()?;
-                let nal = hevc::Nal::new(0, unit).ok()?;
-                Some(hevc::Sps::parse(&nal).ok()?.ordering.max_num_reorder)
-            })
-        } else {
-            AvcC::parse(description).ok().and_then(|record| {
-                let nal = h264::Nal::new(0, record.sps.first()?).ok()?;
-                Some(h264::Sps::parse(&nal).ok()?.reorder_frames())
-            })
-        };
-        depth.map_or(0, |depth| depth.min(16) as usize)
-    }
 }
 
 #[cfg(test)]

@@ -57,9 +57,8 @@ impl Entry {
         let config = match codec {
             Codec::Video(VideoCodec::Avc(_)) => {
                 let config = given()?;
-                let record = AvcC::parse(config).map_err(|error| invalid(error.message))?;
+                AvcC::parse(config).map_err(|error| invalid(error.message))?;
                 size = changed_size(output, config).unwrap_or(size);
-                drop(record);
                 config.to_vec()
             }
             Codec::Video(VideoCodec::Hevc(_)) => {
@@ -89,11 +88,9 @@ impl Entry {
                 _ => av1_config(output, key_chunk.unwrap_or_default())?,
             },
             Codec::Audio(AudioCodec::Aac(_)) => {
-                given()?;
-                if let Some(config) = &description {
-                    check_audio_config(config)?;
-                }
-                given()?.to_vec()
+                let config = given()?;
+                check_audio_config(&Bytes::copy_from_slice(config))?;
+                config.to_vec()
             }
             Codec::Audio(AudioCodec::Opus) => opus_config(output, description.as_deref())?,
             Codec::Audio(AudioCodec::Flac) => flac_config(given()?)?,

@@ -242,7 +242,7 @@ impl MuxTrack {
             _ => {}
         }
         if let Some(frame) = self.pcm_frame
-            && packet.chunk.data.len() % frame != 0
+            && !packet.chunk.data.len().is_multiple_of(frame)
         {
             return Err(invalid(format!(
                 "expected frames of {frame} bytes, found a packet of {} bytes",

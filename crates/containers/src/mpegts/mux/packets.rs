@@ -26,7 +26,7 @@ impl Adaptation {
         let mut field = vec![flags];
         if let Some(pcr) = self.pcr {
             // 33 bits at 90 kHz, 6 reserved, 9 bits of the 300 parts of such a tick.
-            let (base, extension) = (pcr / 300 & 0x1_ffff_ffff, pcr % 300);
+            let (base, extension) = ((pcr / 300) & 0x1_ffff_ffff, pcr % 300);
             let packed = base << 15 | 0x3f << 9 | extension;
             field.extend(packed.to_be_bytes().into_iter().skip(2));
         }
