@@ -1,0 +1,366 @@
+//! Outputs: packets of all tracks in the order of their times, into a file that gets its name when it is complete.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use reelcore_containers::mux::{FileSink, Format, create};
+use reelcore_engine::Engine;
+use reelcore_media::convert::{PredefinedColorSpace, RgbConversion, to_rgb};
+use reelcore_media::layout::PlaneLayout;
+use reelcore_media::mux::{MuxOptions, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::{PixelFormat, VideoFrame};
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::encode::Item;
+use crate::error::{self, JobError};
+use crate::stream::{Cancel, Inlet, Pictures, Pull};
+use crate::video::paint::{Painter, unnamed};
+
+/// What was written to one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputReport {
+    /// The file.
+    pub path: PathBuf,
+    /// The container's short name, or `png`.
+    pub container: &'static str,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When the last packet ends, in microseconds.
+    pub duration: u64,
+    /// Its tracks.
+    pub streams: Vec<StreamReport>,
+    /// Tracks that were left out as they had nothing, by their number in the specification.
+    pub empty: Vec<usize>,
+}
+
+/// What was written to one track.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamReport {
+    /// `video` or `audio`.
+    pub kind: &'static str,
+    /// Its codec string.
+    pub codec: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of all packets.
+    pub bytes: u64,
+}
+
+/// What an output says while it is written.
+pub(crate) struct Step {
+    /// Which one.
+    pub(crate) output: usize,
+    /// How far it is, in microseconds.
+    pub(crate) time: i64,
+    /// Pictures so far.
+    pub(crate) pictures: u64,
+    /// Bytes of packets so far.
+    pub(crate) bytes: u64,
+}
+
+/// A file that is complete, without its name.
+pub(crate) struct Finished {
+    file: NamedTempFile,
+    pub(crate) report: OutputReport,
+}
+
+impl Finished {
+    /// Gives it its name.
+    pub(crate) fn keep(self) -> Result<OutputReport, JobError> {
+        let path = self.report.path;
+        self.file
+            .persist(&path)
+            .map_err(|error| JobError::output(&path, error.error))?;
+        // So that the name outlasts a crash as well. Not all file systems can.
+        #[cfg(unix)]
+        if let Ok(folder) = File::open(folder_of(&path)) {
+            let _ = folder.sync_all();
+        }
+        Ok(OutputReport {
+            path,
+            ..self.report
+        })
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A file beside `path`, which is removed if it does not become it.
+fn temporary(path: &Path) -> Result<NamedTempFile, JobError> {
+    let mut builder = tempfile::Builder::new();
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    builder.prefix(&prefix).suffix(".part");
+    // As files are that programs make: what the umask leaves.
+    #[cfg(unix)]
+    let permissions = {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::Permissions::from_mode(0o666)
+    };
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    if path.is_dir() {
+        return Err(JobError::output(path, "it is a folder"));
+    }
+    builder
+        .tempfile_in(folder_of(path))
+        .map_err(|error| JobError::output(path, error))
+}
+
+/// A track that is being written.
+struct Lane {
+    inlet: Inlet<Item>,
+    /// Its index in the muxer.
+    index: usize,
+    /// How far it is, in microseconds.
+    time: i64,
+    report: StreamReport,
+    ended: bool,
+}
+
+/// Writes packets to a container.
+pub(crate) struct Container<'a> {
+    pub(crate) number: usize,
+    pub(crate) path: &'a Path,
+    pub(crate) format: Format,
+    pub(crate) options: MuxOptions,
+    pub(crate) cancel: &'a Cancel,
+}
+
+impl Container<'_> {
+    /// Writes all that the tracks give. Taken is from that which is behind most, so that none runs ahead: they wait for the
+    /// muxer, and nothing piles up in it.
+    pub(crate) fn write(
+        &self,
+        inlets: Vec<Inlet<Item>>,
+        report: &mut dyn FnMut(Step),
+    ) -> Result<Finished, JobError> {
+        let failed = |error| error::mux(self.path, &error);
+        let temporary = temporary(self.path)?;
+        let file = temporary
+            .as_file()
+            .try_clone()
+            .map_err(|error| JobError::output(self.path, error))?;
+        let mut sink = FileSink::new(file);
+        let mut muxer = create(self.format.name(), &self.options).map_err(failed)?;
+        let mut lanes = Vec::new();
+        let mut empty = Vec::new();
+        for (number, mut inlet) in inlets.into_iter().enumerate() {
+            let track = match inlet.next()? {
+                Some(Item::Track(track)) => *track,
+                Some(Item::Packet(_)) => {
+                    return Err(JobError::failed("a packet came before its track"));
+                }
+                None => {
+                    empty.push(number);
+                    continue;
+                }
+            };
+            lanes.push(Lane {
+                inlet,
+                report: report_of(&track),
+                index: muxer.add_track(track).map_err(failed)?,
+                time: i64::MIN,
+                ended: false,
+            });
+        }
+        if lanes.is_empty() {
+            return Err(JobError::failed(format!(
+                "{}: nothing to write: the inputs have no pictures and no sound there",
+                self.path.display()
+            )));
+        }
+        let (mut duration, mut bytes, mut pictures) = (0, 0, 0);
+        while let Some(lane) = lanes
+            .iter_mut()
+            .filter(|lane| !lane.ended)
+            .min_by_key(|lane| lane.time)
+        {
+            self.cancel.check()?;
+            match lane.inlet.next()? {
+                Some(Item::Packet(packet)) => {
+                    let end = end_of(&packet);
+                    duration = duration.max(end);
+                    lane.time = lane
+                        .time
+                        .max(packet.decode_time.unwrap_or(packet.chunk.timestamp));
+                    lane.report.packets += 1;
+                    lane.report.bytes += packet.chunk.data.len() as u64;
+                    bytes += packet.chunk.data.len() as u64;
+                    pictures += u64::from(lane.report.kind == "video");
+                    muxer.write(lane.index, packet, &mut sink).map_err(failed)?;
+                }
+                Some(Item::Track(_)) => {
+                    return Err(JobError::failed("a track was described twice"));
+                }
+                None => {
+                    lane.ended = true;
+                    muxer.end_track(lane.index, &mut sink).map_err(failed)?;
+                }
+            }
+            let time = lanes
+                .iter()
+                .filter(|lane| !lane.ended)
+                .map(|lane| lane.time)
+                .min();
+            report(Step {
+                output: self.number,
+                time: time.unwrap_or(duration).max(0),
+                pictures,
+                bytes,
+            });
+        }
+        muxer.finish(&mut sink).map_err(failed)?;
+        let file = sink
+            .finish()
+            .map_err(|error| JobError::output(self.path, error))?;
+        let len = synced(self.path, &file)?;
+        Ok(Finished {
+            file: temporary,
+            report: OutputReport {
+                path: self.path.to_owned(),
+                container: self.format.name(),
+                bytes: len,
+                duration: u64::try_from(duration).unwrap_or(0),
+                streams: lanes.into_iter().map(|lane| lane.report).collect(),
+                empty,
+            },
+        })
+    }
+}
+
+/// Waits until all of it is on the disk, and gives its length.
+fn synced(path: &Path, file: &File) -> Result<u64, JobError> {
+    file.sync_all()
+        .map_err(|error| JobError::output(path, error))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| JobError::output(path, error))?;
+    Ok(metadata.len())
+}
+
+fn report_of(track: &OutputTrack) -> StreamReport {
+    StreamReport {
+        kind: match track.kind {
+            OutputKind::Video { .. } => "video",
+            OutputKind::Audio { .. } => "audio",
+        },
+        codec: track.codec.clone(),
+        packets: 0,
+        bytes: 0,
+    }
+}
+
+/// When the packet ends, less what is discarded of it.
+fn end_of(packet: &OutputPacket) -> i64 {
+    let chunk = &packet.chunk;
+    let cut = chunk
+        .side
+        .as_ref()
+        .map_or(0, |side| side.discard_end.as_micros());
+    let cut = u64::try_from(cut).unwrap_or(u64::MAX);
+    let length = chunk.duration.unwrap_or(0).saturating_sub(cut);
+    chunk
+        .timestamp
+        .saturating_add(i64::try_from(length).unwrap_or(i64::MAX))
+}
+
+/// Writes the first picture as PNG: upright, in sRGB, with alpha where it has any and `alpha` is set. Of pixels that are
+/// not square the shorter side is enlarged.
+pub(crate) fn write_png(
+    path: &Path,
+    engine: &Engine,
+    mut pictures: Pictures,
+    alpha: bool,
+) -> Result<Finished, JobError> {
+    let Some(frame) = pictures.next()? else {
+        return Err(JobError::failed(format!(
+            "{}: nothing to write: the input has no picture there",
+            path.display()
+        )));
+    };
+    drop(pictures);
+    let mut painter = Painter::new(engine);
+    let mut frame = painter.upright(&frame)?;
+    let format = frame.format.ok_or_else(unnamed)?;
+    if frame.display_size != frame.visible_rect.size() {
+        let size = frame.display_size;
+        frame = painter.planar(&frame, crate::video::paint::planar_of(format), size)?;
+    }
+    let alpha = alpha && format.has_alpha();
+    let (rgba, size) = (rgba(&frame, alpha)?, frame.visible_rect.size());
+    let temporary = temporary(path)?;
+    let failed = |error: png::EncodingError| JobError::output(path, error);
+    let mut writer = BufWriter::new(temporary.as_file());
+    let mut encoder = png::Encoder::new(&mut writer, size.width, size.height);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_color(if alpha {
+        png::ColorType::Rgba
+    } else {
+        png::ColorType::Rgb
+    });
+    encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
+    let mut image = encoder.write_header().map_err(failed)?;
+    match alpha {
+        true => image.write_image_data(&rgba).map_err(failed)?,
+        false => {
+            let rgb: Vec<u8> = rgba
+                .chunks_exact(4)
+                .flat_map(|pixel| pixel.iter().take(3))
+                .copied()
+                .collect();
+            image.write_image_data(&rgb).map_err(failed)?;
+        }
+    }
+    image.finish().map_err(failed)?;
+    writer
+        .flush()
+        .map_err(|error| JobError::output(path, error))?;
+    drop(writer);
+    let len = synced(path, temporary.as_file())?;
+    Ok(Finished {
+        file: temporary,
+        report: OutputReport {
+            path: path.to_owned(),
+            container: "png",
+            bytes: len,
+            duration: 0,
+            streams: vec![StreamReport {
+                kind: "video",
+                codec: "png".to_owned(),
+                packets: 1,
+                bytes: len,
+            }],
+            empty: Vec::new(),
+        },
+    })
+}
+
+fn rgba(frame: &VideoFrame, keep_alpha: bool) -> Result<Vec<u8>, JobError> {
+    let image = frame.resource.read_back()?;
+    let rect = frame.visible_rect;
+    let len = usize::try_from(rect.size().area().saturating_mul(4)).map_err(JobError::failed)?;
+    let mut pixels = vec![0; len];
+    let conversion = RgbConversion {
+        rect,
+        color_space: frame.color_space,
+        keep_alpha,
+        format: PixelFormat::Rgba,
+        target: PredefinedColorSpace::Srgb,
+    };
+    let layout = PlaneLayout {
+        offset: 0,
+        stride: rect.width.saturating_mul(4),
+    };
+    to_rgb(&image, &conversion, layout, &mut pixels)?;
+    Ok(pixels)
+}

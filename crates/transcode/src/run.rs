@@ -1,0 +1,377 @@
+//! Runs a job.
+
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use reelcore_engine::Engine;
+use reelcore_media::Registry;
+use reelcore_media::mux::MuxOptions;
+use serde::Serialize;
+
+use crate::codecs::{self, AudioChoice, VideoChoice};
+use crate::encode;
+use crate::error::JobError;
+use crate::graph::Graph;
+use crate::job::{Alpha, Job, Operation, Output, SourceKind, Stream};
+use crate::output::{Container, Finished, OutputReport, Step, write_png};
+use crate::source::{FOREVER, Inputs};
+use crate::stream::{Cancel, Context};
+use crate::validate::{self, Target};
+
+/// The least time between two reports of progress.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What is done of the outputs, in microseconds: of that which is behind most.
+    pub time: i64,
+    /// How long they will be, in microseconds, where that is known.
+    pub total: Option<i64>,
+    /// Pictures written so far, of all outputs.
+    pub pictures: u64,
+    /// Bytes of packets so far, of all outputs.
+    pub bytes: u64,
+    /// Since the job began, in microseconds.
+    pub elapsed: u64,
+}
+
+impl Progress {
+    /// Microseconds of output made in a microsecond.
+    pub fn speed(&self) -> f64 {
+        self.time as f64 / (self.elapsed.max(1)) as f64
+    }
+
+    /// What is left to wait, in microseconds, where it can be said.
+    pub fn remaining(&self) -> Option<u64> {
+        let left = self.total?.saturating_sub(self.time).max(0) as f64;
+        let speed = self.speed();
+        (speed > 0.0).then(|| (left / speed) as u64)
+    }
+}
+
+/// What a job has written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The outputs, in the order of the specification.
+    pub outputs: Vec<OutputReport>,
+    /// How long it took, in microseconds.
+    pub elapsed: u64,
+}
+
+/// What a job runs with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads and memory.
+    pub engine: Engine,
+    /// Stops it.
+    pub cancel: Cancel,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            engine: Engine::global().clone(),
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+/// Runs `job` with the codecs of `registry`, and says how far it is some ten times a second. Returns when all outputs are
+/// complete and have their names.
+///
+/// # Errors
+/// [`JobError`]; nothing of the outputs is left then, and files that they would have replaced are as they were.
+pub fn run(
+    job: &Job,
+    registry: &Registry,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, JobError> {
+    run_with(job, registry, &Options::default(), progress)
+}
+
+/// As [`run`], with an engine and a way to stop it.
+///
+/// # Errors
+/// As [`run`]; [`JobError::Cancelled`] when it was stopped.
+pub fn run_with(
+    job: &Job,
+    registry: &Registry,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, JobError> {
+    job.validate()?;
+    if job.operation == Operation::Probe {
+        return Err(JobError::spec(
+            "operation",
+            "a probe writes nothing: `probe` answers it",
+        ));
+    }
+    let started = Instant::now();
+    // Stops the job's own threads on an error, and not what else the caller's flag may stop.
+    let cancel = options.cancel.child();
+    let context = Context::new(registry, &options.engine, &cancel);
+    let result = outputs(job, &context, started, progress);
+    if result.is_err() {
+        cancel.cancel();
+    }
+    context.join();
+    // Each has its name only once all are complete.
+    let mut reports = Vec::new();
+    for finished in result? {
+        options.cancel.check()?;
+        reports.push(finished.keep()?);
+    }
+    Ok(Report {
+        outputs: reports,
+        elapsed: micros(started),
+    })
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+enum Event {
+    Step(Step),
+    Done(usize, Box<Result<Finished, JobError>>),
+}
+
+/// Writes all outputs at the same time.
+fn outputs(
+    job: &Job,
+    context: &Context,
+    started: Instant,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Finished>, JobError> {
+    let inputs = Inputs::open(job, &context.cancel)?;
+    let graph = Graph {
+        context,
+        job,
+        inputs: &inputs,
+    };
+    let total = total(job, &graph)?;
+    let mut plans = Vec::new();
+    for (index, output) in job.outputs.iter().enumerate() {
+        plans.push(plan(job, &graph, &format!("outputs[{index}]"), output)?);
+    }
+    let (sender, receiver) = channel();
+    let count = plans.len();
+    let mut finished: Vec<Option<Finished>> = (0..count).map(|_| None).collect();
+    let mut steps: Vec<Option<Step>> = (0..count).map(|_| None).collect();
+    let mut failure: Option<JobError> = None;
+    std::thread::scope(|scope| {
+        for (index, (plan, output)) in plans.into_iter().zip(&job.outputs).enumerate() {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                let result = write(context, index, plan, output, &sender);
+                if result.is_err() {
+                    context.cancel.cancel();
+                }
+                let _ = sender.send(Event::Done(index, Box::new(result)));
+            });
+        }
+        drop(sender);
+        let mut reported: Option<Instant> = None;
+        // Ends when all outputs have ended, and with them their senders.
+        for event in receiver {
+            match event {
+                Event::Step(step) => {
+                    if let Some(place) = steps.get_mut(step.output) {
+                        *place = Some(step);
+                    }
+                    if reported.is_none_or(|at| at.elapsed() >= REPORT) {
+                        reported = Some(Instant::now());
+                        progress(sum(&steps, total, started));
+                    }
+                }
+                Event::Done(index, result) => match *result {
+                    Ok(done) => {
+                        if let Some(place) = finished.get_mut(index) {
+                            *place = Some(done);
+                        }
+                    }
+                    // What the others say then is that they were cancelled.
+                    Err(error) if failure.is_none() || failure == Some(JobError::Cancelled) => {
+                        failure = Some(error)
+                    }
+                    Err(_) => {}
+                },
+            }
+        }
+    });
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    progress(sum(&steps, total, started));
+    let all: Option<Vec<_>> = finished.into_iter().collect();
+    all.ok_or_else(|| JobError::failed("an output stopped without a word"))
+}
+
+fn sum(steps: &[Option<Step>], total: Option<i64>, started: Instant) -> Progress {
+    let times = steps
+        .iter()
+        .map(|step| step.as_ref().map_or(0, |step| step.time));
+    let all = || steps.iter().flatten();
+    Progress {
+        time: times.min().unwrap_or(0),
+        total,
+        pictures: all().map(|step| step.pictures).sum(),
+        bytes: all().map(|step| step.bytes).sum(),
+        elapsed: micros(started),
+    }
+}
+
+/// The length of the longest output, as far as it is known.
+fn total(job: &Job, graph: &Graph<'_>) -> Result<Option<i64>, JobError> {
+    let mut longest = Some(0);
+    for (index, output) in job.outputs.iter().enumerate() {
+        let path = format!("outputs[{index}]");
+        let target = validate::target(&path, output)?;
+        if target == Target::Png {
+            continue;
+        }
+        for stream in validate::streams(job, target, output) {
+            let (source, kind) = match &stream {
+                Stream::Video(stream) => (&stream.source, SourceKind::Video),
+                Stream::Audio(stream) => (&stream.source, SourceKind::Audio),
+            };
+            let source = validate::source(job, &path, source.as_ref(), kind)?;
+            let length = graph
+                .length(&source, false)?
+                .filter(|&length| length < FOREVER / 2);
+            longest = longest.zip(length).map(|(a, b): (i64, i64)| a.max(b));
+        }
+    }
+    Ok(longest.filter(|&longest| longest > 0))
+}
+
+/// An output whose streams run.
+enum Plan {
+    Container(
+        reelcore_containers::mux::Format,
+        Vec<crate::stream::Inlet<encode::Item>>,
+    ),
+    Png(crate::stream::Pictures, bool),
+}
+
+fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Plan, JobError> {
+    let target = validate::target(path, output)?;
+    let context = graph.context;
+    let mut inlets = Vec::new();
+    let by_default = output.streams.is_empty();
+    for (index, stream) in validate::streams(job, target, output).iter().enumerate() {
+        let path = format!("{path}.streams[{index}]");
+        match stream {
+            Stream::Video(stream) => {
+                let path = format!("{path}.video");
+                let source =
+                    validate::source(job, &path, stream.source.as_ref(), SourceKind::Video)?;
+                // What nobody asked for by name need not be there.
+                if by_default && !graph.has(&source)? && target != Target::Png {
+                    continue;
+                }
+                let choice = match &stream.codec {
+                    Some(codec) => codecs::video(codec)
+                        .map_err(|error| JobError::spec(format!("{path}.codec"), error))?,
+                    None => match target {
+                        Target::Container(format) => match codecs::usual(format).0 {
+                            Some(name) => VideoChoice::Name(name),
+                            None => {
+                                return Err(JobError::spec(path, "the container holds no pictures"));
+                            }
+                        },
+                        Target::Png => {
+                            let alpha = stream.alpha == Some(Alpha::Keep);
+                            return Ok(Plan::Png(graph.pictures(&source)?, alpha));
+                        }
+                    },
+                };
+                if choice == VideoChoice::Copy {
+                    let (media, kind, number, to) = graph.track(&source)?;
+                    inlets.push(encode::copy(context, media, kind, number, to)?);
+                    continue;
+                }
+                let mut pictures = graph.pictures(&source)?;
+                if Graph::is_filter(&source) {
+                    pictures = context.ahead("filter video", 2, pictures)?;
+                }
+                inlets.push(encode::video(context, pictures, choice, stream)?);
+            }
+            Stream::Audio(stream) => {
+                let path = format!("{path}.audio");
+                let source =
+                    validate::source(job, &path, stream.source.as_ref(), SourceKind::Audio)?;
+                if by_default && !graph.has(&source)? {
+                    continue;
+                }
+                let choice = match &stream.codec {
+                    Some(codec) => codecs::audio(codec)
+                        .map_err(|error| JobError::spec(format!("{path}.codec"), error))?,
+                    None => match target {
+                        Target::Container(format) => match codecs::usual(format).1 {
+                            Some(codec) => AudioChoice::Exact(codec),
+                            None => {
+                                return Err(JobError::spec(path, "the container holds no sound"));
+                            }
+                        },
+                        Target::Png => return Err(JobError::spec(path, "an image has no sound")),
+                    },
+                };
+                match choice {
+                    AudioChoice::Copy => {
+                        let (media, kind, number, to) = graph.track(&source)?;
+                        inlets.push(encode::copy(context, media, kind, number, to)?);
+                    }
+                    AudioChoice::Exact(codec) => {
+                        inlets.push(encode::audio(
+                            context,
+                            graph.sounds(&source)?,
+                            codec,
+                            stream,
+                        )?);
+                    }
+                }
+            }
+        }
+    }
+    match target {
+        Target::Container(format) => Ok(Plan::Container(format, inlets)),
+        Target::Png => Err(JobError::spec(path, "an image has one stream, of video")),
+    }
+}
+
+fn write(
+    context: &Context,
+    number: usize,
+    plan: Plan,
+    output: &Output,
+    events: &Sender<Event>,
+) -> Result<Finished, JobError> {
+    match plan {
+        Plan::Png(pictures, alpha) => write_png(&output.path, &context.engine, pictures, alpha),
+        Plan::Container(format, inlets) => {
+            let mut report = |step| {
+                // Where nobody listens any more, nobody needs to know.
+                let _ = events.send(Event::Step(step));
+            };
+            let mut options = MuxOptions::default();
+            options.tags.extend(
+                output
+                    .tags
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
+            let container = Container {
+                number,
+                path: &output.path,
+                format,
+                options,
+                cancel: &context.cancel,
+            };
+            container.write(inlets, &mut report)
+        }
+    }
+}
