@@ -723,7 +723,7 @@ fn sounds_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reelcore_conformance::scene_frame;
+    use reelcore_conformance::encoding::scene_frame;
     use reelcore_media::Size;
 
     /// What is shown at `time`, by the timestamp that the picture had at first.

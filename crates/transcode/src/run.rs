@@ -280,7 +280,10 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                         Target::Container(format) => match codecs::usual(format).0 {
                             Some(name) => VideoChoice::Name(name),
                             None => {
-                                return Err(JobError::spec(path, "the container holds no pictures"));
+                                return Err(JobError::spec(
+                                    path,
+                                    "the container holds no pictures",
+                                ));
                             }
                         },
                         Target::Png => {

@@ -260,7 +260,7 @@ mod tests {
             }
         }
         assert_eq!(micros_of(i64::MAX, 1.0), i64::MAX);
-        assert_eq!(frames_of(i64::MIN, 768_000.0), i64::MIN);
+        assert_eq!(frames_of(i64::MIN, 2_000_000.0), i64::MIN);
     }
 
     #[test]
