@@ -195,12 +195,12 @@ pub(crate) fn codec_of(track: &Track) -> Result<String, MediaError> {
 }
 
 /// The track, and a reader of it that stands where decoding begins for `from`.
-fn reader<'a>(
-    media: &'a Media,
+fn reader(
+    media: &Media,
     kind: SourceKind,
     number: usize,
     from: i64,
-) -> Result<(&'a Track, Box<dyn PacketReader>), JobError> {
+) -> Result<(&Track, Box<dyn PacketReader>), JobError> {
     let missing = || {
         let what = kind.as_str();
         JobError::input(
