@@ -147,7 +147,10 @@ fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&
 /// # Panics
 /// When the library reports an error.
 pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
-    let Units { packets, track } = units(clip, matches!(backend, "openh264" | "rusty_h265" | "libavcodec"))?;
+    let Units { packets, track } = units(
+        clip,
+        matches!(backend, "openh264" | "rusty_h265" | "libavcodec"),
+    )?;
     let units: Vec<&[u8]> = packets.iter().map(|packet| &packet.data[..]).collect();
     // As many threads as the engine would grant: one for tiny pictures, else one a core.
     let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
