@@ -106,7 +106,7 @@ pub fn run_with(
     if job.operation == Operation::Probe {
         return Err(JobError::spec(
             "operation",
-            "a probe writes nothing: `probe` answers it",
+            "a probe writes nothing: `reelcore probe --json` answers it",
         ));
     }
     let started = Instant::now();

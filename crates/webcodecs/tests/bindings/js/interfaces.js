@@ -99,4 +99,4 @@ assertEquals(Object.getOwnPropertyNames(VideoColorSpace.prototype).sort(),
   ["constructor", "fullRange", "matrix", "primaries", "toJSON", "transfer"]);
 assertEquals(Object.getOwnPropertyNames(EncodedVideoChunk.prototype).sort(),
   ["byteLength", "constructor", "copyTo", "duration", "timestamp", "type"]);
-assertEquals("VideoEncoder" in globalThis, false);
+assertEquals("ImageDecoder" in globalThis, false);
