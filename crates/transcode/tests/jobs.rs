@@ -322,7 +322,8 @@ fn the_checked_in_schema_is_that_of_the_types() {
     }
     let checked_in = std::fs::read_to_string(&path).expect("docs/job.schema.json");
     // As values: whether the keys of an object keep their order depends on what else is built with serde_json.
-    let value = |text: &str| -> serde_json::Value { serde_json::from_str(text).expect("a JSON Schema") };
+    let value =
+        |text: &str| -> serde_json::Value { serde_json::from_str(text).expect("a JSON Schema") };
     assert!(
         value(&checked_in) == value(&Job::schema()),
         "docs/job.schema.json is not that of the types: run the test with UPDATE_SCHEMA=1"
