@@ -62,17 +62,18 @@ pub fn vectors() -> Option<PathBuf> {
 }
 
 /// The folder `webcodecs` of the Web Platform Tests in `$WPT_DIR`, else in `../shared/wpt` where it is there; says so
-/// where it is not.
+/// where it is not. A relative `$WPT_DIR` is seen from the repository's root, as a test runs in its crate's folder.
 ///
 /// # Panics
 /// Where `$WPT_DIR` names no checkout.
 pub fn web_platform_tests() -> Option<PathBuf> {
-    if let Some(checkout) = std::env::var_os("WPT_DIR") {
-        let folder = Path::new(&checkout).join("webcodecs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if let Some(checkout) = std::env::var_os("WPT_DIR").filter(|v| !v.is_empty()) {
+        let folder = root.join(checkout).join("webcodecs");
         assert!(folder.is_dir(), "$WPT_DIR: no {}", folder.display());
         return Some(folder);
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wpt/webcodecs");
+    let folder = root.join("../shared/wpt/webcodecs");
     if !folder.is_dir() {
         eprintln!("no ../shared/wpt (../shared/prepare.sh fetches it): its media are not checked");
         return None;
