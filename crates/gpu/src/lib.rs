@@ -1,0 +1,5 @@
+//! Video frames that live on a wgpu device.
+
+pub use naga;
+pub use wgpu_core;
+pub use wgpu_types;
