@@ -1,4 +1,4 @@
-//! MP4 from packets that are made by hand: edit lists, orientation, tags, large files, misuse.
+//! MP4 from packets that are made by hand: orientation, tags, large files, misuse.
 
 #[path = "support/clips.rs"]
 mod made;
@@ -8,7 +8,6 @@ mod support;
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
@@ -19,7 +18,7 @@ use reelcore_media::demux::{Packet, Source, TrackKind};
 use reelcore_media::mux::{
     MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
 };
-use reelcore_media::{ChunkKind, ColorSpace, Rotation, SideData, Size};
+use reelcore_media::{ChunkKind, ColorSpace, Rotation, Size};
 
 const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
 
@@ -55,149 +54,6 @@ fn write(options: MuxOptions, track: OutputTrack, packets: &[OutputPacket]) -> B
 
 fn read(bytes: Bytes) -> Vec<Packet> {
     tracks(&open_bytes(bytes)).remove(0).1
-}
-
-/// A packet of Opus that lasts 20 ms.
-fn sound(timestamp: i64, start: u64, end: u64, counts_kept: bool) -> OutputPacket {
-    let mut packet = packet(ChunkKind::Key, timestamp, 20_000, vec![0xfc, 1, 2]);
-    if start + end > 0 {
-        packet.chunk.side = Some(Arc::new(SideData {
-            discard_start: Duration::from_micros(start),
-            discard_end: Duration::from_micros(end),
-            counts_kept,
-            ..SideData::default()
-        }));
-    }
-    packet
-}
-
-fn micros(packet: &Packet) -> (i64, u128, u128) {
-    let side = packet.chunk.side.as_deref().cloned().unwrap_or_default();
-    // Nearest, as a frame of 48 kHz is no whole number of microseconds.
-    let round = |duration: Duration| (duration.as_nanos() + 500) / 1000;
-    (
-        packet.chunk.timestamp,
-        round(side.discard_start),
-        round(side.discard_end),
-    )
-}
-
-#[test]
-fn what_an_encoder_puts_before_and_after_the_sound_is_not_heard() {
-    for (first, counts_kept, want) in [
-        // As containers count: the first sample that is decoded has the time.
-        (-6500, false, -6500),
-        (0, false, 0),
-        (500_000, false, 500_000),
-        // As encoders count: the first sample that is heard has it.
-        (0, true, -6500),
-        (1_000_000, true, 993_500),
-    ] {
-        let packets: Vec<OutputPacket> = (0..50)
-            .map(|index| {
-                let at = first + index * 20_000;
-                match index {
-                    0 => sound(at, 6500, 0, counts_kept),
-                    49 => sound(at, 0, 7000, false),
-                    _ => sound(at, 0, 0, false),
-                }
-            })
-            .collect();
-        let bytes = write(MuxOptions::default(), opus(), &packets);
-        save(&format!("opus-{first}-{counts_kept}.mp4"), &bytes);
-        let got = read(bytes);
-        assert_eq!(got.len(), 50);
-        assert_eq!(micros(&got[0]), (want, 6500, 0), "{first} {counts_kept}");
-        assert_eq!(micros(&got[1]), (want + 20_000, 0, 0));
-        assert_eq!(micros(&got[49]), (want + 49 * 20_000, 0, 7000));
-        // In fragments the end is not known when the edit list is written.
-        let got = read(write(fragmented(), opus(), &packets));
-        assert_eq!(micros(&got[0]), (want, 6500, 0), "{first} {counts_kept}");
-        assert_eq!(micros(&got[49]), (want + 49 * 20_000, 0, 0));
-    }
-}
-
-#[test]
-fn sound_of_44100_hz_is_cut_to_the_sample() {
-    let track = described(audio("mp4a.40.2", 44_100, 2), &[0x12, 0x10]);
-    let frame = |index: i64| (index * 1024 * 1_000_000 * 2 + 44_100).div_euclid(2 * 44_100);
-    let packets: Vec<OutputPacket> = (0..100)
-        .map(|index| {
-            let at = frame(index - 1);
-            let length = (frame(index) - at) as u64;
-            // A frame of silence.
-            let silence = vec![0x21, 0, 0x49, 0x90, 2, 0x19, 0, 0x23, 0x80];
-            let mut packet = packet(ChunkKind::Key, at, length, silence);
-            // 1024 samples of priming; 500 of padding.
-            let (start, end) = match index {
-                0 => (1024_u64, 0_u64),
-                99 => (0, 500),
-                _ => (0, 0),
-            };
-            if start + end > 0 {
-                let samples = |count: u64| Duration::from_nanos(count * 1_000_000_000 / 44_100);
-                packet.chunk.side = Some(Arc::new(SideData {
-                    discard_start: samples(start),
-                    discard_end: samples(end),
-                    ..SideData::default()
-                }));
-            }
-            packet
-        })
-        .collect();
-    let bytes = write(MuxOptions::default(), track, &packets);
-    let file = save("aac-cut.mp4", &bytes);
-    let got = read(bytes);
-    for (index, (want, got)) in packets.iter().zip(&got).enumerate() {
-        assert_eq!(want.chunk.timestamp, got.chunk.timestamp, "{index}");
-        assert_eq!(want.chunk.duration, got.chunk.duration, "{index}");
-    }
-    let end = got[99].chunk.side.as_ref().expect("padding").discard_end;
-    assert!(
-        end.as_nanos().abs_diff(500 * 1_000_000_000 / 44_100) <= 2,
-        "{end:?}"
-    );
-    let streams = ffprobe(&file);
-    // 98 frames of 1024 and 524 samples.
-    let duration: f64 = streams[0].0["duration"].parse().expect("a number");
-    assert!(
-        (duration - (98.0 * 1024.0 + 524.0) / 44_100.0).abs() < 1e-5,
-        "{duration}"
-    );
-}
-
-#[test]
-fn tracks_that_begin_late_or_before_0_keep_their_times() {
-    for start in [-500_000, -40_000, 0, 123_456, 100_000_000] {
-        for options in [MuxOptions::default(), fragmented()] {
-            let packets: Vec<OutputPacket> = (0..50)
-                .map(|index| packet(ChunkKind::Key, start + index * 40_000, 40_000, vec![0; 9]))
-                .collect();
-            let got = read(write(options, video("vp8", 64, 48), &packets));
-            assert_eq!(got.len(), 50);
-            for (want, got) in packets.iter().zip(&got) {
-                assert_eq!(want.chunk.timestamp, got.chunk.timestamp, "{start}");
-                assert_eq!(got.presented, want.chunk.timestamp + 40_000 > 0, "{start}");
-            }
-        }
-    }
-}
-
-#[test]
-fn times_on_no_common_grid_come_back_to_the_microsecond() {
-    let mut at = 0;
-    let packets: Vec<OutputPacket> = (0..200_i64)
-        .map(|index| {
-            at += 10_000 + (index * 7919) % 33_333;
-            packet(ChunkKind::Key, at, 1, vec![0; 9])
-        })
-        .collect();
-    for options in [MuxOptions::default(), fragmented()] {
-        let got = read(write(options, video("vp8", 64, 48), &packets));
-        for (want, got) in packets.iter().zip(&got) {
-            assert_eq!(want.chunk.timestamp, got.chunk.timestamp);
-        }
-    }
 }
 
 #[test]
@@ -281,92 +137,6 @@ fn constant_frames_take_four_bytes_each() {
         "{tables} bytes"
     );
     assert_eq!(read(bytes).len(), 9000);
-}
-
-#[test]
-fn a_change_of_the_description_gets_a_second_sample_entry() {
-    let clips = ["64x48", "96x64"].map(|size| {
-        let input = format!("testsrc2=size={size}:rate=25:duration=0.4,format=yuv420p");
-        let path = made::ffmpeg(
-            &format!("avc-{size}.mp4"),
-            &[
-                "-f",
-                "lavfi",
-                "-i",
-                &input,
-                "-c:v",
-                "libx264",
-                "-x264-params",
-                "log-level=error",
-            ],
-        );
-        let source = reelcore_containers::FileSource::open(path).expect("a clip");
-        tracks(&open(Arc::new(source)).expect("a clip")).remove(0)
-    });
-    for options in [MuxOptions::default(), fragmented()] {
-        let mut sink = MemorySink::default();
-        let mut muxer = Mp4Muxer::new(options);
-        muxer
-            .add_track(muxed::output_track(&clips[0].0).expect("H.264"))
-            .expect("H.264");
-        let mut start = 0;
-        for (track, packets) in &clips {
-            for (index, packet) in packets.iter().enumerate() {
-                let mut out = OutputPacket::new(packet.chunk.clone());
-                out.chunk.timestamp += start;
-                out.decode_time = Some(packet.decode_time + start);
-                if index == 0 && start > 0 {
-                    out.description = track.description.clone();
-                }
-                muxer.write(0, out, &mut sink).expect("written");
-            }
-            start = 1_000_000;
-        }
-        muxer.finish(&mut sink).expect("finished");
-        let bytes = sink.into_bytes();
-        assert_eq!(bytes.windows(4).filter(|w| *w == b"avcC").count(), 2);
-        let streams = ffprobe(&save("changed.mp4", &bytes));
-        assert_eq!(streams[0].1, 20);
-        // Ours reads up to the change, and says where it is.
-        let demuxer = open_bytes(bytes);
-        let mut reader = demuxer.reader(0).expect("a track");
-        for _ in 0..10 {
-            assert!(reader.next_packet().expect("a packet").is_some());
-        }
-        let error = reader.next_packet().expect_err("a change");
-        assert!(error.to_string().contains("number 2"), "{error}");
-    }
-}
-
-#[test]
-fn annex_b_becomes_lengths_with_its_parameter_sets_in_front() {
-    let input = "testsrc2=size=64x48:rate=25:duration=1,format=yuv420p";
-    for (codec, args, name) in [
-        ("h264", "libx264", "raw.h264"),
-        ("hevc", "libx265", "raw.h265"),
-    ] {
-        let path = made::ffmpeg(
-            name,
-            &[
-                "-f", "lavfi", "-i", input, "-c:v", args, "-bf", "2", "-f", codec,
-            ],
-        );
-        let source = reelcore_containers::FileSource::open(path).expect("a clip");
-        let source = tracks(&open(Arc::new(source)).expect("a clip"));
-        assert!(source[0].0.description.is_none());
-        for options in [MuxOptions::default(), fragmented()] {
-            let bytes = muxed::to_memory(&source, Mp4Muxer::new(options), true);
-            let streams = ffprobe(&save(&format!("{name}.mp4"), &bytes));
-            assert_eq!(streams[0].0["codec_name"], codec);
-            assert_eq!(streams[0].1, source[0].1.len());
-            let got = tracks(&open_bytes(bytes));
-            assert!(got[0].0.description.is_some());
-            for (want, got) in source[0].1.iter().zip(&got[0].1) {
-                assert_eq!(want.chunk.timestamp, got.chunk.timestamp);
-                assert_eq!(want.chunk.kind, got.chunk.kind);
-            }
-        }
-    }
 }
 
 /// A file of which only small writes are kept; the rest is zeros.
@@ -622,24 +392,4 @@ fn misuse_is_refused_with_what_was_expected() {
         .expect("H.264");
     let error = muxer.finish(&mut sink).expect_err("no parameter sets");
     assert!(error.to_string().contains("description"), "{error}");
-}
-
-#[test]
-fn a_last_packet_of_unknown_or_no_duration_is_shown() {
-    for duration in [None, Some(0), Some(1)] {
-        for count in 1..4 {
-            let packets: Vec<OutputPacket> = (1..=count)
-                .map(|index| {
-                    let mut packet = packet(ChunkKind::Key, index * 20_000, 0, vec![0; 9]);
-                    packet.chunk.duration = duration;
-                    packet
-                })
-                .collect();
-            for options in [MuxOptions::default(), fragmented()] {
-                let got = read(write(options, video("vp8", 64, 48), &packets));
-                assert_eq!(got.len(), packets.len(), "{duration:?}");
-                assert!(got.iter().all(|packet| packet.presented), "{duration:?}");
-            }
-        }
-    }
 }

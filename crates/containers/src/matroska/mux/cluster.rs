@@ -1,5 +1,7 @@
 //! Blocks, Clusters and Cues: RFC 9559, sections 5.1.3, 5.1.5 and 10.
 
+use std::collections::HashMap;
+
 use reelcore_media::mux::{MuxError, Sink};
 
 use super::super::ids;
@@ -15,6 +17,12 @@ const MAX_NANOS: i64 = 5_000_000_000;
 
 /// Nanoseconds from one Cue to the next, at least.
 const CUE_GAP: i64 = 500_000_000;
+
+/// Bytes of a block's headers, about.
+const HEADERS: usize = 24;
+
+/// Two times that are as near as this are the same: a microsecond, to which durations are rounded.
+const SAME: i128 = 1000;
 
 /// Bytes of memory that a Cue takes, about.
 const CUE_BYTES: usize = 32;
@@ -35,8 +43,10 @@ pub(super) struct Block {
     pub(super) prefix: Option<Bytes>,
     pub(super) data: Bytes,
     pub(super) alpha: Option<Bytes>,
-    /// Ticks, where it has to be said.
+    /// Ticks, where neither the codec nor the track tells them.
     pub(super) duration: Option<u64>,
+    /// When it starts and ends, in nanoseconds. The end is there where the next block of the track, which starts no earlier, may tell it.
+    pub(super) span: (i128, Option<i128>),
     /// Ticks from this block to the one that it refers to.
     pub(super) reference: i64,
     /// Nanoseconds; at the start below 0.
@@ -106,6 +116,12 @@ impl Block {
         out.put(after.bytes());
     }
 
+    /// Bytes of its element, about.
+    fn size(&self) -> u64 {
+        let part = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+        (self.data.len() + part(&self.prefix) + part(&self.alpha) + HEADERS) as u64
+    }
+
     fn write_data(&self, out: &mut Pieces) {
         if let Some(prefix) = &self.prefix {
             out.put(prefix);
@@ -135,12 +151,12 @@ pub(super) struct Clusters {
     /// Where the next byte goes in the Segment.
     place: u64,
     open: Option<i64>,
+    /// Of the open Cluster, which has to be whole before it is known which of them are the last of their tracks in it.
+    blocks: Vec<Block>,
     pieces: Pieces,
-    /// Bytes in the open Cluster.
+    /// Bytes in the open Cluster, about.
     size: u64,
     cues: Vec<Cue>,
-    /// Of the open Cluster: its place is not known before it is written.
-    pending: Option<Cue>,
     /// Ticks between Cues, at least.
     gap: i64,
     max_cues: usize,
@@ -155,10 +171,10 @@ impl Clusters {
             scale,
             place,
             open: None,
+            blocks: Vec::new(),
             pieces: Pieces::default(),
             size: 0,
             cues: Vec::new(),
-            pending: None,
             gap: CUE_GAP / scale,
             max_cues: (max_bytes / 4 / CUE_BYTES).max(16),
         }
@@ -170,7 +186,7 @@ impl Clusters {
     }
 
     /// Writes a block, or keeps it until its Cluster is whole.
-    pub(super) fn block(&mut self, block: &Block, sink: &mut dyn Sink) -> Result<(), MuxError> {
+    pub(super) fn block(&mut self, block: Block, sink: &mut dyn Sink) -> Result<(), MuxError> {
         let relative = |open: i64| i16::try_from(block.time.checked_sub(open)?).ok();
         let goes_on = |open: &i64| {
             let long = block.time.saturating_sub(*open) > MAX_NANOS / self.scale;
@@ -183,23 +199,14 @@ impl Clusters {
                 self.begin(block.time)?
             }
         };
-        let relative = relative(open).unwrap_or(0);
-        if block.cue && !self.live && self.pending.is_none() {
-            self.pending = Some(Cue {
-                time: block.time,
-                track: block.track,
-                cluster: 0,
-                relative: self.size,
-            });
+        self.size = self.size.saturating_add(block.size());
+        if !self.live {
+            self.blocks.push(block);
+            return Ok(());
         }
-        let before = self.pieces.len();
-        block.write(relative, &mut self.pieces);
-        self.size += self.pieces.len() - before;
-        if self.live {
-            self.place += self.pieces.len();
-            self.pieces.write(sink)?;
-        }
-        Ok(())
+        block.write(relative(open).unwrap_or(0), &mut self.pieces);
+        self.place += self.pieces.len();
+        self.pieces.write(sink)
     }
 
     fn begin(&mut self, time: i64) -> Result<i64, MuxError> {
@@ -214,30 +221,59 @@ impl Clusters {
             head.id(ids::CLUSTER);
             head.raw(&UNKNOWN);
         }
-        let header = head.len();
         head.uint(ids::TIMESTAMP, ticks);
         self.pieces.put(head.bytes());
-        self.size = (head.len() - header) as u64;
+        self.size = 0;
         self.open = Some(time);
         Ok(time)
     }
 
     /// Writes the open Cluster.
     pub(super) fn close(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
-        self.open = None;
+        let open = self.open.take().unwrap_or(0);
         if self.live || self.pieces.is_empty() {
             return Ok(());
+        }
+        self.leave_out_durations();
+        let mut cue = None;
+        for block in self.blocks.drain(..) {
+            if block.cue && cue.is_none() {
+                cue = Some(Cue {
+                    time: block.time,
+                    track: block.track,
+                    cluster: self.place,
+                    relative: self.pieces.len(),
+                });
+            }
+            // It is in range: block() has seen to it.
+            let relative = i16::try_from(block.time - open).unwrap_or(0);
+            block.write(relative, &mut self.pieces);
+        }
+        if let Some(cue) = cue {
+            self.add(cue);
         }
         let mut head = Ebml::default();
         head.id(ids::CLUSTER);
         head.vint(self.pieces.len());
-        if let Some(mut cue) = self.pending.take() {
-            cue.cluster = self.place;
-            self.add(cue);
-        }
         self.place += head.len() as u64 + self.pieces.len();
         sink.write(Bytes::copy_from_slice(head.bytes()))?;
         self.pieces.write(sink)
+    }
+
+    /// Takes away the durations that the next block of the track in the same Cluster tells. The last one of a track keeps its
+    /// own: readers that take Clusters one by one see no block after it.
+    fn leave_out_durations(&mut self) {
+        let mut next = HashMap::new();
+        for block in self.blocks.iter_mut().rev() {
+            let (start, end) = block.span;
+            if let Some(follows) = next.insert(block.track, start)
+                && let Some(end) = end
+                && follows > start
+                && (end - follows).abs() <= SAME
+            {
+                block.duration = None;
+            }
+        }
     }
 
     fn add(&mut self, cue: Cue) {

@@ -4,7 +4,7 @@
 //!   pictures has the ticks of 1 millisecond that its guidelines ask for.
 //!   [`MatroskaMuxer::with_timestamp_scale`] chooses others; 1000 keeps every microsecond, with a Cluster every 32 ms. Where
 //!   packets have times below 0, which Matroska has no place for, the whole file is that much later.
-//! - **Durations** are written where neither the codec, nor the frame rate, nor the next packet tells them.
+//! - **Durations** are written where neither the codec, nor the frame rate, nor the next packet in the same Cluster tells them.
 //! - **Sound that is dropped**: at the start it is CodecDelay, elsewhere DiscardPadding. Opus's pre-skip follows CodecDelay.
 //! - **Alpha** of VP8 and VP9 is a BlockAddition.
 //! - **Live** files, and those in sinks that cannot seek, have neither lengths, nor Cues, nor Duration: each packet is written as it
@@ -128,21 +128,21 @@ impl MatroskaMuxer {
         Ok(())
     }
 
-    fn take(&mut self, index: usize, packet: OutputPacket, live: bool) -> Result<(), MuxError> {
+    fn take(&mut self, index: usize, packet: OutputPacket) -> Result<(), MuxError> {
         let mut ready = Vec::new();
         if let Some(track) = self.tracks.get_mut(index) {
-            track.push(packet, live, &mut ready)?;
+            track.push(packet, &mut ready)?;
         }
         self.add(index, ready)
     }
 
-    fn end(&mut self, index: usize, live: bool) -> Result<(), MuxError> {
+    fn end(&mut self, index: usize) -> Result<(), MuxError> {
         if self.lanes.has_ended(index) {
             return Ok(());
         }
         let mut ready = Vec::new();
         if let Some(track) = self.tracks.get_mut(index) {
-            track.finish(live, &mut ready)?;
+            track.finish(&mut ready)?;
         }
         self.add(index, ready)?;
         self.lanes.end(index)
@@ -280,17 +280,21 @@ impl MatroskaMuxer {
             data: chunk.data,
             alpha: side.alpha,
             duration,
+            span: (
+                start,
+                said.filter(|_| track.next_tells()).map(|said| start + said),
+            ),
             // A picture does not refer to itself.
             reference: if reference == 0 { -1 } else { reference },
             discard,
         };
-        file.clusters.block(&block, sink)
+        file.clusters.block(block, sink)
     }
 
     fn finish_file(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
         let live = self.is_live(sink);
         for index in 0..self.tracks.len() {
-            self.end(index, live)?;
+            self.end(index)?;
         }
         self.pump(sink)?;
         self.start(sink)?;
@@ -381,17 +385,13 @@ impl Muxer for MatroskaMuxer {
         sink: &mut dyn Sink,
     ) -> Result<(), MuxError> {
         self.lanes.begin_on(index)?;
-        let live = self.is_live(sink);
-        let result = self
-            .take(index, packet, live)
-            .and_then(|()| self.pump(sink));
+        let result = self.take(index, packet).and_then(|()| self.pump(sink));
         self.lanes.kept(result)
     }
 
     fn end_track(&mut self, index: usize, sink: &mut dyn Sink) -> Result<(), MuxError> {
         self.lanes.begin_on(index)?;
-        let live = self.is_live(sink);
-        let result = self.end(index, live).and_then(|()| self.pump(sink));
+        let result = self.end(index).and_then(|()| self.pump(sink));
         self.lanes.kept(result)
     }
 

@@ -42,8 +42,6 @@ pub(super) struct MuxTrack {
     /// Nanoseconds between pictures, where the frame rate is known.
     pub(super) default_duration: Option<u64>,
     pub(super) priming: Priming,
-    /// A packet that waits for the time of the next one, which may say how long it lasts.
-    held: Option<OutputPacket>,
     /// The smallest time of a packet so far, in nanoseconds of the file.
     pub(super) earliest: Option<i128>,
     /// Tick of the last block, to which pictures refer.
@@ -94,7 +92,6 @@ impl MuxTrack {
             adts: None,
             timing,
             default_duration,
-            held: None,
             earliest: None,
             last_block: None,
             decoded: 0,
@@ -128,11 +125,19 @@ impl MuxTrack {
         Some((i128::from(frames.count) * 1_000_000_000 + rate / 2) / rate)
     }
 
-    /// Takes the next packet, and gives those that are ready. `live`: none waits for the next one's time.
+    /// Whether the next packet's time may tell how long one lasts: packets come in the order of their times, and nothing else says it.
+    pub(super) fn next_tells(&self) -> bool {
+        match self.codec {
+            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_)) => false,
+            Codec::Video(_) => self.default_duration.is_none(),
+            Codec::Audio(_) => self.timing == Timing::Unknown,
+        }
+    }
+
+    /// Takes the next packet, and gives those that are ready.
     pub(super) fn push(
         &mut self,
         mut packet: OutputPacket,
-        live: bool,
         out: &mut Vec<OutputPacket>,
     ) -> Result<(), MuxError> {
         check_times(&packet)?;
@@ -142,31 +147,25 @@ impl MuxTrack {
         }
         self.convert(&mut packet)?;
         if self.is_video() {
-            self.hold(packet, live, out);
+            self.ready(&packet);
+            out.push(packet);
             return Ok(());
         }
         let lasts = self.coded(&packet.chunk.data);
         let mut ready = Vec::new();
         self.priming.push(packet, lasts, &mut ready);
-        self.primed(live, ready, out)
+        self.primed(ready, out)
     }
 
     /// No packet follows: gives those that waited.
-    pub(super) fn finish(
-        &mut self,
-        live: bool,
-        out: &mut Vec<OutputPacket>,
-    ) -> Result<(), MuxError> {
+    pub(super) fn finish(&mut self, out: &mut Vec<OutputPacket>) -> Result<(), MuxError> {
         let mut ready = Vec::new();
         self.priming.finish(&mut ready);
-        self.primed(live, ready, out)?;
-        out.extend(self.held.take());
-        Ok(())
+        self.primed(ready, out)
     }
 
     fn primed(
         &mut self,
-        live: bool,
         ready: Vec<OutputPacket>,
         out: &mut Vec<OutputPacket>,
     ) -> Result<(), MuxError> {
@@ -176,34 +175,16 @@ impl MuxTrack {
         {
             self.private = Some(self.priming.opus_head(private)?);
         }
-        for packet in ready {
-            self.hold(packet, live, out);
+        for packet in &ready {
+            self.ready(packet);
         }
+        out.extend(ready);
         Ok(())
     }
 
-    /// Keeps a packet until the next one's time is known, which readers take for its end where nothing else says it:
-    /// only other durations need to be written.
-    fn hold(&mut self, packet: OutputPacket, live: bool, out: &mut Vec<OutputPacket>) {
+    fn ready(&mut self, packet: &OutputPacket) {
         let start = i128::from(packet.chunk.timestamp) * 1000 + self.priming.later();
         self.earliest = Some(self.earliest.map_or(start, |earliest| earliest.min(start)));
-        let in_order = match self.codec {
-            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_)) => false,
-            Codec::Video(_) => self.default_duration.is_none(),
-            Codec::Audio(_) => self.timing == Timing::Unknown,
-        };
-        if live || !in_order {
-            return out.push(packet);
-        }
-        let next = packet.chunk.timestamp;
-        if let Some(mut held) = self.held.replace(packet) {
-            let gap = next.saturating_sub(held.chunk.timestamp);
-            let same = |said: &u64| i64::try_from(*said).is_ok_and(|said| (said - gap).abs() <= 1);
-            if gap > 0 && held.chunk.duration.as_ref().is_some_and(same) {
-                held.chunk.duration = None;
-            }
-            out.push(held);
-        }
     }
 
     /// Brings the bytes into the form that blocks have, and finds the set-up in the first.

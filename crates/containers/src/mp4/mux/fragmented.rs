@@ -172,7 +172,7 @@ impl Fragmented {
             };
             let scale = scales.iter().find(fits).or(scales.last()).copied();
             lane.scale = scale.unwrap_or(1_000_000);
-            lane.kept = time::ticks_of_nanos(track.counts_kept.unwrap_or(0), lane.scale);
+            lane.kept = time::ticks_of_nanos(track.counts_kept(), lane.scale);
             let first = lane.samples.first().map_or(0, |s| lane.tick(s.time.decode));
             lane.shift = first.min(0).saturating_neg();
             let duration = lane.samples.first().map_or(0, |s| s.time.duration);

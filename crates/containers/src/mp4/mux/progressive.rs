@@ -99,7 +99,7 @@ impl Progressive {
         };
         let times = &mut lane.table.times;
         if times.count == 0 {
-            times.move_back(track.counts_kept.unwrap_or(0));
+            times.move_back(track.counts_kept());
         }
         let size = match track.pcm_frame {
             Some(frame) => frame,

@@ -13,6 +13,7 @@ use crate::bitstream::audio::{Frames, Timing, aac_frames};
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::nal::NalStream;
+use crate::mux::priming::Priming;
 use crate::mux::reorder;
 
 /// Sample entries of a track, at most.
@@ -54,9 +55,9 @@ pub(super) struct MuxTrack {
     /// Bytes of a frame of uncompressed sound.
     pub(super) pcm_frame: Option<usize>,
     timing: Timing,
-    /// By how much an encoder's first packet comes before what it counts, in nanoseconds.
-    pub(super) counts_kept: Option<u128>,
-    /// When the first heard sound begins, in ticks after `counts_kept`: once it is known.
+    /// What is dropped before the first sound that is heard: the sum over packets, of which the first may wait for it.
+    priming: Priming,
+    /// When the first heard sound begins, in ticks after `counts_kept()`: once it is known.
     pub(super) heard: Heard,
     /// Decode time of the last sample, in microseconds.
     last_decode: Option<i64>,
@@ -98,7 +99,14 @@ impl MuxTrack {
             entries: Vec::new(),
             pcm_frame: None,
             timing: Timing::Unknown,
-            counts_kept: None,
+            // The pre-skip of Opus's header is left to readers, as other writers do it.
+            priming: Priming::new(
+                match codec {
+                    Codec::Audio(audio) => Some(audio),
+                    Codec::Video(_) => None,
+                },
+                None,
+            ),
             heard: Heard::NotYet,
             last_decode: None,
             ended: false,
@@ -192,10 +200,35 @@ impl MuxTrack {
                 Codec::Audio(_) => DecodeTimes::in_order(),
             });
         }
-        match &mut self.times {
-            Some(times) => times.push(packet, out),
-            None => Ok(()),
-        }
+        let lasts = self.coded(&packet.chunk.data);
+        let mut ready = Vec::new();
+        self.priming
+            .push(packet, lasts.map(u128::cast_signed), &mut ready);
+        self.timed(ready, out)
+    }
+
+    fn timed(
+        &mut self,
+        ready: Vec<OutputPacket>,
+        out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
+    ) -> Result<(), MuxError> {
+        let Some(times) = &mut self.times else {
+            return Ok(());
+        };
+        ready
+            .into_iter()
+            .try_for_each(|packet| times.push(packet, out))
+    }
+
+    /// How long a packet of sound lasts as its codec says, in nanoseconds.
+    fn coded(&self, data: &[u8]) -> Option<u128> {
+        let frames = self.timing.frames(data, data.len() as u64)?;
+        Some(u128::from(frames.count) * 1_000_000_000 / u128::from(frames.rate.max(1)))
+    }
+
+    /// By how much an encoder's first packet comes before what it counts, in nanoseconds: known with the first sample.
+    pub(super) fn counts_kept(&self) -> u128 {
+        u128::try_from(self.priming.delay_beyond()).unwrap_or(0)
     }
 
     /// No packet follows.
@@ -203,6 +236,9 @@ impl MuxTrack {
         &mut self,
         out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
     ) -> Result<(), MuxError> {
+        let mut ready = Vec::new();
+        self.priming.finish(&mut ready);
+        self.timed(ready, out)?;
         match &mut self.times {
             Some(times) => times.finish(out),
             None => Ok(()),
@@ -301,10 +337,6 @@ impl MuxTrack {
         let side = chunk.side.as_deref();
         let duration = self.duration(&chunk.data, chunk.duration, decode_time);
         self.last_decode = Some(decode_time);
-        if matches!(self.codec, Codec::Audio(_)) && self.counts_kept.is_none() {
-            let kept = side.filter(|side| side.counts_kept);
-            self.counts_kept = Some(kept.map_or(0, |side| side.discard_start.as_nanos()));
-        }
         if self.heard == Heard::NotYet {
             let after = side.map_or(0, |side| side.discard_start.as_nanos());
             if after == 0 || after < u128::from(duration) * 1000 {
@@ -317,10 +349,7 @@ impl MuxTrack {
         let dropped = side.map_or(0, |side| side.discard_end.as_nanos());
         let heard_nanos = (dropped > 0).then(|| {
             // Some containers count what is dropped in the duration, others do not: what is coded counts.
-            let coded = self.timing.frames(&chunk.data, chunk.data.len() as u64);
-            let coded = coded.map(|frames| {
-                u128::from(frames.count) * 1_000_000_000 / u128::from(frames.rate.max(1))
-            });
+            let coded = self.coded(&chunk.data);
             let whole = coded.unwrap_or(0).max(u128::from(duration) * 1000);
             whole.saturating_sub(dropped)
         });

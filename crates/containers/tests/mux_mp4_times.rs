@@ -1,0 +1,255 @@
+//! Times and edit lists of MP4 that is written.
+
+#[path = "support/clips.rs"]
+mod made;
+#[path = "support/mux.rs"]
+mod muxed;
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
+use reelcore_containers::mp4::Mp4Muxer;
+use reelcore_containers::mux::MemorySink;
+use reelcore_media::demux::Packet;
+use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket, OutputTrack};
+use reelcore_media::{ChunkKind, SideData};
+
+const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
+
+fn described(track: OutputTrack, description: &'static [u8]) -> OutputTrack {
+    OutputTrack {
+        description: Some(Bytes::from_static(description)),
+        ..track
+    }
+}
+
+fn opus() -> OutputTrack {
+    described(audio("opus", 48_000, 2), OPUS_HEAD)
+}
+
+fn fragmented() -> MuxOptions {
+    MuxOptions {
+        fragmented: true,
+        ..MuxOptions::default()
+    }
+}
+
+/// Writes one track to memory.
+fn write(options: MuxOptions, track: OutputTrack, packets: &[OutputPacket]) -> Bytes {
+    let mut sink = MemorySink::default();
+    let mut muxer = Mp4Muxer::new(options);
+    muxer.add_track(track).expect("a codec");
+    for packet in packets {
+        muxer.write(0, packet.clone(), &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    sink.into_bytes()
+}
+
+fn read(bytes: Bytes) -> Vec<Packet> {
+    tracks(&open_bytes(bytes)).remove(0).1
+}
+
+/// A packet of Opus that lasts 20 ms.
+fn sound(timestamp: i64, start: u64, end: u64, counts_kept: bool) -> OutputPacket {
+    let mut packet = packet(ChunkKind::Key, timestamp, 20_000, vec![0xfc, 1, 2]);
+    if start + end > 0 {
+        packet.chunk.side = Some(Arc::new(SideData {
+            discard_start: Duration::from_micros(start),
+            discard_end: Duration::from_micros(end),
+            counts_kept,
+            ..SideData::default()
+        }));
+    }
+    packet
+}
+
+fn micros(packet: &Packet) -> (i64, u128, u128) {
+    let side = packet.chunk.side.as_deref().cloned().unwrap_or_default();
+    // Nearest, as a frame of 48 kHz is no whole number of microseconds.
+    let round = |duration: Duration| (duration.as_nanos() + 500) / 1000;
+    (
+        packet.chunk.timestamp,
+        round(side.discard_start),
+        round(side.discard_end),
+    )
+}
+
+#[test]
+fn what_an_encoder_puts_before_and_after_the_sound_is_not_heard() {
+    for (first, counts_kept, want) in [
+        // As containers count: the first sample that is decoded has the time.
+        (-6500, false, -6500),
+        (0, false, 0),
+        (500_000, false, 500_000),
+        // As encoders count: the first sample that is heard has it.
+        (0, true, -6500),
+        (1_000_000, true, 993_500),
+    ] {
+        let packets: Vec<OutputPacket> = (0..50)
+            .map(|index| {
+                let at = first + index * 20_000;
+                match index {
+                    0 => sound(at, 6500, 0, counts_kept),
+                    49 => sound(at, 0, 7000, false),
+                    _ => sound(at, 0, 0, false),
+                }
+            })
+            .collect();
+        let bytes = write(MuxOptions::default(), opus(), &packets);
+        save(&format!("opus-{first}-{counts_kept}.mp4"), &bytes);
+        let got = read(bytes);
+        assert_eq!(got.len(), 50);
+        assert_eq!(micros(&got[0]), (want, 6500, 0), "{first} {counts_kept}");
+        assert_eq!(micros(&got[1]), (want + 20_000, 0, 0));
+        assert_eq!(micros(&got[49]), (want + 49 * 20_000, 0, 7000));
+        // In fragments the end is not known when the edit list is written.
+        let got = read(write(fragmented(), opus(), &packets));
+        assert_eq!(micros(&got[0]), (want, 6500, 0), "{first} {counts_kept}");
+        assert_eq!(micros(&got[49]), (want + 49 * 20_000, 0, 0));
+    }
+}
+
+#[test]
+fn a_delay_longer_than_packets_is_the_sum_of_what_they_say() {
+    // As AudioEncoder gives them: 2112 frames of delay over packets of 1024, and times that count what was put in.
+    let step = |index: i64| index * 1024 * 1_000_000 / 48_000;
+    let packets: Vec<OutputPacket> = (0..12)
+        .map(|index| {
+            let length = (step(index + 1) - step(index)) as u64;
+            let mut out = packet(ChunkKind::Key, step(index), length, vec![1; 30]);
+            let frames = [1024, 1024, 64].get(index as usize).copied().unwrap_or(0);
+            if frames > 0 {
+                out.chunk.side = Some(Arc::new(SideData {
+                    discard_start: Duration::from_nanos(frames * 1_000_000_000 / 48_000),
+                    counts_kept: true,
+                    ..SideData::default()
+                }));
+            }
+            out
+        })
+        .collect();
+    let track = described(audio("mp4a.40.2", 48_000, 2), &[0x11, 0x90]);
+    for options in [MuxOptions::default(), fragmented()] {
+        let got = read(write(options, track.clone(), &packets));
+        assert_eq!(got.len(), 12);
+        for (index, got) in (0..).zip(&got) {
+            let want = (index * 1024 - 2112) * 1_000_000_i64;
+            assert!(
+                (got.chunk.timestamp * 48_000 - want).abs() <= 48_000,
+                "{index}: {}",
+                got.chunk.timestamp
+            );
+            assert_eq!(got.presented, index >= 2, "{index}");
+        }
+        // The first sound that is heard is at 0.
+        let (at, start, _) = micros(&got[2]);
+        assert!((at + start as i64).abs() <= 1, "{at} {start}");
+    }
+}
+
+#[test]
+fn sound_of_44100_hz_is_cut_to_the_sample() {
+    let track = described(audio("mp4a.40.2", 44_100, 2), &[0x12, 0x10]);
+    let frame = |index: i64| (index * 1024 * 1_000_000 * 2 + 44_100).div_euclid(2 * 44_100);
+    let packets: Vec<OutputPacket> = (0..100)
+        .map(|index| {
+            let at = frame(index - 1);
+            let length = (frame(index) - at) as u64;
+            // A frame of silence.
+            let silence = vec![0x21, 0, 0x49, 0x90, 2, 0x19, 0, 0x23, 0x80];
+            let mut packet = packet(ChunkKind::Key, at, length, silence);
+            // 1024 samples of priming; 500 of padding.
+            let (start, end) = match index {
+                0 => (1024_u64, 0_u64),
+                99 => (0, 500),
+                _ => (0, 0),
+            };
+            if start + end > 0 {
+                let samples = |count: u64| Duration::from_nanos(count * 1_000_000_000 / 44_100);
+                packet.chunk.side = Some(Arc::new(SideData {
+                    discard_start: samples(start),
+                    discard_end: samples(end),
+                    ..SideData::default()
+                }));
+            }
+            packet
+        })
+        .collect();
+    let bytes = write(MuxOptions::default(), track, &packets);
+    let file = save("aac-cut.mp4", &bytes);
+    let got = read(bytes);
+    for (index, (want, got)) in packets.iter().zip(&got).enumerate() {
+        assert_eq!(want.chunk.timestamp, got.chunk.timestamp, "{index}");
+        assert_eq!(want.chunk.duration, got.chunk.duration, "{index}");
+    }
+    let end = got[99].chunk.side.as_ref().expect("padding").discard_end;
+    assert!(
+        end.as_nanos().abs_diff(500 * 1_000_000_000 / 44_100) <= 2,
+        "{end:?}"
+    );
+    let streams = ffprobe(&file);
+    // 98 frames of 1024 and 524 samples.
+    let duration: f64 = streams[0].0["duration"].parse().expect("a number");
+    assert!(
+        (duration - (98.0 * 1024.0 + 524.0) / 44_100.0).abs() < 1e-5,
+        "{duration}"
+    );
+}
+
+#[test]
+fn tracks_that_begin_late_or_before_0_keep_their_times() {
+    for start in [-500_000, -40_000, 0, 123_456, 100_000_000] {
+        for options in [MuxOptions::default(), fragmented()] {
+            let packets: Vec<OutputPacket> = (0..50)
+                .map(|index| packet(ChunkKind::Key, start + index * 40_000, 40_000, vec![0; 9]))
+                .collect();
+            let got = read(write(options, video("vp8", 64, 48), &packets));
+            assert_eq!(got.len(), 50);
+            for (want, got) in packets.iter().zip(&got) {
+                assert_eq!(want.chunk.timestamp, got.chunk.timestamp, "{start}");
+                assert_eq!(got.presented, want.chunk.timestamp + 40_000 > 0, "{start}");
+            }
+        }
+    }
+}
+
+#[test]
+fn times_on_no_common_grid_come_back_to_the_microsecond() {
+    let mut at = 0;
+    let packets: Vec<OutputPacket> = (0..200_i64)
+        .map(|index| {
+            at += 10_000 + (index * 7919) % 33_333;
+            packet(ChunkKind::Key, at, 1, vec![0; 9])
+        })
+        .collect();
+    for options in [MuxOptions::default(), fragmented()] {
+        let got = read(write(options, video("vp8", 64, 48), &packets));
+        for (want, got) in packets.iter().zip(&got) {
+            assert_eq!(want.chunk.timestamp, got.chunk.timestamp);
+        }
+    }
+}
+
+#[test]
+fn a_last_packet_of_unknown_or_no_duration_is_shown() {
+    for duration in [None, Some(0), Some(1)] {
+        for count in 1..4 {
+            let packets: Vec<OutputPacket> = (1..=count)
+                .map(|index| {
+                    let mut packet = packet(ChunkKind::Key, index * 20_000, 0, vec![0; 9]);
+                    packet.chunk.duration = duration;
+                    packet
+                })
+                .collect();
+            for options in [MuxOptions::default(), fragmented()] {
+                let got = read(write(options, video("vp8", 64, 48), &packets));
+                assert_eq!(got.len(), packets.len(), "{duration:?}");
+                assert!(got.iter().all(|packet| packet.presented), "{duration:?}");
+            }
+        }
+    }
+}
