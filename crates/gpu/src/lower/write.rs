@@ -1,0 +1,424 @@
+//! A naga module as WGSL, with nothing lost.
+//!
+//! naga's own WGSL writer renames entry points and overrides whose names end in a digit or collide,
+//! and leaves out `@size` and `@align`, `@workgroup_size` over overrides, `@early_depth_test`,
+//! diagnostic filters, phony assignments of whole globals, and `enable f16` where only literals
+//! need it; an override expression makes it panic. So it writes a copy of the module in which every
+//! name is one that it leaves alone, and what it left out is put where those names appear.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use naga::back::wgsl::WriterFlags;
+use naga::proc::Layouter;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{
+    Arena, ArraySize, ConservativeDepth, EarlyDepthTest, EntryPoint, Expression, Function, Handle,
+    Literal, Module, Override, Scalar, ScalarKind, ShaderStage, TypeInner,
+};
+
+use super::constant;
+
+/// `module` as WGSL; `source` is what it was parsed from.
+///
+/// # Errors
+/// What of the module cannot be written.
+pub(super) fn write(
+    module: &Module,
+    source: &str,
+    capabilities: Capabilities,
+) -> Result<String, String> {
+    refuse(module)?;
+    let prefix = unused_prefix(source);
+    let names = Names { prefix: &prefix };
+    let mut copy = module.clone();
+    let mut edits = Edits::default();
+
+    for (handle, ty) in module.types.iter() {
+        if let TypeInner::Struct { members, span } = &ty.inner
+            && !is_predeclared(module, handle)
+        {
+            let sizes = explicit_sizes(module, members, *span)?;
+            let mut ty = ty.clone();
+            ty.name = Some(names.of('t', handle.index()));
+            if let TypeInner::Struct { members, .. } = &mut ty.inner {
+                for (index, (member, size)) in members.iter_mut().zip(sizes).enumerate() {
+                    let name = names.member(handle.index(), index);
+                    let own = member.name.replace(name.clone());
+                    edits.restore(&name, own.unwrap_or_else(|| format!("member{index}_")));
+                    if let Some(size) = size {
+                        edits.replace(format!("{name}: "), format!("@size({size}) {name}: "));
+                    }
+                }
+            }
+            copy.types.replace(handle, ty);
+        }
+    }
+    for (handle, constant) in copy.constants.iter_mut() {
+        if constant.name.is_some() {
+            constant.name = Some(names.of('c', handle.index()));
+        }
+    }
+    let override_name = |handle: Handle<Override>| names.of('o', handle.index());
+    for (handle, over) in copy.overrides.iter_mut() {
+        let name = override_name(handle);
+        if let Some(own) = over.name.replace(name.clone()) {
+            edits.restore(&name, own);
+        }
+        if let Some(init) = over
+            .init
+            .take_if(|init| !constant::writer_can(module, *init))
+        {
+            let text = constant::write(module, init, &override_name)
+                .ok_or_else(|| "the default of an override".to_owned())?;
+            let ty = match module.types[over.ty].inner {
+                TypeInner::Scalar(scalar) => scalar_name(scalar)?,
+                _ => return Err("an override that is no scalar".to_owned()),
+            };
+            edits.replace(
+                format!("override {name}: {ty};"),
+                format!("override {name}: {ty} = {text};"),
+            );
+        }
+    }
+    for (handle, global) in copy.global_variables.iter_mut() {
+        let name = names.of('g', handle.index());
+        global.name = Some(name.clone());
+        if let Some(init) = global
+            .init
+            .take_if(|init| !constant::writer_can(module, *init))
+        {
+            let text = constant::write(module, init, &override_name)
+                .ok_or_else(|| "the initial value of a variable".to_owned())?;
+            edits.initial_values.push((format!(" {name}: "), text));
+        }
+    }
+    for (handle, function) in copy.functions.iter_mut() {
+        let name = names.of('f', handle.index());
+        rename_function(function, &name, &names, &mut edits);
+        function.name = Some(name);
+    }
+    for (index, entry_point) in copy.entry_points.iter_mut().enumerate() {
+        let name = names.of('e', index);
+        rename_function(&mut entry_point.function, &name, &names, &mut edits);
+        write_entry_attributes(module, entry_point, &name, &override_name, &mut edits)?;
+        edits.restore(&name, entry_point.name.clone());
+        entry_point.name = name;
+    }
+
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&copy)
+        .map_err(|e| format!("the module is not valid: {}", e.as_inner()))?;
+    let text = naga::back::wgsl::write_string(&copy, &info, WriterFlags::empty())
+        .map_err(|e| e.to_string())?;
+    let body = edits.apply(text, &prefix)?;
+
+    let mut out = String::with_capacity(body.len() + 64);
+    // The user's own filters were applied when the module was validated.
+    out.push_str("diagnostic(off, derivative_uniformity);\n");
+    if uses_f16(module) {
+        out.push_str("enable f16;\n");
+    }
+    out.push_str(&body);
+    Ok(out)
+}
+
+/// Refuses what the writer does not know: some of it would make it panic.
+fn refuse(module: &Module) -> Result<(), String> {
+    for (_, ty) in module.types.iter() {
+        if matches!(
+            ty.inner,
+            TypeInner::RayQuery { .. } | TypeInner::AccelerationStructure { .. }
+        ) {
+            return Err("ray queries".to_owned());
+        }
+    }
+    for entry_point in &module.entry_points {
+        if !matches!(
+            entry_point.stage,
+            ShaderStage::Vertex | ShaderStage::Fragment | ShaderStage::Compute
+        ) {
+            return Err(format!("a {:?} entry point", entry_point.stage));
+        }
+    }
+    for (_, constant) in module.constants.iter() {
+        if constant.name.is_some() && !constant::writer_can(module, constant.init) {
+            return Err("a constant whose value is not known".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// A word that the source does not contain, so that no name of the source contains it.
+fn unused_prefix(source: &str) -> String {
+    let mut prefix = "lowered".to_owned();
+    while source.contains(&prefix) {
+        prefix.push('q');
+    }
+    prefix
+}
+
+/// Names that naga's namer leaves as they are: unique, of letters, no keyword.
+struct Names<'a> {
+    prefix: &'a str,
+}
+
+impl Names<'_> {
+    fn of(&self, kind: char, index: usize) -> String {
+        let mut name = format!("{}_{kind}_", self.prefix);
+        letters(&mut name, index);
+        name
+    }
+
+    fn member(&self, ty: usize, index: usize) -> String {
+        let mut name = self.of('m', ty);
+        name.push('_');
+        letters(&mut name, index);
+        name
+    }
+}
+
+/// `number` in letters, ended by one that is no digit of it: no such text is the start of another.
+fn letters(out: &mut String, number: usize) {
+    for digit in format!("{number:x}").bytes() {
+        let value = if digit.is_ascii_digit() {
+            digit - b'0'
+        } else {
+            digit - b'a' + 10
+        };
+        out.push(char::from(b'a' + value));
+    }
+    out.push('z');
+}
+
+fn is_predeclared(module: &Module, handle: Handle<naga::Type>) -> bool {
+    module
+        .special_types
+        .predeclared_types
+        .values()
+        .any(|&predeclared| predeclared == handle)
+}
+
+/// The `@size` of each member that has one, computed from where the members are.
+fn explicit_sizes(
+    module: &Module,
+    members: &[naga::StructMember],
+    span: u32,
+) -> Result<Vec<Option<u32>>, String> {
+    let mut layouter = Layouter::default();
+    layouter
+        .update(module.to_ctx())
+        .map_err(|e| e.to_string())?;
+    let mut sizes = Vec::with_capacity(members.len());
+    let mut alignment = 1;
+    for (index, member) in members.iter().enumerate() {
+        let layout = layouter[member.ty];
+        alignment = alignment.max(layout.alignment.round_up(1));
+        let end = member.offset.saturating_add(layout.size);
+        let explicit = match members.get(index + 1) {
+            Some(next) => {
+                (layouter[next.ty].alignment.round_up(end) != next.offset).then_some(next.offset)
+            }
+            None => {
+                let dynamic = matches!(
+                    module.types[member.ty].inner,
+                    TypeInner::Array {
+                        size: ArraySize::Dynamic,
+                        ..
+                    }
+                );
+                (!dynamic && end.next_multiple_of(alignment) != span).then_some(span)
+            }
+        };
+        sizes.push(explicit.map(|end| end.saturating_sub(member.offset)));
+    }
+    Ok(sizes)
+}
+
+/// Gives arguments, variables and `let`s names that can shadow nothing, and remembers the phony
+/// assignments of globals.
+fn rename_function(function: &mut Function, name: &str, names: &Names<'_>, edits: &mut Edits) {
+    for (index, argument) in function.arguments.iter_mut().enumerate() {
+        argument.name = Some(names.of('a', index));
+    }
+    for (handle, local) in function.local_variables.iter_mut() {
+        local.name = Some(names.of('v', handle.index()));
+    }
+    let mut phony = Vec::new();
+    for (index, (&handle, own)) in function.named_expressions.iter_mut().enumerate() {
+        if let Expression::GlobalVariable(global) = function.expressions[handle] {
+            phony.push(global);
+        }
+        *own = names.of('l', index);
+    }
+    if !phony.is_empty() {
+        edits.phony.push((name.to_owned(), phony));
+    }
+}
+
+fn write_entry_attributes(
+    module: &Module,
+    entry_point: &EntryPoint,
+    name: &str,
+    override_name: &impl Fn(Handle<Override>) -> String,
+    edits: &mut Edits,
+) -> Result<(), String> {
+    if let Some(overrides) = entry_point.workgroup_size_overrides {
+        let mut sizes = Vec::with_capacity(3);
+        for (size, over) in entry_point.workgroup_size.iter().zip(overrides) {
+            sizes.push(match over {
+                Some(expression) => constant::write(module, expression, override_name)
+                    .ok_or_else(|| "a workgroup size".to_owned())?,
+                None => size.to_string(),
+            });
+        }
+        let [x, y, z] = entry_point.workgroup_size;
+        edits.replace(
+            format!("@workgroup_size({x}, {y}, {z}) \nfn {name}("),
+            format!("@workgroup_size({}) \nfn {name}(", sizes.join(", ")),
+        );
+    }
+    if let Some(test) = entry_point.early_depth_test {
+        let test = match test {
+            EarlyDepthTest::Force => "force",
+            EarlyDepthTest::Allow { conservative } => match conservative {
+                ConservativeDepth::GreaterEqual => "greater_equal",
+                ConservativeDepth::LessEqual => "less_equal",
+                ConservativeDepth::Unchanged => "unchanged",
+            },
+        };
+        edits.replace(
+            format!("\nfn {name}("),
+            format!("@early_depth_test({test})\nfn {name}("),
+        );
+    }
+    Ok(())
+}
+
+fn scalar_name(scalar: Scalar) -> Result<&'static str, String> {
+    use naga::common::wgsl::TryToWgsl;
+    scalar
+        .try_to_wgsl()
+        .ok_or_else(|| format!("the type {scalar:?}"))
+}
+
+/// What to do with the writer's text.
+#[derive(Default)]
+struct Edits {
+    /// Texts that appear once, and what stands there instead.
+    replacements: Vec<(String, String)>,
+    /// What a variable's declaration ends its name with, and its initial value.
+    initial_values: Vec<(String, String)>,
+    /// Functions, and the globals that are assigned to nothing in them.
+    phony: Vec<(String, Vec<Handle<naga::GlobalVariable>>)>,
+    /// Our names for those of the shader's interface.
+    restored: HashMap<String, String>,
+}
+
+impl Edits {
+    fn replace(&mut self, from: String, to: String) {
+        self.replacements.push((from, to));
+    }
+
+    fn restore(&mut self, name: &str, own: String) {
+        self.restored.insert(name.to_owned(), own);
+    }
+
+    fn apply(self, mut text: String, prefix: &str) -> Result<String, String> {
+        let missing = |what: &str| format!("{what:?} is not where the writer puts it");
+        for (from, to) in &self.replacements {
+            let at = text.find(from.as_str()).ok_or_else(|| missing(from))?;
+            text.replace_range(at..at + from.len(), to);
+        }
+        for (name, value) in &self.initial_values {
+            let at = text.find(name.as_str()).ok_or_else(|| missing(name))?;
+            let end = text[at..].find(';').ok_or_else(|| missing(name))? + at;
+            text.insert_str(end, &format!(" = {value}"));
+        }
+        let names = Names { prefix };
+        for (function, globals) in &self.phony {
+            let head = format!("fn {function}(");
+            let at = text.find(&head).ok_or_else(|| missing(&head))?;
+            let body = text[at..].find(" {\n").ok_or_else(|| missing(&head))? + at + 3;
+            let mut statements = String::new();
+            for global in globals {
+                let name = names.of('g', global.index());
+                // A handle is a value; everything else is in memory, and only its address is
+                // wanted here.
+                let reference = match text.find(&format!("var {name}: ")) {
+                    Some(_) => "",
+                    None => "&",
+                };
+                let _ = writeln!(statements, "    _ = {reference}{name};");
+            }
+            text.insert_str(body, &statements);
+        }
+        self.restore_names(&text, prefix)
+    }
+
+    /// Puts the interface's names in, unless the text uses such a name for something else, a
+    /// built-in function for instance.
+    fn restore_names(&self, text: &str, prefix: &str) -> Result<String, String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let is_word = |c: char| c == '_' || c.is_alphanumeric();
+        let top_level: Vec<&str> = self
+            .restored
+            .iter()
+            .filter(|(name, _)| !name[prefix.len()..].starts_with("_m_"))
+            .map(|(_, own)| own.as_str())
+            .collect();
+        while let Some(start) = rest.find(is_word) {
+            let (before, from) = rest.split_at(start);
+            let end = from.find(|c| !is_word(c)).unwrap_or(from.len());
+            let (word, after) = from.split_at(end);
+            out.push_str(before);
+            if let Some(own) = self.restored.get(word) {
+                out.push_str(own);
+            } else if top_level.contains(&word)
+                && !before.ends_with(['.', '@'])
+                && !out.ends_with("@builtin(")
+            {
+                return Err(format!(
+                    "the name {word:?}, which the lowered shader needs for something else"
+                ));
+            } else {
+                out.push_str(word);
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+}
+
+/// Whether the module has 16-bit floats anywhere.
+fn uses_f16(module: &Module) -> bool {
+    fn in_arena(arena: &Arena<Expression>) -> bool {
+        arena.iter().any(|(_, e)| {
+            matches!(
+                e,
+                Expression::Literal(Literal::F16(_))
+                    | Expression::As {
+                        kind: ScalarKind::Float,
+                        convert: Some(2),
+                        ..
+                    }
+            )
+        })
+    }
+    module.types.iter().any(|(_, ty)| match ty.inner {
+        TypeInner::Scalar(scalar)
+        | TypeInner::Vector { scalar, .. }
+        | TypeInner::Matrix { scalar, .. } => scalar == Scalar::F16,
+        _ => false,
+    }) || in_arena(&module.global_expressions)
+        || module
+            .functions
+            .iter()
+            .any(|(_, f)| in_arena(&f.expressions))
+        || module
+            .entry_points
+            .iter()
+            .any(|e| in_arena(&e.function.expressions))
+}
