@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use reelcore_media::frame::{Lease, Lender};
+use reelcore_media::preparation::Preparation;
 
 use crate::workers::{Task, Workers};
 
@@ -84,6 +85,7 @@ pub(crate) struct Outputs {
     min_outputs: usize,
     count: AtomicUsize,
     bytes: AtomicUsize,
+    preparation: Preparation,
 }
 
 impl Outputs {
@@ -93,6 +95,7 @@ impl Outputs {
             min_outputs,
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            preparation: Preparation::default(),
         })
     }
 
@@ -128,5 +131,9 @@ impl Lender for Outputs {
         self.count.fetch_sub(1, Ordering::SeqCst);
         self.bytes.fetch_sub(bytes, Ordering::SeqCst);
         self.budget.give_back(bytes);
+    }
+
+    fn preparation(&self) -> Option<&Preparation> {
+        Some(&self.preparation)
     }
 }

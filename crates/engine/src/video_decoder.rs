@@ -76,7 +76,11 @@ impl Codec for VideoDecode {
 
     fn finish(config: &VideoDecoderConfig, frame: &mut VideoFrame, lease: Lease) {
         apply_config(frame, config);
-        frame.lease = Some(Arc::new(lease));
+        let lease = Arc::new(lease);
+        frame.lease = Some(lease.clone());
+        if let Some(preparation) = lease.preparation() {
+            preparation.run(frame);
+        }
     }
 
     fn output_bytes(frame: &VideoFrame) -> usize {

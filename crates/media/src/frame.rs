@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -11,6 +11,7 @@ use crate::counters::FrameAlive;
 use crate::error::MediaError;
 use crate::format::PixelFormat;
 use crate::geometry::{Rect, Rotation, Size};
+use crate::preparation::Preparation;
 
 /// One plane of samples in CPU memory.
 #[derive(Clone, Debug)]
@@ -27,7 +28,21 @@ pub struct CpuImage {
     format: PixelFormat,
     size: Size,
     planes: Vec<Plane>,
+    sides: DeviceSides,
     _alive: FrameAlive,
+}
+
+/// How many devices an image can be on at once; the one that came first goes first.
+const MAX_SIDES: usize = 4;
+
+/// What devices made of an image, each under the key of its device.
+#[derive(Default)]
+struct DeviceSides(Mutex<Vec<(u64, Arc<dyn Any + Send + Sync>)>>);
+
+impl Debug for DeviceSides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DeviceSides")
+    }
 }
 
 impl CpuImage {
@@ -66,8 +81,38 @@ impl CpuImage {
             format,
             size,
             planes,
+            sides: DeviceSides::default(),
             _alive: FrameAlive::new(),
         })
+    }
+
+    /// What the device of the key `device` made of this image: made by `make` at the first call and kept as long as
+    /// the image, so that an image is uploaded once. Another thread that asks for it meanwhile waits for it. An error
+    /// is not kept. An image keeps what at most four devices made.
+    ///
+    /// Keys are unique in the process; one device asks for one type `T`.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn device_side<T, E>(
+        &self,
+        device: u64,
+        make: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E>
+    where
+        T: Any + Send + Sync,
+    {
+        let mut sides = self.sides.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let side = sides.iter().find(|(key, _)| *key == device);
+        if let Some(side) = side.and_then(|(_, side)| side.clone().downcast().ok()) {
+            return Ok(side);
+        }
+        let side = make()?;
+        if sides.len() == MAX_SIDES {
+            sides.remove(0);
+        }
+        sides.push((device, side.clone()));
+        Ok(side)
     }
 
     /// The format of the planes.
@@ -86,6 +131,22 @@ impl CpuImage {
     }
 }
 
+/// Pixels as a reader wants them: see [`VideoResource::read_back_as`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadBack {
+    /// The part of the image, in pixels of the resource.
+    pub rect: Rect,
+    /// The colours of the image, as the frame says. Unknown members are guessed as
+    /// [`effective_color_space`](crate::convert::effective_color_space) does.
+    pub color_space: ColorSpace,
+    /// The wanted pixel format.
+    pub format: PixelFormat,
+    /// The wanted size; `rect` is scaled to it.
+    pub size: Size,
+    /// The wanted colours. Where they are those of the image, samples are not converted.
+    pub target: ColorSpace,
+}
+
 /// Where a frame's pixels live. CPU memory here; GPU and VA-API crates add theirs.
 pub trait VideoResource: Debug + Send + Sync {
     /// Bytes of memory that the resource holds.
@@ -99,6 +160,13 @@ pub trait VideoResource: Debug + Send + Sync {
     /// # Errors
     /// [`Backend`](crate::ErrorKind::Backend) when the device fails.
     fn read_back(&self) -> Result<Arc<CpuImage>, MediaError>;
+
+    /// A part of the pixels in CPU memory, converted and scaled before they are moved, so that no more is moved than
+    /// is wanted. Counts a download. `None` where the resource cannot do that: read it back whole then.
+    fn read_back_as(&self, wanted: &ReadBack) -> Option<Result<Arc<CpuImage>, MediaError>> {
+        let _ = wanted;
+        None
+    }
 
     /// For the crate that made the resource to find its own type again.
     fn as_any(&self) -> &dyn Any;
@@ -139,12 +207,25 @@ enum Return {
 pub trait Lender: Send + Sync {
     /// An output of `bytes` is gone. Called on any thread.
     fn give_back(&self, bytes: usize);
+
+    /// What is done ahead of time to the frames of the codec that lends.
+    fn preparation(&self) -> Option<&Preparation> {
+        None
+    }
 }
 
 impl Lease {
     /// A lease that calls `on_drop` once, when it is dropped.
     pub fn new(on_drop: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Return::Call(Some(Box::new(on_drop))))
+    }
+
+    /// What the lender does to its frames ahead of time.
+    pub fn preparation(&self) -> Option<&Preparation> {
+        match &self.0 {
+            Return::Call(_) => None,
+            Return::To(lender, _) => lender.preparation(),
+        }
     }
 
     /// A lease of `bytes` that is given back once, when it is dropped; without an allocation of its own.
@@ -249,6 +330,28 @@ mod tests {
         assert!(image(vec![plane(16, 3), plane(4, 2), plane(4, 2)]).is_err());
         assert!(image(vec![plane(16, 4), plane(4, 2)]).is_err());
         assert!(image(vec![plane(16, usize::MAX), plane(4, 2), plane(4, 2)]).is_err());
+    }
+
+    #[test]
+    fn each_device_makes_its_side_of_an_image_once() {
+        let image = CpuImage::new(PixelFormat::Rgba, Size::new(1, 1), vec![plane(4, 4)]).unwrap();
+        let made = std::cell::Cell::new(0);
+        let make = || {
+            made.set(made.get() + 1);
+            Ok::<_, ()>(Arc::new(made.get()))
+        };
+        assert_eq!(*image.device_side(7, make).unwrap(), 1);
+        assert_eq!(*image.device_side(7, make).unwrap(), 1);
+        assert_eq!(*image.device_side(8, make).unwrap(), 2);
+        assert!(image.device_side::<u8, _>(9, || Err(())).is_err());
+        assert_eq!(*image.device_side(9, make).unwrap(), 3, "errors are not kept");
+        let side = image.device_side(10, make).unwrap();
+        assert_eq!(Arc::strong_count(&side), 2);
+        assert_eq!(*image.device_side(11, make).unwrap(), 5);
+        assert_eq!(*image.device_side(8, make).unwrap(), 2);
+        assert_eq!(*image.device_side(7, make).unwrap(), 6, "the oldest went");
+        drop(image);
+        assert_eq!(Arc::strong_count(&side), 1, "sides go with the image");
     }
 
     #[test]

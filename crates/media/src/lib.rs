@@ -28,6 +28,7 @@ pub mod hevc;
 pub mod layout;
 pub mod mux;
 pub mod pool;
+pub mod preparation;
 pub mod registry;
 pub mod vpx;
 
@@ -47,4 +48,4 @@ pub use error::{ErrorKind, MediaError};
 pub use format::{PixelFormat, SampleFormat};
 pub use frame::{CpuImage, Plane, VideoFrame};
 pub use geometry::{Rect, Rotation, Size};
-pub use registry::Registry;
+pub use registry::{DecoderOrder, Registry};
