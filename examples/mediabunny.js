@@ -4,9 +4,7 @@
 //   reelcore run examples/mediabunny.js IN OUT [WIDTH]
 //
 // OUT ends in .mp4, .webm or .mkv; with WIDTH (pixels) the picture is resized. The package is not part of this project:
-//
-//   mkdir -p examples/vendor && cd examples/vendor && npm pack mediabunny@1.61.0
-//   tar -xzf mediabunny-1.61.0.tgz && mv package mediabunny
+// `./x setup` fetches it into examples/vendor/.
 import {
   ALL_FORMATS,
   BlobSource,
@@ -36,15 +34,30 @@ registerVideoSampleTransformer(async (sample, { width, height, rotation, flip, c
   const frame = sample.toVideoFrame();
   const scaled = await Reelcore.scale(frame, { width, height });
   frame.close();
-  return new VideoSample(scaled);
+  // The sample's own times: a VideoFrame's are whole microseconds, which may fall before the frame's place in the frame rate.
+  const { timestamp, duration } = sample;
+  return new VideoSample(scaled, { timestamp, duration });
 });
 
 const input = new Input({ source: new BlobSource(new Blob([await Deno.readFile(source)])), formats: ALL_FORMATS });
+
+// mediabunny writes how long a frame lasts into WebM and Matroska only where it is told the frame rate. Without, it reads the
+// last frame of each Cluster (of each 2 s) as one of no length, and a Conversion leaves frames of no length out.
+let frameRate;
+if (Format !== Mp4OutputFormat) {
+  const stats = await (await input.getPrimaryVideoTrack())?.computePacketStats();
+  // A hair more, because it rounds down to whole frames.
+  frameRate = stats && stats.averagePacketRate * (1 + 1e-9);
+}
 const output = new Output({ format: new Format(), target: new BufferTarget() });
 const conversion = await Conversion.init({
   input,
   output,
-  video: width ? { width: Number(width), codec: Format === Mp4OutputFormat ? "avc" : "vp9" } : {},
+  video: {
+    codec: Format === Mp4OutputFormat ? "avc" : "vp9",
+    ...(width && { width: Number(width) }),
+    ...(frameRate && { frameRate }),
+  },
   audio: { codec: Format === Mp4OutputFormat ? "aac" : "opus" },
 });
 for (const { track, reason } of conversion.discardedTracks) {

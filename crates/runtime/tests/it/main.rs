@@ -3,6 +3,7 @@
 mod command;
 mod conformance;
 mod library;
+mod mediabunny;
 mod scripts;
 
 use std::path::PathBuf;
