@@ -21,6 +21,7 @@ for name in $names; do
     demux_stream) folders+=(seeds/demux) ;;
     decode_ffmpeg_h264) folders+=(seeds/decode_openh264) ;;
     decode_ffmpeg_hevc) folders+=(seeds/decode_hevc) ;;
+    decode_ffmpeg_vp8) folders+=(seeds/decode_vp8) ;;
   esac
   echo "== $name for $2 s"
   # An input that takes ten seconds hangs; memory is bounded by the targets' own caps.

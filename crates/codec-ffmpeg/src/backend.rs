@@ -19,8 +19,6 @@ pub enum Codec {
     H264,
     /// HEVC of every profile that libavcodec has. It does not notice where a slice's data ends too early.
     Hevc,
-    /// HEVC of profiles beyond Main, Main 10 and Main Still Picture: range extensions (4:0:0, 4:2:2, 4:4:4, 12 bits).
-    HevcExtensions,
     /// VP8. libavcodec does not notice where a partition's data ends a few macroblocks too early.
     Vp8,
     /// VP9. libavcodec does not notice where a tile's data ends a few blocks too early.
@@ -36,7 +34,6 @@ impl Codec {
             | (Self::Hevc, VideoCodec::Hevc(_))
             | (Self::Vp8, VideoCodec::Vp8)
             | (Self::Vp9, VideoCodec::Vp9(_)) => true,
-            (Self::HevcExtensions, VideoCodec::Hevc(hevc)) => !matches!(hevc.profile, 1..=3),
             _ => false,
         }
     }
@@ -45,7 +42,7 @@ impl Codec {
     fn decoder(self) -> &'static CStr {
         match self {
             Self::H264 => c"h264",
-            Self::Hevc | Self::HevcExtensions => c"hevc",
+            Self::Hevc => c"hevc",
             Self::Vp8 => c"vp8",
             Self::Vp9 => c"vp9",
         }
@@ -88,6 +85,11 @@ impl VideoDecoderBackend for Ffmpeg {
 
     fn knows(&self, codec: &VideoCodec) -> bool {
         self.codecs.iter().any(|known| known.is_of(codec))
+    }
+
+    fn finds_damage(&self, codec: &VideoCodec) -> bool {
+        // Of the others, data that ends before its last block, or after it.
+        matches!(codec, VideoCodec::Avc(_))
     }
 
     fn check(&self, config: &VideoDecoderConfig) -> Result<(), MediaError> {
@@ -173,9 +175,7 @@ impl Setup {
             |error: MediaError| MediaError::unsupported(format!("description: {error}"));
         let form = match codec {
             Codec::H264 => Form::Avc(description.map(avcc).transpose().map_err(unsupported)?),
-            Codec::Hevc | Codec::HevcExtensions => {
-                Form::Hevc(description.map(hvcc).transpose().map_err(unsupported)?)
-            }
+            Codec::Hevc => Form::Hevc(description.map(hvcc).transpose().map_err(unsupported)?),
             Codec::Vp8 => Form::Vp8,
             Codec::Vp9 => Form::Vp9,
         };

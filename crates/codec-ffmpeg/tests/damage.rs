@@ -205,6 +205,11 @@ fn compare(
         tally.as_reference,
         tally.wrong.len()
     );
+    for what in damages {
+        let name = format!(" {what:?} on ");
+        let of = tally.wrong.iter().filter(|text| text.contains(&name));
+        println!("  wrong after {what:?}: {}", of.count());
+    }
     tally
 }
 

@@ -456,14 +456,17 @@ fn alpha_and_several_shown_frames_are_refused_before_the_first_output() {
 #[test]
 fn a_backend_for_some_codecs_refuses_the_others() {
     let h264 = Ffmpeg::for_codecs(&[Codec::H264]);
-    let extensions = Ffmpeg::for_codecs(&[Codec::HevcExtensions]);
+    let others = Ffmpeg::for_codecs(&[Codec::Hevc, Codec::Vp8]);
     let config =
         |codec: &str| VideoDecoderConfig::new(reelcore_media::VideoCodec::parse(codec).unwrap());
     assert!(h264.check(&config("avc1.640028")).is_ok());
     assert!(h264.check(&config("vp8")).is_err());
     assert!(h264.check(&config("hev1.1.6.L93.B0")).is_err());
-    assert!(extensions.check(&config("hev1.2.4.L93.B0")).is_err());
-    assert!(extensions.check(&config("hev1.4.10.L93.B0")).is_ok());
+    assert!(others.check(&config("avc1.640028")).is_err());
+    assert!(others.check(&config("hev1.2.4.L93.B0")).is_ok());
+    assert!(others.check(&config("hev1.4.10.L93.B0")).is_ok());
+    assert!(others.check(&config("vp8")).is_ok());
+    assert!(others.check(&config("vp09.00.10.08")).is_err());
 }
 
 #[test]

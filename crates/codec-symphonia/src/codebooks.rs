@@ -38,29 +38,37 @@ const ENTRY_BYTES: u64 = 64;
 /// Bytes of one table of a decoding tree, which takes eight bits of a codeword.
 const TABLE_BYTES: u64 = 256 * 8 + 128;
 
+/// A codeword of more than 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlong;
+
 /// An upper bound of the bytes that the codebooks of a set-up header take in Symphonia and in lewton; of those up to the
 /// first one that is malformed.
-pub fn bytes(setup: &[u8]) -> u64 {
+///
+/// # Errors
+/// Where a codeword would have more than 32 bits, for which Symphonia has no room.
+pub fn bytes(setup: &[u8]) -> Result<u64, Overlong> {
     let mut total = 0u64;
+    let mut overlong = false;
     // After the packet type and "vorbis".
     let mut bits = Bits {
         data: setup,
         at: 7 * 8,
     };
     let Some(count) = bits.read(8) else {
-        return total;
+        return Ok(total);
     };
     for _ in 0..=count {
-        let whole = codebook(&mut bits, &mut total);
+        let whole = codebook(&mut bits, &mut total, &mut overlong);
         if whole.is_none() {
             break;
         }
     }
-    total
+    if overlong { Err(Overlong) } else { Ok(total) }
 }
 
 /// Adds what a codebook takes, as soon as it is known; `None` where it is malformed.
-fn codebook(bits: &mut Bits<'_>, total: &mut u64) -> Option<()> {
+fn codebook(bits: &mut Bits<'_>, total: &mut u64, overlong: &mut bool) -> Option<()> {
     // 1. The sync pattern.
     if bits.read(24)? != 0x56_4342 {
         return None;
@@ -84,6 +92,11 @@ fn codebook(bits: &mut Bits<'_>, total: &mut u64) -> Option<()> {
         while left > 0 {
             let number = bits.read(32 - left.leading_zeros())?;
             left = left.checked_sub(number)?;
+            // Codewords have at most 32 bits.
+            if length > 32 && number > 0 {
+                *overlong = true;
+                return None;
+            }
             longer.count(length, number);
             length += 1;
         }
@@ -228,9 +241,9 @@ mod tests {
         assert!(header.len() < 6000);
         // Floats, entries, and the tables of a tree of 2^17 leaves at the same depth.
         let each = (16 << 20) + (1 << 17) * ENTRY_BYTES + (1 + 256 + 65_536) * TABLE_BYTES;
-        assert_eq!(bytes(&header), 256 * each);
+        assert_eq!(bytes(&header), Ok(256 * each));
         // Half of the header: half of the codebooks.
-        let half = bytes(&header[..header.len() / 2]);
+        let half = bytes(&header[..header.len() / 2]).unwrap();
         assert!(half >= 127 * each && half <= 129 * each, "{half}");
     }
 
@@ -248,7 +261,7 @@ mod tests {
             let path = sound::clip(&name, rate, layout, &["-c:a", "libvorbis", "-q:a", quality]);
             let description = sound::track(&path).description;
             let setup = description.windows(7).position(|at| at == b"\x05vorbis");
-            let bytes = bytes(&description[setup.expect("a set-up header")..]);
+            let bytes = bytes(&description[setup.expect("a set-up header")..]).unwrap();
             assert!(bytes > 100_000 && bytes < 16 << 20, "{name}: {bytes}");
         }
     }
@@ -274,7 +287,7 @@ mod tests {
             .put(24, 5)
             .put(0, 4);
         let want = 4 * ENTRY_BYTES + (1 + 2 + 1 + 1) * TABLE_BYTES;
-        assert_eq!(bytes(&dense.header()), want);
+        assert_eq!(bytes(&dense.header()), Ok(want));
         // Sparse: the third entry is not used.
         let mut sparse = head(3);
         sparse
@@ -287,10 +300,21 @@ mod tests {
             .put(0, 1);
         sparse.put(2, 4).put(0, 64).put(15, 4).put(0, 1).put(0, 48);
         let want = 3 * ENTRY_BYTES + (1 + 1 + 1) * TABLE_BYTES + 3 * 8;
-        assert_eq!(bytes(&sparse.header()), want);
+        assert_eq!(bytes(&sparse.header()), Ok(want));
         // Ordered: two of 3 bits, two of 4 bits.
         let mut ordered = head(4);
         ordered.put(1, 1).put(2, 5).put(2, 3).put(2, 2).put(0, 4);
-        assert_eq!(bytes(&ordered.header()), 4 * ENTRY_BYTES + TABLE_BYTES);
+        assert_eq!(bytes(&ordered.header()), Ok(4 * ENTRY_BYTES + TABLE_BYTES));
+    }
+
+    #[test]
+    fn codewords_of_33_bits_are_refused_before_symphonia_sees_them() {
+        // Of two codewords in order, the first has 32 bits; there is none of 33, then one of 34.
+        let mut setup = Writer::default();
+        setup.put(0, 8).put(0x56_4342, 24).put(1, 16).put(2, 24);
+        setup.put(1, 1).put(31, 5).put(1, 2).put(0, 1);
+        assert!(bytes(&setup.header()).is_ok());
+        setup.put(1, 1);
+        assert_eq!(bytes(&setup.header()), Err(Overlong));
     }
 }

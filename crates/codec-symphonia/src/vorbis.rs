@@ -182,7 +182,10 @@ impl Decoder {
             usize::from(headers.channels),
             size_of::<f32>(),
         )?;
-        let setup = unlace(description).map_or(0, |[_, _, setup]| codebooks::bytes(setup));
+        let setup = unlace(description).map_or(Ok(0), |[_, _, setup]| codebooks::bytes(setup));
+        let setup = setup.map_err(|_| {
+            unsupported("a codebook has codewords of more than 32 bits".to_string())
+        })?;
         if setup > context.limits.max_setup_bytes as u64 {
             return Err(MediaError::limit(format!(
                 "the codebooks of the Vorbis set-up header ask for {setup} bytes, max_setup_bytes is {}",

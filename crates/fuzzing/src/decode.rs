@@ -143,6 +143,11 @@ pub fn ffmpeg_hevc(input: &[u8]) {
     ffmpeg("hev1.1.6.L93.B0", input);
 }
 
+/// VP8 over libavcodec.
+pub fn ffmpeg_vp8(input: &[u8]) {
+    ffmpeg("vp8", input);
+}
+
 /// AV1 over dav1d.
 pub fn dav1d(input: &[u8]) {
     video(&Dav1d, "av01.0.04M.08", input);

@@ -61,6 +61,10 @@ pub const TARGETS: &[Target] = &[
         seeds: ("decode_hevc", b""),
         ..target("decode_ffmpeg_hevc", decode::ffmpeg_hevc, 1000)
     },
+    Target {
+        seeds: ("decode_vp8", b""),
+        ..target("decode_ffmpeg_vp8", decode::ffmpeg_vp8, 1000)
+    },
     target("decode_vp8", decode::vp8, 1000),
     target("decode_vp9", decode::vp9, 1000),
     target("decode_aac", decode::aac, 2000),

@@ -124,6 +124,7 @@ smoke_tests!(
     decode_hevc,
     decode_ffmpeg_h264,
     decode_ffmpeg_hevc,
+    decode_ffmpeg_vp8,
     decode_vp8,
     decode_vp9,
     decode_aac,

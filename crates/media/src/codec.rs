@@ -146,6 +146,13 @@ pub trait VideoDecoderBackend: Send + Sync {
         true
     }
 
+    /// Whether it finds the damage within pictures of `codec` that the bitstream lets a decoder find. One that does not
+    /// may give a wrong picture where another gives an error; see [`DecoderOrder`](crate::DecoderOrder).
+    fn finds_damage(&self, codec: &VideoCodec) -> bool {
+        let _ = codec;
+        true
+    }
+
     /// Whether it can decode `config`, without the cost of starting a decoder.
     ///
     /// # Errors

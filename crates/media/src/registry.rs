@@ -12,6 +12,17 @@ use crate::encoder::{
 };
 use crate::error::MediaError;
 
+/// Which of the backends that can decode a stream comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DecoderOrder {
+    /// The one that was registered first; [`Registry`]s are made with the fastest first.
+    #[default]
+    Fastest,
+    /// One that finds damage within pictures ([`VideoDecoderBackend::finds_damage`]), though it be slower: for sources
+    /// whose streams may be damaged, where a wrong picture must not pass for a right one.
+    VerifiedFirst,
+}
+
 /// The backends that are compiled in, in order of preference. `isConfigSupported` and `configure`
 /// ask the same registry, so they cannot disagree.
 #[derive(Clone, Default)]
@@ -20,12 +31,20 @@ pub struct Registry {
     audio_decoders: Vec<Arc<dyn AudioDecoderBackend>>,
     video_encoders: Vec<Arc<dyn VideoEncoderBackend>>,
     audio_encoders: Vec<Arc<dyn AudioEncoderBackend>>,
+    order: DecoderOrder,
 }
 
 impl Registry {
     /// A registry without backends.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Changes which decoder comes first.
+    #[must_use]
+    pub fn with_decoder_order(mut self, order: DecoderOrder) -> Self {
+        self.order = order;
+        self
     }
 
     /// Adds a backend after those already there.
@@ -81,7 +100,7 @@ impl Registry {
     }
 
     /// The backends that can decode `config`, best first.
-    /// Hardware comes first unless software is preferred.
+    /// Hardware comes first unless software is preferred; [`DecoderOrder`] decides among what is left.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is none, with the reason of each that knows the codec.
@@ -98,7 +117,14 @@ impl Registry {
             |backend| backend.check(config),
         )?;
         let software_first = config.hardware_acceleration == HardwareAcceleration::PreferSoftware;
-        found.sort_by_key(|backend| backend.is_hardware() == software_first);
+        let verified_first = self.order == DecoderOrder::VerifiedFirst;
+        // Stable: where both are the same, the order of registration stays.
+        found.sort_by_key(|backend| {
+            (
+                backend.is_hardware() == software_first,
+                verified_first && !backend.finds_damage(&config.codec),
+            )
+        });
         Ok(found)
     }
 
@@ -185,8 +211,8 @@ fn choose<B: ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{AudioDecoder, DecoderContext};
-    use crate::codec_string::AudioCodec;
+    use crate::codec::{AudioDecoder, DecoderContext, VideoDecoder};
+    use crate::codec_string::{AudioCodec, VideoCodec};
 
     /// A backend of Opus, and one of MP3.
     struct One(AudioCodec);
@@ -241,5 +267,69 @@ mod tests {
             "no decoder for this opus configuration (opus: not opus at 1 Hz)"
         );
         assert_eq!(message(AudioCodec::Flac), "no decoder for flac is built in");
+    }
+
+    /// A backend of VP8.
+    struct Vp8 {
+        name: &'static str,
+        hardware: bool,
+        finds_damage: bool,
+    }
+
+    impl VideoDecoderBackend for Vp8 {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn is_hardware(&self) -> bool {
+            self.hardware
+        }
+
+        fn finds_damage(&self, _: &VideoCodec) -> bool {
+            self.finds_damage
+        }
+
+        fn check(&self, _: &VideoDecoderConfig) -> Result<(), MediaError> {
+            Ok(())
+        }
+
+        fn start(
+            &self,
+            _: &VideoDecoderConfig,
+            _: &DecoderContext,
+        ) -> Result<Box<dyn VideoDecoder>, MediaError> {
+            Err(MediaError::backend("not reached"))
+        }
+    }
+
+    #[test]
+    fn who_asks_for_it_gets_the_decoder_that_finds_damage_before_the_fast_one() {
+        let backend = |name, hardware, finds_damage| Vp8 {
+            name,
+            hardware,
+            finds_damage,
+        };
+        let registry = Registry::new()
+            .with_video_decoder(backend("fast", false, false))
+            .with_video_decoder(backend("careful", false, true))
+            .with_video_decoder(backend("last", false, true))
+            .with_video_decoder(backend("card", true, false));
+        let names = |registry: &Registry, hardware_acceleration| -> Vec<&str> {
+            let config = VideoDecoderConfig {
+                hardware_acceleration,
+                ..VideoDecoderConfig::new(VideoCodec::Vp8)
+            };
+            let found = registry.video_decoders(&config).unwrap();
+            found.iter().map(|backend| backend.name()).collect()
+        };
+        let any = HardwareAcceleration::NoPreference;
+        let software = HardwareAcceleration::PreferSoftware;
+        assert_eq!(names(&registry, any), ["card", "fast", "careful", "last"]);
+        let careful = registry.with_decoder_order(DecoderOrder::VerifiedFirst);
+        assert_eq!(names(&careful, any), ["card", "careful", "last", "fast"]);
+        assert_eq!(
+            names(&careful, software),
+            ["careful", "last", "fast", "card"]
+        );
     }
 }

@@ -4,7 +4,9 @@
 use reelcore_codec_ffmpeg::{Codec, Ffmpeg};
 use reelcore_media::Registry;
 
-/// The codecs that are compiled in (by the cargo features of this crate), in the order of preference.
+/// The codecs that are compiled in (by the cargo features of this crate), the fastest of a codec first. An embedder that
+/// would rather have the decoders that find damage within pictures uses
+/// `default_codecs().with_decoder_order(DecoderOrder::VerifiedFirst)`.
 pub fn default_codecs() -> Registry {
     audio(video(Registry::new()))
 }
@@ -14,9 +16,10 @@ fn video(registry: Registry) -> Registry {
     let registry = registry.with_video_decoder(reelcore_codec_dav1d::Dav1d);
     #[cfg(feature = "aom")]
     let registry = registry.with_video_encoder(reelcore_codec_aom::Aom);
-    // Faster than OpenH264, exact, and of every profile.
+    // Faster than the ones below, and of more profiles; what it refuses is theirs. Of VP9, libvpx is as fast.
     #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264]));
+    let registry =
+        registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264, Codec::Hevc, Codec::Vp8]));
     #[cfg(feature = "openh264")]
     let registry = registry
         .with_video_decoder(reelcore_codec_openh264::OpenH264)
@@ -27,9 +30,6 @@ fn video(registry: Registry) -> Registry {
         .with_video_encoder(reelcore_codec_vpx::VpxEncoder);
     #[cfg(feature = "hevc")]
     let registry = registry.with_video_decoder(reelcore_codec_hevc::Hevc);
-    // Of HEVC and VP8, libavcodec misses damage that the decoders above find: only what they do not have is its.
-    #[cfg(feature = "ffmpeg")]
-    let registry = registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::HevcExtensions]));
     registry
 }
 
@@ -53,4 +53,48 @@ fn audio(registry: Registry) -> Registry {
     #[cfg(feature = "vorbis")]
     let registry = registry.with_audio_encoder(reelcore_codec_vorbis::Vorbis);
     registry
+}
+
+#[cfg(all(
+    test,
+    feature = "ffmpeg",
+    feature = "hevc",
+    feature = "openh264",
+    feature = "vpx"
+))]
+mod tests {
+    use reelcore_media::{DecoderOrder, VideoCodec, VideoDecoderConfig};
+
+    use super::*;
+
+    /// The backends for `codec`, best first.
+    fn order(registry: &Registry, codec: &str) -> Vec<&'static str> {
+        let config = VideoDecoderConfig::new(VideoCodec::parse(codec).unwrap());
+        let found = registry.video_decoders(&config).unwrap();
+        found.iter().map(|backend| backend.name()).collect()
+    }
+
+    #[test]
+    fn the_fastest_decoder_comes_first_unless_damage_matters_more() {
+        let fastest = default_codecs();
+        let verified = default_codecs().with_decoder_order(DecoderOrder::VerifiedFirst);
+        for (codec, fast, careful) in [
+            (
+                "avc1.640028",
+                &["libavcodec", "openh264"][..],
+                &["libavcodec", "openh264"][..],
+            ),
+            (
+                "hvc1.1.6.L93.B0",
+                &["libavcodec", "rusty_h265"],
+                &["rusty_h265", "libavcodec"],
+            ),
+            ("hvc1.4.10.L93.B0", &["libavcodec"], &["libavcodec"]),
+            ("vp8", &["libavcodec", "libvpx"], &["libvpx", "libavcodec"]),
+            ("vp09.00.10.08", &["libvpx"], &["libvpx"]),
+        ] {
+            assert_eq!(order(&fastest, codec), fast, "{codec}");
+            assert_eq!(order(&verified, codec), careful, "{codec}");
+        }
+    }
 }
