@@ -76,10 +76,12 @@ pub(crate) fn add_pool_bytes(delta: i64) {
 
 /// Counts one video resource while it lives.
 #[derive(Debug)]
-pub(crate) struct FrameAlive(());
+pub struct FrameAlive(());
 
 impl FrameAlive {
-    pub(crate) fn new() -> Self {
+    /// One more resource is alive, until the value is dropped.
+    #[expect(clippy::new_without_default, reason = "making one counts")]
+    pub fn new() -> Self {
         CELLS.frames_alive.fetch_add(1, Relaxed);
         Self(())
     }

@@ -48,19 +48,26 @@ pub fn effective_color_space(color: ColorSpace, format: PixelFormat, size: Size)
 /// `r = y_scale * (y - y_zero) + r_v * (v - c_zero)`, and so on. For the identity matrix all but
 /// `y_scale` and `y_zero` are unused.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct YuvMatrix {
-    pub(super) y_zero: f64,
-    pub(super) c_zero: f64,
-    pub(super) y_scale: f64,
-    pub(super) r_v: f64,
-    pub(super) g_u: f64,
-    pub(super) g_v: f64,
-    pub(super) b_u: f64,
+pub struct YuvMatrix {
+    /// The code value of black.
+    pub y_zero: f64,
+    /// The code value of chroma without colour.
+    pub c_zero: f64,
+    /// What a code value of luma adds to each component.
+    pub y_scale: f64,
+    /// What a code value of V adds to red.
+    pub r_v: f64,
+    /// What a code value of U adds to green.
+    pub g_u: f64,
+    /// What a code value of V adds to green.
+    pub g_v: f64,
+    /// What a code value of U adds to blue.
+    pub b_u: f64,
 }
 
 impl YuvMatrix {
     /// The equations of ITU-T H.273, 8.3, for samples of `depth` bits (8 to 16).
-    pub(super) fn new(matrix: Matrix, full_range: bool, depth: u32) -> Self {
+    pub fn new(matrix: Matrix, full_range: bool, depth: u32) -> Self {
         let (kr, kb) = match matrix {
             Matrix::Bt709 | Matrix::Rgb => (0.2126, 0.0722),
             Matrix::Bt470bg | Matrix::Smpte170m => (0.299, 0.114),
@@ -87,10 +94,10 @@ impl YuvMatrix {
 }
 
 /// A 3x3 matrix, row by row.
-pub(super) type Matrix3 = [[f64; 3]; 3];
+pub type Matrix3 = [[f64; 3]; 3];
 
 /// The matrix from linear RGB of `from` to linear RGB of `to`. All have the white point D65.
-pub(super) fn gamut_matrix(from: Primaries, to: Primaries) -> Matrix3 {
+pub fn gamut_matrix(from: Primaries, to: Primaries) -> Matrix3 {
     multiply(&invert(&rgb_to_xyz(to)), &rgb_to_xyz(from))
 }
 

@@ -21,7 +21,7 @@ mod transfer;
 mod yuv;
 
 pub use audio::{AudioCopyError, audio_copy_elements, copy_audio};
-pub use color::effective_color_space;
+pub use color::{Matrix3, YuvMatrix, effective_color_space, gamut_matrix};
 pub use fit::Fitter;
 pub use planes::copy_planes;
 

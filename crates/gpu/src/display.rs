@@ -1,0 +1,110 @@
+//! Images as they are shown: RGBA, cropped, upright.
+
+use std::sync::Arc;
+
+use reelcore_media::color::{Primaries, Transfer};
+use reelcore_media::convert::{PredefinedColorSpace, effective_color_space};
+use reelcore_media::{Rect, VideoFrame};
+use wgpu_types::TextureFormat;
+
+use crate::convert::{
+    Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To, shown_size,
+};
+use crate::device::Gpu;
+use crate::error::GpuError;
+use crate::image::{GpuImage, Shown};
+use crate::pool::{Purpose, Texture};
+
+/// The primaries of a colour space for display.
+pub(crate) fn primaries(space: PredefinedColorSpace) -> Primaries {
+    match space {
+        PredefinedColorSpace::Srgb => Primaries::Bt709,
+        PredefinedColorSpace::DisplayP3 => Primaries::Smpte432,
+    }
+}
+
+impl GpuImage {
+    /// A view for each binding of a conversion: the first plane stands in for those that there are not.
+    pub(crate) fn views(&self) -> Planes {
+        let first = self.planes()[0].view_id();
+        std::array::from_fn(|index| {
+            self.planes()
+                .get(index)
+                .map_or(first, |plane| plane.view_id())
+        })
+    }
+
+    pub(crate) fn texels(&self) -> Texels {
+        Texels::of(self.planes()[0].format())
+    }
+}
+
+impl Gpu {
+    /// `frame` as a texture of RGBA for display, as `importExternalTexture` shows it: the visible part at its own size, rotated and
+    /// mirrored, in the colours of `target`, alpha premultiplied. The texture is of `rgba8unorm`, or of `rgba16float` for a frame of
+    /// more than 8 bits or in HDR, whose values may then lie outside 0 to 1 where its colours are outside the gamut.
+    /// HDR is tone mapped as `copyTo` does it.
+    ///
+    /// The texture is kept with the frame's image: the next call returns it again, unless it was [destroyed](Texture::destroy). An
+    /// image in CPU memory is uploaded first, once. May be called on any thread.
+    ///
+    /// # Errors
+    /// As [`Gpu::image`]; [`GpuError::Validation`] for a visible part outside the image, and a frame without a format.
+    pub fn rgba(
+        self: &Arc<Self>,
+        frame: &VideoFrame,
+        target: PredefinedColorSpace,
+    ) -> Result<Arc<Texture>, GpuError> {
+        let rect = frame.visible_rect;
+        let (image, _) = self.image_unflushed(frame)?;
+        if frame.format.is_none() || !rect.fits(image.size()) || rect.size().area() == 0 {
+            return Err(GpuError::Validation(format!(
+                "the visible part of a frame, {rect:?}, is not within its image of {:?}",
+                image.size()
+            )));
+        }
+        let shown = Shown {
+            rect,
+            rotation: frame.rotation,
+            flip: frame.flip,
+            color_space: effective_color_space(frame.color_space, image.format(), image.size()),
+            alpha: frame.format.is_some_and(|format| format.has_alpha()),
+            target,
+        };
+        let _entered = self.enter()?;
+        image.conversion(&shown, || self.convert_for_display(&image, &shown))
+    }
+
+    fn convert_for_display(
+        self: &Arc<Self>,
+        image: &GpuImage,
+        shown: &Shown,
+    ) -> Result<Arc<Texture>, GpuError> {
+        let size = shown_size(shown.rect.size(), shown.rotation);
+        let curve = Curve::of(shown.color_space.transfer.unwrap_or(Transfer::Bt709));
+        let format = match image.format().bit_depth() > 8 || curve.is_hdr() {
+            true => TextureFormat::Rgba16Float,
+            false => TextureFormat::Rgba8Unorm,
+        };
+        let texture = self.texture(format, size, Purpose::Target)?;
+        let from = From {
+            format: image.format(),
+            rect: shown.rect,
+            color: shown.color_space,
+            alpha: shown.alpha,
+        };
+        let map = Map::of_orientation(shown.rect.size(), shown.rotation, shown.flip);
+        let mut params = Params::new(&from, map, To::Srgb(primaries(shown.target)));
+        params.modes[2] |= FLAG_PREMULTIPLY;
+        let target = Target {
+            view: texture.view_id(),
+            format,
+            rect: Rect::of_size(size),
+            keep: false,
+        };
+        self.record("a conversion for display", |encoder| {
+            self.draw(encoder, image.texels(), image.views(), &params, &target)
+        })?;
+        Ok(texture)
+    }
+}

@@ -1,0 +1,157 @@
+//! What a read-back has to convert, if anything.
+
+use reelcore_media::color::Transfer;
+use reelcore_media::convert::effective_color_space;
+use reelcore_media::format::PixelLayout;
+use reelcore_media::frame::ReadBack;
+use reelcore_media::{ColorSpace, PixelFormat, Size};
+
+use crate::convert::{Curve, From, Map, Params, Siting, To, code_rows};
+use crate::error::GpuError;
+
+/// How an image becomes what is wanted.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// The wanted planes are those of the image.
+    Copy,
+    /// One pass for each plane, into a buffer of so many bytes.
+    Pack { params: Vec<Params>, bytes: u64 },
+}
+
+/// Planes begin on multiples of this, in bytes: a cache line.
+const PLANE_ALIGNMENT: u64 = 64;
+
+/// The plan for an image of `format` and `size`.
+pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result<Plan, GpuError> {
+    let rect = wanted.rect;
+    if !rect.fits(size) || rect.size().area() == 0 || wanted.size.area() == 0 {
+        return Err(GpuError::Validation(format!(
+            "{rect:?} of an image of {}x{} cannot be read back as {}x{} pixels",
+            size.width, size.height, wanted.size.width, wanted.size.height
+        )));
+    }
+    let color = effective_color_space(wanted.color_space, format, size);
+    // Where the two say the same, what is unknown is guessed alike.
+    let target =
+        match wanted.color_space == wanted.target && format.is_rgb() == wanted.format.is_rgb() {
+            true => color,
+            false => effective_color_space(wanted.target, wanted.format, size),
+        };
+    let curve = |color: ColorSpace| Curve::of(color.transfer.unwrap_or(Transfer::Bt709));
+    let same_light = color.primaries == target.primaries && curve(color) == curve(target);
+    let same_codes =
+        same_light && color.matrix == target.matrix && color.full_range == target.full_range;
+    let to = match (same_light, target.primaries) {
+        // Only depth and subsampling differ.
+        (true, _) if same_codes && !format.is_rgb() && !wanted.format.is_rgb() => To::Codes,
+        (true, _) => To::Signal,
+        (false, Some(primaries)) if curve(target) == Curve::Sdr => To::Srgb(primaries),
+        _ => {
+            return Err(GpuError::unsupported(format!(
+                "convert colours to {:?}",
+                target.transfer
+            )));
+        }
+    };
+    let scaled = rect.size() != wanted.size;
+    let same_planes = format.layout() == wanted.format.layout()
+        && format.bit_depth() == wanted.format.bit_depth()
+        && (format.has_alpha() == wanted.format.has_alpha()
+            || (!format.is_rgb() && format.has_alpha()));
+    if same_codes && same_planes && !scaled && format.rect_is_sample_aligned(rect) {
+        return Ok(Plan::Copy);
+    }
+    let from = From {
+        format,
+        rect,
+        color,
+        alpha: format.has_alpha() && wanted.format.has_alpha(),
+    };
+    let (fx, fy) = (
+        f64::from(rect.width) / f64::from(wanted.size.width),
+        f64::from(rect.height) / f64::from(wanted.size.height),
+    );
+    let map = Map::IDENTITY.after((fx, fy), (0.0, 0.0));
+    let mut bytes = 0u64;
+    let params = (0..wanted.format.num_planes()).map(|plane| {
+        let (h, v) = wanted.format.subsampling(plane);
+        let map = if (h, v) == (1, 1) {
+            map
+        } else {
+            // From indices of chroma (and a half) to positions.
+            let (x, y) = Siting::of(wanted.format, target).index(h, v);
+            let shift = |(factor, shift): (f64, f64)| (-0.5 - shift) / factor;
+            map.after((1.0 / x.0, 1.0 / y.0), (shift(x), shift(y)))
+        };
+        let mut params = Params::new(&from, map, to);
+        params.set_kernel(scaled);
+        let components = pack_rows(
+            &mut params,
+            wanted.format,
+            plane,
+            to,
+            target,
+            format.bit_depth(),
+        );
+        let depth = wanted.format.bit_depth();
+        let plane_size = wanted.format.plane_size(plane, wanted.size);
+        let words = wanted
+            .format
+            .row_bytes(plane, wanted.size.width)
+            .div_ceil(4) as u32;
+        let first = u32::try_from(bytes / 4)
+            .map_err(|_| GpuError::unsupported("convert an image of more than 16 GiB"))?;
+        params.scale[2] = ((1u32 << depth) - 1) as f32;
+        params.out = [components, if depth > 8 { 16 } else { 8 }, words, first];
+        params.out_size = [plane_size.width, plane_size.height, 0, 0];
+        bytes += u64::from(words) * 4 * u64::from(plane_size.height);
+        bytes = bytes.next_multiple_of(PLANE_ALIGNMENT);
+        Ok(params)
+    });
+    let params = params.collect::<Result<Vec<_>, GpuError>>()?;
+    Ok(Plan::Pack { params, bytes })
+}
+
+/// Sets the rows that make `plane`'s components; returns how many there are.
+fn pack_rows(
+    params: &mut Params,
+    format: PixelFormat,
+    plane: usize,
+    to: To,
+    target: ColorSpace,
+    depth: u32,
+) -> u32 {
+    let target_depth = format.bit_depth();
+    let top = ((1u32 << target_depth) - 1) as f32;
+    let alpha = ([0.0, 0.0, 0.0, top], 0.0);
+    let red = ([top, 0.0, 0.0, 0.0], 0.0);
+    let green = ([0.0, top, 0.0, 0.0], 0.0);
+    let blue = ([0.0, 0.0, top, 0.0], 0.0);
+    let yuv = if to == To::Codes {
+        // A change of depth shifts, as it does on the CPU.
+        let factor = 2f32.powi(target_depth as i32 - depth as i32);
+        [
+            ([factor, 0.0, 0.0, 0.0], 0.0),
+            ([0.0, factor, 0.0, 0.0], 0.0),
+            ([0.0, 0.0, factor, 0.0], 0.0),
+        ]
+    } else {
+        let (rows, offsets) = code_rows(target, target_depth);
+        std::array::from_fn(|i| {
+            let [r, g, b] = rows[i].map(|value| value as f32);
+            ([r, g, b, 0.0], offsets[i] as f32)
+        })
+    };
+    let rows: &[([f32; 4], f32)] = match (format.layout(), plane) {
+        (PixelLayout::Rgba, _) => &[red, green, blue, alpha],
+        (PixelLayout::Bgra, _) => &[blue, green, red, alpha],
+        (PixelLayout::Nv12, 1) => &[yuv[1], yuv[2]],
+        (_, 3) => &[alpha],
+        (_, index) => &[yuv[index.min(2)]],
+    };
+    for (index, (row, offset)) in rows.iter().enumerate() {
+        params.pack[index] = *row;
+        params.pack_offset[index] = *offset;
+    }
+    rows.len() as u32
+}
