@@ -57,8 +57,10 @@ pub(crate) fn video(
     mut pictures: Pictures,
     choice: VideoChoice,
     options: &VideoStream,
+    path: &str,
 ) -> Result<Inlet<Item>, JobError> {
     let (options, of_thread) = (options.clone(), context.clone());
+    let path = format!("{path}.codec");
     context.stage("encode video", PACKETS_AHEAD, move |outlet| {
         let mut first = Vec::new();
         while first.len() < MEASURED
@@ -70,7 +72,8 @@ pub(crate) fn video(
         let Some(frame) = first.first() else {
             return Ok(());
         };
-        let mut encoder = VideoEncoding::start(&of_thread, frame, choice, &options, framerate)?;
+        let mut encoder =
+            VideoEncoding::start(&of_thread, frame, choice, &options, framerate, &path)?;
         let mut frames = Begun {
             first: first.into_iter(),
             rest: pictures,
@@ -115,6 +118,7 @@ impl VideoEncoding {
         choice: VideoChoice,
         options: &VideoStream,
         framerate: f64,
+        path: &str,
     ) -> Result<Self, JobError> {
         let size = frame.visible_rect.size();
         let even = Size::new(size.width & !1, size.height & !1);
@@ -157,7 +161,10 @@ impl VideoEncoding {
                 }
             }
         }
-        Err(refused.map_or_else(|| JobError::failed("no encoder"), JobError::from))
+        Err(refused.map_or_else(
+            || JobError::failed("no encoder"),
+            |refused| error::encoder(path, refused),
+        ))
     }
 
     fn encode(&mut self, frame: VideoFrame, outlet: &mut Outlet<Item>) -> Result<(), JobError> {
@@ -293,14 +300,17 @@ pub(crate) fn audio(
     mut sounds: Sounds,
     codec: AudioCodec,
     options: &AudioStream,
+    path: &str,
 ) -> Result<Inlet<Item>, JobError> {
     let (options, of_thread) = (options.clone(), context.clone());
+    let path = format!("{path}.codec");
     context.stage("encode audio", PACKETS_AHEAD, move |outlet| {
         let Some(first) = sounds.next()? else {
             return Ok(());
         };
         let (rate, channels) = (first.data.sample_rate as u32, first.data.channels);
-        let config = audio_config(&of_thread, codec, rate, channels, &options)?;
+        let config = audio_config(&of_thread, codec, rate, channels, &options)
+            .map_err(|refused| error::encoder(&path, refused))?;
         let mut sounds: Sounds = Box::new(Begun {
             first: vec![first].into_iter(),
             rest: sounds,
@@ -335,7 +345,7 @@ fn audio_config(
     rate: u32,
     channels: u32,
     options: &AudioStream,
-) -> Result<AudioEncoderConfig, JobError> {
+) -> Result<AudioEncoderConfig, MediaError> {
     let rates: Vec<u32> = match options.sample_rate {
         Some(rate) => vec![rate],
         // From the source's on those that lose least.
@@ -386,7 +396,7 @@ fn audio_config(
             }
         }
     }
-    Err(refused.map_or_else(|| JobError::failed("no encoder"), JobError::from))
+    Err(refused.unwrap_or_else(|| MediaError::unsupported("no encoder")))
 }
 
 struct AudioEncoding {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use reelcore_media::MediaError;
 use reelcore_media::demux::DemuxError;
 use reelcore_media::mux::MuxError;
+use reelcore_media::{ErrorKind, MediaError};
 
 /// Why a job was not done. Nothing of its outputs is left then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,17 @@ impl JobError {
         Self::Failed(message.to_string())
     }
 
+    /// What kind it is, in one word: `specification`, `input`, `output`, `failed` or `cancelled`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Spec { .. } => "specification",
+            Self::Input { .. } => "input",
+            Self::Output { .. } => "output",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// The exit code of a program that stops with it: 1 for a job that failed, 2 for a wrong specification, 3 for an input, 4
     /// for an output, 130 for a job that was cancelled.
     pub const fn exit_code(&self) -> i32 {
@@ -96,6 +107,16 @@ impl From<MediaError> for JobError {
 /// An error of a demuxer, which knows nothing of paths.
 pub(crate) fn demux(path: &Path, error: &DemuxError) -> JobError {
     JobError::input(path, error)
+}
+
+/// An error of an encoder: what no encoder can do was asked for at `path`.
+pub(crate) fn encoder(path: &str, error: MediaError) -> JobError {
+    match error.kind {
+        ErrorKind::Unsupported | ErrorKind::InvalidArgument => {
+            JobError::spec(path, error.to_string())
+        }
+        _ => error.into(),
+    }
 }
 
 /// An error of a muxer, which knows nothing of paths.

@@ -28,10 +28,17 @@ impl Graph<'_> {
             .ok_or_else(|| JobError::spec("filters", format!("no filter has the name {name:?}")))
     }
 
-    /// Whether there is such a track, or such a filter.
+    /// Whether there is such a track, or all that the filter takes.
     pub(crate) fn has(&self, source: &Source) -> Result<bool, JobError> {
         match source {
-            Source::Filter(name) => self.filter(name).map(|_| true),
+            Source::Filter(name) => {
+                for (_, input) in self.filter(name)?.inputs() {
+                    if !self.has(input)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
             Source::Track { input, kind, index } => {
                 let parts = &self.inputs.get(input)?.parts;
                 Ok(parts.iter().any(|part| part.media.has(*kind, *index)))

@@ -1,7 +1,7 @@
 //! Jobs: decode, filter, encode and write files, as a typed specification says.
 //!
 //! [`Job::from_json`] reads a specification, [`run`] does what it says with the codecs of a
-//! [`Registry`](reelcore_media::Registry). `docs/transcode.md` has examples, `docs/job.schema.json` the JSON Schema.
+//! [`Registry`](reelcore_media::Registry), [`short::Short`] makes one of a command line. `docs/transcode.md` has examples, `docs/job.schema.json` the JSON Schema.
 //!
 //! ```no_run
 //! use reelcore_media::Registry;
@@ -32,7 +32,9 @@ mod error;
 mod graph;
 pub mod job;
 mod output;
+pub mod probe;
 mod run;
+pub mod short;
 mod source;
 mod stream;
 mod validate;
@@ -40,6 +42,6 @@ mod video;
 
 pub use error::JobError;
 pub use job::Job;
-pub use output::{OutputReport, StreamReport};
+pub use output::{EXISTS, OutputReport, StreamReport};
 pub use run::{Options, Progress, Report, run, run_with};
 pub use stream::Cancel;

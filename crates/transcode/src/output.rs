@@ -8,7 +8,7 @@ use reelcore_containers::mux::{FileSink, Format, create};
 use reelcore_engine::Engine;
 use reelcore_media::convert::{PredefinedColorSpace, RgbConversion, to_rgb};
 use reelcore_media::layout::PlaneLayout;
-use reelcore_media::mux::{MuxOptions, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::mux::{MuxError, MuxOptions, OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{PixelFormat, VideoFrame};
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -17,6 +17,9 @@ use crate::encode::Item;
 use crate::error::{self, JobError};
 use crate::stream::{Cancel, Inlet, Pictures, Pull};
 use crate::video::paint::{Painter, unnamed};
+
+/// The message of [`JobError::Output`] where the output would replace a file, and [`Options::overwrite`](crate::Options) is not set.
+pub const EXISTS: &str = "the file exists, and the job may not overwrite it";
 
 /// What was written to one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,20 +67,26 @@ pub(crate) struct Step {
 
 /// A file that is complete, without its name.
 pub(crate) struct Finished {
-    file: NamedTempFile,
+    file: Temporary,
     pub(crate) report: OutputReport,
 }
 
 impl Finished {
     /// Gives it its name.
-    pub(crate) fn keep(self) -> Result<OutputReport, JobError> {
+    pub(crate) fn keep(self, overwrite: bool) -> Result<OutputReport, JobError> {
         let path = self.report.path;
-        self.file
-            .persist(&path)
-            .map_err(|error| JobError::output(&path, error.error))?;
+        let Temporary { file, place } = self.file;
+        let kept = match overwrite {
+            true => file.persist(&place),
+            false => file.persist_noclobber(&place),
+        };
+        kept.map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => JobError::output(&path, EXISTS),
+            _ => JobError::output(&path, error.error),
+        })?;
         // So that the name outlasts a crash as well. Not all file systems can.
         #[cfg(unix)]
-        if let Ok(folder) = File::open(folder_of(&path)) {
+        if let Ok(folder) = File::open(folder_of(&place)) {
             let _ = folder.sync_all();
         }
         Ok(OutputReport {
@@ -94,11 +103,27 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A file beside `path`, which is removed if it does not become it.
-fn temporary(path: &Path) -> Result<NamedTempFile, JobError> {
+/// A file that is removed if it does not get its name.
+struct Temporary {
+    file: NamedTempFile,
+    /// Its name: the output's path, or what that leads to if it is a link.
+    place: PathBuf,
+}
+
+/// A file beside the one that `path` is to become.
+fn temporary(path: &Path) -> Result<Temporary, JobError> {
+    let failed = |error: std::io::Error| JobError::output(path, error);
+    let place = match path.is_symlink() && path.exists() {
+        true => path.canonicalize().map_err(failed)?,
+        false => path.to_owned(),
+    };
+    // A device such as /dev/null has its name for other things.
+    if place.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(JobError::output(path, "it is there, and is no file"));
+    }
     let mut builder = tempfile::Builder::new();
     let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(place.file_name().unwrap_or_default());
     builder.prefix(&prefix).suffix(".part");
     // As files are that programs make: what the umask leaves.
     #[cfg(unix)]
@@ -108,16 +133,32 @@ fn temporary(path: &Path) -> Result<NamedTempFile, JobError> {
     };
     #[cfg(unix)]
     builder.permissions(permissions);
-    if path.is_dir() {
-        return Err(JobError::output(path, "it is a folder"));
+    let file = builder.tempfile_in(folder_of(&place)).map_err(failed)?;
+    Ok(Temporary { file, place })
+}
+
+/// A track to write.
+pub(crate) struct Lane {
+    /// Its number in the specification.
+    number: usize,
+    /// Its path there.
+    path: String,
+    inlet: Inlet<Item>,
+}
+
+impl Lane {
+    /// What `inlet` gives, for the track of that number, whose path in the specification it is.
+    pub(crate) fn new(number: usize, path: String, inlet: Inlet<Item>) -> Self {
+        Self {
+            number,
+            path,
+            inlet,
+        }
     }
-    builder
-        .tempfile_in(folder_of(path))
-        .map_err(|error| JobError::output(path, error))
 }
 
 /// A track that is being written.
-struct Lane {
+struct Writing {
     inlet: Inlet<Item>,
     /// Its index in the muxer.
     index: usize,
@@ -141,12 +182,13 @@ impl Container<'_> {
     /// muxer, and nothing piles up in it.
     pub(crate) fn write(
         &self,
-        inlets: Vec<Inlet<Item>>,
+        tracks: Vec<Lane>,
         report: &mut dyn FnMut(Step),
     ) -> Result<Finished, JobError> {
         let failed = |error| error::mux(self.path, &error);
         let temporary = temporary(self.path)?;
         let file = temporary
+            .file
             .as_file()
             .try_clone()
             .map_err(|error| JobError::output(self.path, error))?;
@@ -154,7 +196,12 @@ impl Container<'_> {
         let mut muxer = create(self.format.name(), &self.options).map_err(failed)?;
         let mut lanes = Vec::new();
         let mut empty = Vec::new();
-        for (number, mut inlet) in inlets.into_iter().enumerate() {
+        for Lane {
+            number,
+            path,
+            mut inlet,
+        } in tracks
+        {
             let track = match inlet.next()? {
                 Some(Item::Track(track)) => *track,
                 Some(Item::Packet(_)) => {
@@ -165,10 +212,17 @@ impl Container<'_> {
                     continue;
                 }
             };
-            lanes.push(Lane {
+            let report = report_of(&track);
+            lanes.push(Writing {
                 inlet,
-                report: report_of(&track),
-                index: muxer.add_track(track).map_err(failed)?,
+                index: muxer.add_track(track).map_err(|error| match error {
+                    // What the container does not hold was asked for.
+                    MuxError::Unsupported(_) => {
+                        JobError::spec(format!("{path}.codec"), error.to_string())
+                    }
+                    error => failed(error),
+                })?,
+                report,
                 time: i64::MIN,
                 ended: false,
             });
@@ -300,7 +354,7 @@ pub(crate) fn write_png(
     let (rgba, size) = (rgba(&frame, alpha)?, frame.visible_rect.size());
     let temporary = temporary(path)?;
     let failed = |error: png::EncodingError| JobError::output(path, error);
-    let mut writer = BufWriter::new(temporary.as_file());
+    let mut writer = BufWriter::new(temporary.file.as_file());
     let mut encoder = png::Encoder::new(&mut writer, size.width, size.height);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_color(if alpha {
@@ -326,7 +380,7 @@ pub(crate) fn write_png(
         .flush()
         .map_err(|error| JobError::output(path, error))?;
     drop(writer);
-    let len = synced(path, temporary.as_file())?;
+    let len = synced(path, temporary.file.as_file())?;
     Ok(Finished {
         file: temporary,
         report: OutputReport {

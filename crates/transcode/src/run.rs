@@ -1,5 +1,6 @@
 //! Runs a job.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use crate::encode;
 use crate::error::JobError;
 use crate::graph::Graph;
 use crate::job::{Alpha, Job, Operation, Output, SourceKind, Stream};
-use crate::output::{Container, Finished, OutputReport, Step, write_png};
+use crate::output::{Container, EXISTS, Finished, Lane, OutputReport, Step, write_png};
+use crate::probe::{FileReport, probe};
 use crate::source::{FOREVER, Inputs};
 use crate::stream::{Cancel, Context};
 use crate::validate::{self, Target};
@@ -51,12 +53,16 @@ impl Progress {
     }
 }
 
-/// What a job has written.
+/// What a job has written, or found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The outputs, in the order of the specification.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<OutputReport>,
+    /// What is in the inputs, by their names, where the operation is [`Operation::Probe`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, FileReport>,
     /// How long it took, in microseconds.
     pub elapsed: u64,
 }
@@ -68,6 +74,11 @@ pub struct Options {
     pub engine: Engine,
     /// Stops it.
     pub cancel: Cancel,
+    /// Whether outputs replace files that are there. By default a job that would do so is refused.
+    pub overwrite: bool,
+    /// Whether a job that is cancelled returns before its threads have ended, which can take as long as one picture, or all that an
+    /// encoder holds back. For programs that end then: its files are gone either way.
+    pub abandon: bool,
 }
 
 impl Default for Options {
@@ -75,6 +86,8 @@ impl Default for Options {
         Self {
             engine: Engine::global().clone(),
             cancel: Cancel::default(),
+            overwrite: false,
+            abandon: false,
         }
     }
 }
@@ -83,7 +96,7 @@ impl Default for Options {
 /// complete and have their names.
 ///
 /// # Errors
-/// [`JobError`]; nothing of the outputs is left then, and files that they would have replaced are as they were.
+/// [`JobError`]; nothing of the outputs is left then. An output whose name a file has already is an error.
 pub fn run(
     job: &Job,
     registry: &Registry,
@@ -92,10 +105,10 @@ pub fn run(
     run_with(job, registry, &Options::default(), progress)
 }
 
-/// As [`run`], with an engine and a way to stop it.
+/// As [`run`], with an engine, a way to stop it, and leave to replace files, which happens once all outputs are complete.
 ///
 /// # Errors
-/// As [`run`]; [`JobError::Cancelled`] when it was stopped.
+/// As [`run`]; [`JobError::Cancelled`] when it was stopped. Files that would have been replaced are as they were.
 pub fn run_with(
     job: &Job,
     registry: &Registry,
@@ -103,13 +116,16 @@ pub fn run_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, JobError> {
     job.validate()?;
-    if job.operation == Operation::Probe {
-        return Err(JobError::spec(
-            "operation",
-            "a probe writes nothing: `reelcore probe --json` answers it",
-        ));
-    }
     let started = Instant::now();
+    if job.operation == Operation::Probe {
+        return inputs(job, registry, options, started);
+    }
+    // Before any work: whether it is there still, or again, is looked at when it gets its name.
+    for output in job.outputs.iter().filter(|_| !options.overwrite) {
+        if output.path.symlink_metadata().is_ok() {
+            return Err(JobError::output(&output.path, EXISTS));
+        }
+    }
     // Stops the job's own threads on an error, and not what else the caller's flag may stop.
     let cancel = options.cancel.child();
     let context = Context::new(registry, &options.engine, &cancel);
@@ -117,15 +133,40 @@ pub fn run_with(
     if result.is_err() {
         cancel.cancel();
     }
-    context.join();
+    if !(options.abandon && matches!(result, Err(JobError::Cancelled))) {
+        context.join();
+    }
     // Each has its name only once all are complete.
     let mut reports = Vec::new();
     for finished in result? {
         options.cancel.check()?;
-        reports.push(finished.keep()?);
+        reports.push(finished.keep(options.overwrite)?);
     }
     Ok(Report {
         outputs: reports,
+        inputs: BTreeMap::new(),
+        elapsed: micros(started),
+    })
+}
+
+/// Says what is in the inputs.
+fn inputs(
+    job: &Job,
+    registry: &Registry,
+    options: &Options,
+    started: Instant,
+) -> Result<Report, JobError> {
+    let mut inputs = BTreeMap::new();
+    for (name, input) in job.inputs.iter() {
+        options.cancel.check()?;
+        // A specification that is valid has a path for each.
+        if let Some(path) = &input.path {
+            inputs.insert(name.clone(), probe(path, false, registry)?);
+        }
+    }
+    Ok(Report {
+        outputs: Vec::new(),
+        inputs,
         elapsed: micros(started),
     })
 }
@@ -250,18 +291,14 @@ fn total(job: &Job, graph: &Graph<'_>) -> Result<Option<i64>, JobError> {
 
 /// An output whose streams run.
 enum Plan {
-    Container(
-        reelcore_containers::mux::Format,
-        Vec<crate::stream::Inlet<encode::Item>>,
-    ),
+    Container(reelcore_containers::mux::Format, Vec<Lane>),
     Png(crate::stream::Pictures, bool),
 }
 
 fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Plan, JobError> {
     let target = validate::target(path, output)?;
     let context = graph.context;
-    let mut inlets = Vec::new();
-    let by_default = output.streams.is_empty();
+    let mut lanes = Vec::new();
     for (index, stream) in validate::streams(job, target, output).iter().enumerate() {
         let path = format!("{path}.streams[{index}]");
         match stream {
@@ -269,8 +306,7 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                 let path = format!("{path}.video");
                 let source =
                     validate::source(job, &path, stream.source.as_ref(), SourceKind::Video)?;
-                // What nobody asked for by name need not be there.
-                if by_default && !graph.has(&source)? && target != Target::Png {
+                if stream.optional && !graph.has(&source)? {
                     continue;
                 }
                 let choice = match &stream.codec {
@@ -294,20 +330,22 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                 };
                 if choice == VideoChoice::Copy {
                     let (media, kind, number, to) = graph.track(&source)?;
-                    inlets.push(encode::copy(context, media, kind, number, to)?);
+                    let inlet = encode::copy(context, media, kind, number, to)?;
+                    lanes.push(Lane::new(index, path, inlet));
                     continue;
                 }
                 let mut pictures = graph.pictures(&source)?;
                 if Graph::is_filter(&source) {
                     pictures = context.ahead("filter video", 2, pictures)?;
                 }
-                inlets.push(encode::video(context, pictures, choice, stream)?);
+                let inlet = encode::video(context, pictures, choice, stream, &path)?;
+                lanes.push(Lane::new(index, path, inlet));
             }
             Stream::Audio(stream) => {
                 let path = format!("{path}.audio");
                 let source =
                     validate::source(job, &path, stream.source.as_ref(), SourceKind::Audio)?;
-                if by_default && !graph.has(&source)? {
+                if stream.optional && !graph.has(&source)? {
                     continue;
                 }
                 let choice = match &stream.codec {
@@ -323,25 +361,21 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                         Target::Png => return Err(JobError::spec(path, "an image has no sound")),
                     },
                 };
-                match choice {
+                let inlet = match choice {
                     AudioChoice::Copy => {
                         let (media, kind, number, to) = graph.track(&source)?;
-                        inlets.push(encode::copy(context, media, kind, number, to)?);
+                        encode::copy(context, media, kind, number, to)?
                     }
                     AudioChoice::Exact(codec) => {
-                        inlets.push(encode::audio(
-                            context,
-                            graph.sounds(&source)?,
-                            codec,
-                            stream,
-                        )?);
+                        encode::audio(context, graph.sounds(&source)?, codec, stream, &path)?
                     }
-                }
+                };
+                lanes.push(Lane::new(index, path, inlet));
             }
         }
     }
     match target {
-        Target::Container(format) => Ok(Plan::Container(format, inlets)),
+        Target::Container(format) => Ok(Plan::Container(format, lanes)),
         Target::Png => Err(JobError::spec(path, "an image has one stream, of video")),
     }
 }
@@ -355,7 +389,7 @@ fn write(
 ) -> Result<Finished, JobError> {
     match plan {
         Plan::Png(pictures, alpha) => write_png(&output.path, &context.engine, pictures, alpha),
-        Plan::Container(format, inlets) => {
+        Plan::Container(format, lanes) => {
             let mut report = |step| {
                 // Where nobody listens any more, nobody needs to know.
                 let _ = events.send(Event::Step(step));
@@ -374,7 +408,7 @@ fn write(
                 options,
                 cancel: &context.cancel,
             };
-            container.write(inlets, &mut report)
+            container.write(lanes, &mut report)
         }
     }
 }

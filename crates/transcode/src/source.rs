@@ -67,6 +67,11 @@ impl Media {
     /// Opens the file at `path`, and finds out what it is.
     pub(crate) fn open(path: &Path) -> Result<Self, JobError> {
         let failed = |error: &dyn std::fmt::Display| JobError::input(path, error);
+        // Looked at first: opening a pipe that nobody writes to would wait.
+        let metadata = path.metadata().map_err(|error| failed(&error))?;
+        if !metadata.is_file() {
+            return Err(failed(&"expected a file, which can be sought in"));
+        }
         let mut file = File::open(path).map_err(|error| failed(&error))?;
         let mut signature = [0; 8];
         let mut len = 0;

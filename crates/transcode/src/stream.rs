@@ -1,14 +1,18 @@
 //! Streams that are pulled, and threads between them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use reelcore_engine::Engine;
 use reelcore_media::{AudioData, Registry, VideoFrame};
 
 use crate::error::JobError;
+
+/// How often who waits looks whether the job is cancelled.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What gives one item after another. After the end and after an error nothing is asked any more.
 pub(crate) trait Pull<T>: Send {
@@ -141,6 +145,7 @@ impl<T> Outlet<T> {
 /// The end of a channel that a stage fills.
 pub(crate) struct Inlet<T> {
     receiver: Receiver<Message<T>>,
+    cancel: Cancel,
     done: bool,
 }
 
@@ -149,15 +154,22 @@ impl<T: Send> Pull<T> for Inlet<T> {
         if self.done {
             return Ok(None);
         }
-        match self.receiver.recv() {
-            Ok(Message::Item(item)) => Ok(Some(item)),
-            Ok(Message::Last(result)) => {
-                self.done = true;
-                result.map(|()| None)
-            }
-            Err(_) => Err(JobError::failed(
-                "a stage of the job stopped without a word",
-            )),
+        loop {
+            return match self.receiver.recv_timeout(PATIENCE) {
+                Ok(Message::Item(item)) => Ok(Some(item)),
+                Ok(Message::Last(result)) => {
+                    self.done = true;
+                    result.map(|()| None)
+                }
+                // The stage may be at a picture that takes long: who waits need not.
+                Err(RecvTimeoutError::Timeout) => match self.cancel.check() {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+                Err(RecvTimeoutError::Disconnected) => Err(JobError::failed(
+                    "a stage of the job stopped without a word",
+                )),
+            };
         }
     }
 }
@@ -198,6 +210,7 @@ impl Context {
             .push(thread);
         Ok(Inlet {
             receiver,
+            cancel: self.cancel.clone(),
             done: false,
         })
     }

@@ -1,105 +1,16 @@
 //! Jobs against real output: what is written is opened by the demuxers again, and looked at by `ffprobe`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+mod common;
 
-use reelcore_conformance::ffmpeg_make;
-use reelcore_containers::FileSource;
-use reelcore_media::Registry;
-use reelcore_media::demux::{Demuxer, TrackKind};
-use reelcore_transcode::{Cancel, Job, JobError, Options, Report, run, run_with};
+use std::path::Path;
 
-fn registry() -> Registry {
-    Registry::new()
-        .with_video_decoder(reelcore_codec_dav1d::Dav1d)
-        .with_video_decoder(reelcore_codec_openh264::OpenH264)
-        .with_video_decoder(reelcore_codec_vpx::Vpx)
-        .with_audio_decoder(reelcore_codec_aac::Aac)
-        .with_audio_decoder(reelcore_codec_opus::Opus)
-        .with_audio_decoder(reelcore_codec_pcm::Pcm)
-        .with_video_encoder(reelcore_codec_openh264::OpenH264Encoder)
-        .with_video_encoder(reelcore_codec_vpx::VpxEncoder)
-        .with_audio_encoder(reelcore_codec_aac::AacEncoder)
-        .with_audio_encoder(reelcore_codec_opus::OpusEncoder)
-        .with_audio_encoder(reelcore_codec_pcm::PcmEncoder)
-}
-
-/// Two seconds of a test picture at 25 frames a second with a tone: H.264 and AAC in MP4.
-fn clip() -> PathBuf {
-    let args = [
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=320x240:rate=25:duration=2",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=frequency=440:sample_rate=48000:duration=2",
-        "-c:v",
-        "libx264",
-        "-profile:v",
-        "main",
-        "-pix_fmt",
-        "yuv420p",
-        "-c:a",
-        "aac",
-        "-b:a",
-        "96k",
-        "-ac",
-        "2",
-    ];
-    ffmpeg_make(&args, "transcode-clip.mp4").expect("ffmpeg, which `./x setup` installs")
-}
-
-fn job(json: serde_json::Value) -> Job {
-    Job::from_json(json.to_string().as_bytes()).expect("a job")
-}
-
-fn done(json: serde_json::Value) -> Report {
-    run(&job(json), &registry(), &mut |_| {}).expect("the job is done")
-}
-
-fn open(path: &Path) -> Arc<dyn Demuxer> {
-    reelcore_containers::open(Arc::new(FileSource::open(path).expect("a file")))
-        .expect("a container")
-}
-
-/// What `ffprobe` says of a file, without a word on stderr.
-fn ffprobe(path: &Path, entries: &str) -> String {
-    let output = Command::new("ffprobe")
-        .args([
-            "-v",
-            "warning",
-            "-count_frames",
-            "-of",
-            "csv=p=0",
-            "-show_entries",
-            entries,
-        ])
-        .arg(path)
-        .output()
-        .expect("ffprobe, which `./x setup` installs");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "ffprobe warns");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("a folder");
-    entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect()
-}
+use common::*;
+use reelcore_media::demux::TrackKind;
+use reelcore_transcode::{Cancel, EXISTS, Job, JobError, Options, run, run_with};
 
 #[test]
 fn a_file_is_transcoded_with_every_picture_and_all_of_its_sound() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let out = folder.path().join("out.webm");
     let report = done(serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip() } },
@@ -131,7 +42,7 @@ fn a_file_is_transcoded_with_every_picture_and_all_of_its_sound() {
 
 #[test]
 fn a_filter_scales_and_a_trim_is_exact() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let (out, wav) = (folder.path().join("out.mp4"), folder.path().join("out.wav"));
     done(serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip(), "from": 0.4, "to": 1.2 } },
@@ -150,7 +61,7 @@ fn a_filter_scales_and_a_trim_is_exact() {
 
 #[test]
 fn a_thumbnail_is_an_image_of_the_size_of_the_video() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let out = folder.path().join("thumb.png");
     done(serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip(), "from": 1 } }, "outputs": [{ "path": out }],
@@ -163,7 +74,7 @@ fn a_thumbnail_is_an_image_of_the_size_of_the_video() {
 
 #[test]
 fn files_that_follow_one_another_are_as_long_as_both() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let out = folder.path().join("out.mp4");
     done(serde_json::json!({
         "version": 1,
@@ -176,7 +87,7 @@ fn files_that_follow_one_another_are_as_long_as_both() {
 
 #[test]
 fn a_picture_is_laid_over_where_the_job_says() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let (logo, out) = (
         folder.path().join("logo.png"),
         folder.path().join("out.png"),
@@ -215,28 +126,426 @@ fn a_picture_is_laid_over_where_the_job_says() {
 
 #[test]
 fn nothing_is_left_of_a_job_that_fails_or_is_cancelled() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let out = folder.path().join("out.webm");
     std::fs::write(&out, b"before").expect("a file");
-    let wrong = job(serde_json::json!({
+    let wrong = job(&serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip() } },
         "filters": { "part": { "crop": { "input": "clip:video", "width": 9999, "height": 10 } } },
         "outputs": [{ "path": out, "streams": [{ "video": { "source": "part" } }] }],
     }));
-    let error = run(&wrong, &registry(), &mut |_| {}).expect_err("it is larger than the picture");
+    let error = run(&wrong, &registry(), &mut |_| {}).expect_err("a file is there");
+    assert_eq!(
+        (error.exit_code(), error.to_string()),
+        (4, format!("{}: {EXISTS}", out.display()))
+    );
+    let replace = Options {
+        overwrite: true,
+        ..Options::default()
+    };
+    let error = run_with(&wrong, &registry(), &replace, &mut |_| {});
+    let error = error.expect_err("it is larger than the picture");
     assert_eq!(error.exit_code(), 1, "{error}");
-    let right = job(serde_json::json!({
+    let right = job(&serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip() } }, "outputs": [{ "path": out }],
     }));
     let cancel = Cancel::default();
     let options = Options {
         cancel: cancel.clone(),
+        overwrite: true,
         ..Options::default()
     };
     let result = run_with(&right, &registry(), &options, &mut |_| cancel.cancel());
     assert_eq!(result, Err(JobError::Cancelled));
     assert_eq!(names(folder.path()), ["out.webm"]);
     assert_eq!(std::fs::read(&out).expect("the file"), b"before");
+}
+
+#[test]
+fn a_file_that_is_there_is_replaced_where_that_is_asked_for() {
+    let folder = folder();
+    let (out, link) = (
+        folder.path().join("out.png"),
+        folder.path().join("link.png"),
+    );
+    std::fs::write(&out, b"before").expect("a file");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&out, &link).expect("a link");
+    let options = Options {
+        overwrite: true,
+        ..Options::default()
+    };
+    let spec = serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } }, "outputs": [{ "path": link }],
+    });
+    run_with(&job(&spec), &registry(), &options, &mut |_| {}).expect("the job is done");
+    // A link stays one, and what it leads to is replaced.
+    assert!(
+        link.is_symlink()
+            && std::fs::read(&out)
+                .expect("the file")
+                .starts_with(b"\x89PNG")
+    );
+    let device = serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } },
+        "outputs": [{ "path": "/dev/null", "container": "png" }],
+    });
+    let error = run_with(&job(&device), &registry(), &options, &mut |_| {}).expect_err("no file");
+    assert_eq!(error.exit_code(), 4, "{error}");
+}
+
+#[test]
+fn the_output_that_fails_takes_the_others_with_it() {
+    let folder = folder();
+    let error = refused(serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } },
+        "outputs": [
+            { "path": folder.path().join("a.png") },
+            { "path": folder.path().join("no/such/folder/b.mp4") },
+        ],
+    }));
+    assert!(
+        matches!(&error, JobError::Output { path, .. } if path.ends_with("b.mp4")),
+        "{error}"
+    );
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn what_no_encoder_and_no_container_takes_is_said_with_its_path() {
+    let folder = folder();
+    for (name, stream, want) in [
+        (
+            "a.mp4",
+            serde_json::json!({ "video": { "codec": "hevc" } }),
+            "outputs[0].streams[0].video.codec",
+        ),
+        (
+            "a.webm",
+            serde_json::json!({ "video": { "codec": "h264" } }),
+            "outputs[0].streams[0].video.codec",
+        ),
+        (
+            "a.webm",
+            serde_json::json!({ "audio": { "codec": "flac" } }),
+            "outputs[0].streams[0].audio.codec",
+        ),
+        (
+            "a.wav",
+            serde_json::json!({ "audio": { "codec": "opus" } }),
+            "outputs[0].streams[0].audio.codec",
+        ),
+    ] {
+        let error = refused(serde_json::json!({
+            "version": 1, "inputs": { "clip": { "path": clip() } },
+            "outputs": [{ "path": folder.path().join(name), "streams": [stream] }],
+        }));
+        assert!(
+            matches!(&error, JobError::Spec { path, .. } if path == want),
+            "{name}: {error:?}"
+        );
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn inputs_that_are_no_media_are_named() {
+    let folder = folder();
+    let (text, out) = (
+        folder.path().join("text.mp4"),
+        folder.path().join("out.webm"),
+    );
+    std::fs::write(&text, b"no media at all").expect("a file");
+    for path in [
+        &text,
+        &folder.path().join("missing.mp4"),
+        &folder.path().to_owned(),
+        Path::new("/dev/null"),
+    ] {
+        let error = refused(serde_json::json!({
+            "version": 1, "inputs": { "a": { "path": path } }, "outputs": [{ "path": out }],
+        }));
+        assert!(
+            matches!(&error, JobError::Input { path: named, .. } if named == path),
+            "{error:?}"
+        );
+        assert_eq!(error.exit_code(), 3);
+    }
+    assert_eq!(names(folder.path()), ["text.mp4"]);
+}
+
+#[test]
+fn a_job_that_is_abandoned_returns_before_its_encoder_is_done() {
+    let folder = folder();
+    let out = folder.path().join("out.webm");
+    let slow = job(&serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } },
+        "filters": { "large": { "scale": { "input": "clip:video", "width": 1920, "height": 1440 } } },
+        "outputs": [{ "path": out, "streams": [{ "video": { "source": "large", "codec": "vp9" } }] }],
+    }));
+    let cancel = Cancel::default();
+    let options = Options {
+        cancel: cancel.clone(),
+        abandon: true,
+        ..Options::default()
+    };
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        cancel.cancel();
+    });
+    let result = run_with(&slow, &registry(), &options, &mut |_| {});
+    assert_eq!(result, Err(JobError::Cancelled));
+    assert_eq!(names(folder.path()), [""; 0]);
+    canceller.join().expect("the canceller ends");
+}
+
+#[test]
+fn a_probe_says_what_is_in_the_inputs() {
+    let report = done(serde_json::json!({
+        "version": 1, "operation": "probe", "inputs": { "clip": { "path": clip() }, "other": { "path": other_clip() } },
+    }));
+    let clip = &report.inputs["clip"];
+    assert_eq!((clip.container, clip.tracks.len()), ("mp4", 2));
+    let video = clip.tracks[0].video.as_ref().expect("pictures");
+    assert_eq!(
+        (video.coded_width, video.coded_height, video.frame_rate),
+        (320, 240, Some(25.0))
+    );
+    assert_eq!(clip.tracks[0].decoder, Some("openh264"));
+    let sound = report.inputs["other"].tracks[1]
+        .audio
+        .as_ref()
+        .expect("sound");
+    assert_eq!((sound.sample_rate, sound.channels), (44_100, 1));
+    for (field, input) in [
+        (
+            "inputs.clip.from",
+            serde_json::json!({ "path": "a.mp4", "from": 1 }),
+        ),
+        (
+            "inputs.clip.concat",
+            serde_json::json!({ "concat": [{ "path": "a.mp4" }] }),
+        ),
+    ] {
+        let spec =
+            serde_json::json!({ "version": 1, "operation": "probe", "inputs": { "clip": input } });
+        let error =
+            Job::from_json(spec.to_string().as_bytes()).expect_err("a probe is of whole files");
+        assert!(
+            matches!(&error, JobError::Spec { path, .. } if path == field),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn sound_is_extracted_as_it_is_or_in_another_codec() {
+    let folder = folder();
+    let out = |name: &str| folder.path().join(name);
+    done(serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } },
+        "outputs": [
+            { "path": out("copy.aac"), "streams": [{ "audio": { "codec": "copy" } }] },
+            { "path": out("tone.wav") },
+            { "path": out("tone.ogg"), "streams": [{ "audio": { "bitrate": 64_000 } }] },
+        ],
+    }));
+    assert_eq!(
+        ffprobe_errors(&out("copy.aac"), "stream=codec_name,sample_rate,channels"),
+        "aac,48000,2"
+    );
+    assert_eq!(
+        ffprobe(&out("tone.wav"), "stream=codec_name,sample_rate,channels"),
+        "pcm_s16le,48000,2"
+    );
+    assert_eq!(
+        ffprobe(&out("tone.ogg"), "stream=codec_name,channels"),
+        "opus,2"
+    );
+    let want = samples(&clip(), "atrim=end=2");
+    let got = samples(&out("tone.wav"), "");
+    let got = &got[..want.len().min(got.len())];
+    assert_sounds_like("tone.wav", got, &want[..got.len()], 60.0);
+    // The ends of the tone are encoded with less care.
+    let got = samples(&out("tone.ogg"), "");
+    let middle = 2 * 9600..2 * 86_400;
+    assert_sounds_like("tone.ogg", &got[middle.clone()], &want[middle], 18.0);
+}
+
+#[test]
+fn packets_are_copied_as_they_are() {
+    let folder = folder();
+    let streams =
+        serde_json::json!([{ "video": { "codec": "copy" } }, { "audio": { "codec": "copy" } }]);
+    for name in ["copy.mkv", "copy.mp4", "copy.ts"] {
+        let out = folder.path().join(name);
+        done(serde_json::json!({
+            "version": 1, "inputs": { "clip": { "path": clip() } }, "outputs": [{ "path": out, "streams": streams }],
+        }));
+        let (got, want) = (
+            pictures(&out, (320, 240), "yuv420p", ""),
+            pictures(&clip(), (320, 240), "yuv420p", ""),
+        );
+        assert_like(name, &got, &want, [100.0, 100.0]);
+        let (got, want) = (times(&out), times(&clip()));
+        let step = |times: &[f64]| times[49] - times[0];
+        assert!((step(&got) - step(&want)).abs() < 0.0015, "{name}");
+        if name != "copy.ts" {
+            let packets = |path: &Path, track: usize| {
+                let mut reader = open(path).reader(track).expect("a track");
+                let mut all = Vec::new();
+                while let Some(packet) = reader.next_packet().expect("a packet") {
+                    all.push(packet.data);
+                }
+                all
+            };
+            for track in [0, 1] {
+                assert!(
+                    packets(&out, track) == packets(&clip(), track),
+                    "{name}: track {track}"
+                );
+            }
+        }
+    }
+    let out = folder.path().join("part.mkv");
+    done(serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip(), "to": 1 } }, "outputs": [{ "path": out, "streams": streams }],
+    }));
+    let counts = ffprobe(&out, "stream=nb_read_frames");
+    let pictures: usize = counts
+        .lines()
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    assert!(
+        (25..=29).contains(&pictures),
+        "{pictures}: those that are decoded before 1 s"
+    );
+}
+
+#[test]
+fn alpha_goes_through_and_is_laid_over() {
+    let source = made(
+        "-f lavfi -i testsrc2=size=128x96:rate=25:duration=0.4,format=yuva420p,geq=lum=p(X\\,Y):a=X*2 \
+         -c:v libvpx-vp9 -lossless 1 -pix_fmt yuva420p -auto-alt-ref 0",
+        "transcode-alpha.webm",
+    );
+    let folder = folder();
+    let (kept, over) = (
+        folder.path().join("kept.webm"),
+        folder.path().join("over.webm"),
+    );
+    done(serde_json::json!({
+        "version": 1, "inputs": { "alpha": { "path": source }, "clip": { "path": clip() } },
+        "filters": { "both": { "overlay": { "input": "clip:video", "over": "alpha:video", "x": 64, "y": 32 } } },
+        "outputs": [
+            { "path": kept, "streams": [{ "video": {
+                "source": "alpha:video", "codec": "vp9", "bitrate": 2_000_000, "alpha": "keep",
+            } }] },
+            { "path": over, "streams": [lossless("both")] },
+        ],
+    }));
+    let (got, want) = (
+        pictures(&kept, (128, 96), "yuva420p", ""),
+        pictures(&source, (128, 96), "yuva420p", ""),
+    );
+    assert_like("alpha", &got, &want, [34.0, 30.0]);
+    let (got, base) = (
+        pictures(&over, (320, 240), "yuv420p", ""),
+        pictures(&clip(), (320, 240), "yuv420p", ""),
+    );
+    assert_eq!(got.frames.len(), 50);
+    for frame in [0, 4] {
+        let (got, base, over) = (
+            got.plane(frame, 0),
+            base.plane(frame, 0),
+            want.plane(frame, 0),
+        );
+        let alpha = want.plane(frame, 3);
+        let mut mixed = base.clone();
+        for (at, (&over, &alpha)) in over.iter().zip(&alpha).enumerate() {
+            let place = (32 + at / 128) * 320 + 64 + at % 128;
+            let weight = f64::from(alpha) / 255.0;
+            mixed[place] =
+                (f64::from(base[place]) * (1.0 - weight) + f64::from(over) * weight).round() as u16;
+        }
+        let value = psnr(&got, &mixed, 8);
+        assert!(value > 50.0, "picture {frame}: {value:.1} dB");
+    }
+}
+
+#[test]
+fn files_of_other_sizes_and_rates_are_brought_to_the_first() {
+    let folder = folder();
+    let out = folder.path().join("out.mkv");
+    done(serde_json::json!({
+        "version": 1,
+        "inputs": { "both": { "concat": [
+            { "path": clip(), "to": 1 }, { "path": other_clip() }, { "path": clip(), "from": 1 },
+        ] } },
+        "outputs": [{ "path": out, "streams": [
+            lossless("both:video"), { "audio": { "source": "both:audio", "codec": "pcm-s16" } },
+        ] }],
+    }));
+    let probed = ffprobe(
+        &out,
+        "stream=codec_name,width,height,sample_rate,channels,nb_read_frames",
+    );
+    let lines: Vec<&str> = probed.lines().collect();
+    assert!(lines[0].starts_with("vp9,320,240,"), "{probed}");
+    assert!(lines[1].starts_with("pcm_s16le,48000,2,"), "{probed}");
+    let got = pictures(&out, (320, 240), "yuv420p", "");
+    let base = pictures(&clip(), (320, 240), "yuv420p", "");
+    let other = pictures(
+        &other_clip(),
+        (320, 240),
+        "yuv420p",
+        "scale=320:182,pad=320:240:0:28",
+    );
+    let (times, count) = (times(&out), got.frames.len());
+    let second = times
+        .iter()
+        .position(|&time| time > 0.99)
+        .expect("a second part");
+    let third = count - 25;
+    assert_eq!(second, 25);
+    assert!(
+        (third - second).abs_diff(45) <= 1,
+        "{count}: 1.5 s at 30 a second"
+    );
+    for frame in 0..25 {
+        assert!(same(&got, frame, &base, frame), "picture {frame}");
+        assert!(
+            same(&got, third + frame, &base, 25 + frame),
+            "picture {}",
+            third + frame
+        );
+    }
+    let value = psnr(&got.plane(second + 10, 0), &other.plane(10, 0), 8);
+    assert!(value > 26.0, "the second part: {value:.1} dB");
+    // The tone of each part, at its place.
+    let sound = samples(&out, "");
+    let power = |from: f64, frequency: f64| {
+        let start = (from * 48_000.0) as usize;
+        let (mut re, mut im) = (0.0, 0.0);
+        for n in 0..9600 {
+            let phase = std::f64::consts::TAU * frequency * n as f64 / 48_000.0;
+            let sample = f64::from(sound[2 * (start + n)]);
+            re += sample * phase.cos();
+            im += sample * phase.sin();
+        }
+        (re * re + im * im).sqrt() / 4800.0
+    };
+    for (from, there, absent) in [
+        (0.5, 440.0, 1000.0),
+        (1.6, 1000.0, 440.0),
+        (2.9, 440.0, 1000.0),
+    ] {
+        assert!(
+            power(from, there) > 0.08 && power(from, absent) < 0.01,
+            "{from} s"
+        );
+    }
 }
 
 #[test]

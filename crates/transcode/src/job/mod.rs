@@ -52,7 +52,7 @@ pub enum Operation {
     /// Reads the inputs and writes the outputs.
     #[default]
     Process,
-    /// Says what is in the inputs.
+    /// Says what is in the inputs, which are whole files then.
     Probe,
 }
 
@@ -93,7 +93,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Output {
-    /// Where to write it. A file that is there is replaced once the new one is complete.
+    /// Where to write it, in a folder that exists. The file has its name once it is complete.
     pub path: PathBuf,
     /// `mp4`, `fmp4`, `webm`, `matroska`, `ogg`, `wav`, `adts`, `ivf`, `mpegts` or `png` (the first picture). By
     /// default what the path's extension means.
@@ -156,6 +156,9 @@ pub struct VideoStream {
     /// Temporal layers: `L1T1`, `L1T2` or `L1T3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scalability_mode: Option<String>,
+    /// Whether the track is left out where its source has no such track. By default that is an error.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
 }
 
 /// How a bit rate is held.
@@ -227,6 +230,13 @@ pub struct AudioStream {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8))]
     pub channels: Option<u32>,
+    /// Whether the track is left out where its source has no such track. By default that is an error.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Job {

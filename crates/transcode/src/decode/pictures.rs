@@ -1,0 +1,309 @@
+//! Pictures of an input.
+
+use std::collections::BTreeSet;
+
+use reelcore_engine::VideoDecode;
+use reelcore_media::demux::{Track, TrackKind};
+use reelcore_media::{MediaError, VideoCodec, VideoDecoderConfig, VideoFrame};
+
+use super::alpha::AlphaDecoding;
+use super::backend::Decoding;
+use super::{codec_of, exists, reader};
+use crate::error::{self, JobError};
+use crate::job::SourceKind;
+use crate::source::{Content, FOREVER, OpenInput, Part};
+use crate::stream::{Context, Outlet, Pictures};
+use crate::video::paint::{Painter, Shape};
+
+/// Pictures that wait for who takes them.
+const PICTURES_AHEAD: usize = 4;
+
+/// How long a picture is shown of which nothing says it.
+const PICTURE: i64 = 40_000;
+
+/// Times of pictures that are decoded and not shown.
+const MAX_HIDDEN: usize = 4096;
+
+fn video_config(track: &Track) -> Result<VideoDecoderConfig, MediaError> {
+    let TrackKind::Video {
+        coded_size,
+        display_aspect,
+        rotation,
+        flip,
+        color_space,
+    } = track.kind
+    else {
+        return Err(MediaError::argument("not a track of pictures"));
+    };
+    let codec = VideoCodec::parse(&codec_of(track)?)
+        .map_err(|error| MediaError::unsupported(error.to_string()))?;
+    Ok(VideoDecoderConfig {
+        description: track.description.clone(),
+        coded_size: Some(coded_size).filter(|size| size.area() > 0),
+        display_aspect: Some(display_aspect).filter(|aspect| aspect.area() > 0),
+        rotation,
+        flip,
+        color_space,
+        ..VideoDecoderConfig::new(codec)
+    })
+}
+
+/// The pictures of an input, decoded on a thread of their own.
+pub(crate) fn pictures(
+    context: &Context,
+    input: &OpenInput,
+    number: usize,
+) -> Result<Pictures, JobError> {
+    for part in &input.parts {
+        exists(part, SourceKind::Video, number)?;
+    }
+    let parts = input.parts.clone();
+    let of_thread = context.clone();
+    let inlet = context.stage("decode video", PICTURES_AHEAD, move |outlet| {
+        let mut line = PictureLine {
+            outlet,
+            painter: Painter::new(&of_thread.engine),
+            shape: None,
+            several: parts.len() > 1,
+            pending: None,
+        };
+        for part in &parts {
+            pictures_of(&of_thread, part, number, &mut line)?;
+        }
+        line.finish()
+    })?;
+    Ok(Box::new(inlet))
+}
+
+/// Pictures of all parts on one line. Each is kept until the next one says how long it is shown.
+struct PictureLine<'a> {
+    outlet: &'a mut Outlet<VideoFrame>,
+    painter: Painter,
+    /// What the first picture is like, where others are brought to it.
+    shape: Option<Shape>,
+    several: bool,
+    pending: Option<VideoFrame>,
+}
+
+impl PictureLine<'_> {
+    fn push(&mut self, mut frame: VideoFrame) -> Result<(), JobError> {
+        if self.several {
+            frame = match &self.shape {
+                None => {
+                    let frame = self.painter.upright(&frame)?;
+                    self.shape = Some(Shape::of(&frame));
+                    frame
+                }
+                Some(shape) => self.painter.reshape(&frame, shape)?,
+            };
+        }
+        if let Some(mut before) = self.pending.take() {
+            before.duration = u64::try_from(frame.timestamp.saturating_sub(before.timestamp)).ok();
+            self.outlet.push(before)?;
+        }
+        self.pending = Some(frame);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), JobError> {
+        match self.pending.take() {
+            Some(frame) => self.outlet.push(frame),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Cuts the pictures of one part: what is shown at any time between `from` and `to` is kept.
+pub(crate) struct Cut {
+    from: i64,
+    to: i64,
+    pending: Option<VideoFrame>,
+    step: i64,
+}
+
+impl Cut {
+    /// Keeps what is shown from `from` until `to`, in microseconds of the pictures' own time.
+    pub(crate) fn new(from: i64, to: i64) -> Self {
+        Self {
+            from,
+            to,
+            pending: None,
+            step: PICTURE,
+        }
+    }
+
+    /// Takes the next picture, and gives the one before if it is kept. Pictures that do not come in order are dropped.
+    pub(crate) fn push(&mut self, frame: VideoFrame) -> Option<VideoFrame> {
+        if let Some(before) = &self.pending {
+            if frame.timestamp <= before.timestamp {
+                return None;
+            }
+            self.step = frame.timestamp.saturating_sub(before.timestamp);
+        }
+        let next = frame.timestamp;
+        let before = self.pending.replace(frame)?;
+        self.cut(before, next)
+    }
+
+    /// The last picture, if it is kept.
+    pub(crate) fn finish(&mut self) -> Option<VideoFrame> {
+        let last = self.pending.take()?;
+        let said = last
+            .duration
+            .and_then(|duration| i64::try_from(duration).ok());
+        let duration = said.filter(|&duration| duration > 0).unwrap_or(self.step);
+        let end = last.timestamp.saturating_add(duration);
+        self.cut(last, end)
+    }
+
+    /// Whether nothing of what follows is kept.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pending
+            .as_ref()
+            .is_some_and(|frame| frame.timestamp >= self.to)
+    }
+
+    fn cut(&self, mut frame: VideoFrame, end: i64) -> Option<VideoFrame> {
+        let start = frame.timestamp.max(self.from);
+        let end = end.min(self.to);
+        frame.timestamp = start.saturating_sub(self.from);
+        frame.duration = Some(
+            u64::try_from(end.saturating_sub(start))
+                .ok()
+                .filter(|&duration| duration > 0)?,
+        );
+        Some(frame)
+    }
+}
+
+fn pictures_of(
+    context: &Context,
+    part: &Part,
+    number: usize,
+    line: &mut PictureLine<'_>,
+) -> Result<(), JobError> {
+    let media = &part.media;
+    let end = part.to.unwrap_or(i64::MAX).min(match part.length {
+        Some(length) => part.from.saturating_add(length),
+        None => i64::MAX,
+    });
+    let (demuxed, origin) = match &media.content {
+        Content::Image(frame) => {
+            let mut frame = frame.clone();
+            frame.timestamp = part.offset;
+            frame.duration = u64::try_from(end.min(FOREVER).saturating_sub(part.from)).ok();
+            return line.push(frame);
+        }
+        Content::Tracks(_, origin) => (
+            reader(media, SourceKind::Video, number, part.from)?,
+            *origin,
+        ),
+    };
+    let (track, mut reader) = demuxed;
+    let failed = |error: MediaError| JobError::input(&media.path, error);
+    let mut decoding =
+        Decoding::<VideoDecode>::start(context, video_config(track).map_err(failed)?)
+            .map_err(failed)?;
+    let mut alpha = AlphaDecoding::default();
+    let mut cut = Cut::new(part.from, end);
+    let mut hidden = BTreeSet::new();
+    let mut frames = Vec::new();
+    loop {
+        context.cancel.check()?;
+        let packet = reader
+            .next_sample()
+            .map_err(|error| error::demux(&media.path, &error))?;
+        let over = match &packet {
+            // No picture is shown before it is decoded.
+            Some(packet) => {
+                packet.decode_time.saturating_sub(origin) >= end
+                    && packet.chunk.timestamp.saturating_sub(origin) >= end
+            }
+            None => true,
+        };
+        let chunk = packet
+            .as_ref()
+            .filter(|_| !over)
+            .map(|packet| &packet.chunk);
+        if let Some(packet) = packet.as_ref().filter(|packet| !over && !packet.presented)
+            && hidden.len() < MAX_HIDDEN
+        {
+            hidden.insert(packet.chunk.timestamp);
+        }
+        decoding
+            .decode(chunk, &mut |frame| frames.push(frame))
+            .map_err(failed)?;
+        if let Some(chunk) = chunk {
+            alpha
+                .decode(context, &decoding.config, chunk)
+                .map_err(failed)?;
+        }
+        for mut frame in frames.drain(..) {
+            if hidden.remove(&frame.timestamp) {
+                continue;
+            }
+            alpha.join(&mut frame).map_err(failed)?;
+            frame.timestamp = frame.timestamp.saturating_sub(origin);
+            if let Some(mut kept) = cut.push(frame) {
+                kept.timestamp = kept.timestamp.saturating_add(part.offset);
+                line.push(kept)?;
+            }
+        }
+        if over || cut.is_over() {
+            break;
+        }
+    }
+    if let Some(mut kept) = cut.finish() {
+        kept.timestamp = kept.timestamp.saturating_add(part.offset);
+        line.push(kept)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reelcore_conformance::encoding::scene_frame;
+    use reelcore_media::{PixelFormat, Size};
+
+    /// What is shown at `time`, by the timestamp that the picture had at first.
+    fn shown(frames: &[(i64, i64, i64)], time: i64) -> Option<i64> {
+        frames
+            .iter()
+            .find(|(start, end, _)| (*start..*end).contains(&time))
+            .map(|frame| frame.2)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_cut_shows_at_every_time_what_was_shown_there(
+            steps in proptest::collection::vec(1i64..50, 1..12), from in 0i64..400, length in 1i64..300, start in 0i64..30
+        ) {
+            let frame = scene_frame(PixelFormat::I420, Size::new(2, 2), 0, 0);
+            let mut at = start;
+            let mut source = Vec::new();
+            let mut cut = Cut::new(from, from + length);
+            let mut kept = Vec::new();
+            for step in steps {
+                source.push((at, at + step, at));
+                let mut next = frame.clone();
+                next.timestamp = at;
+                next.duration = Some(step as u64);
+                // Told apart by a field that a cut leaves alone.
+                next.display_size = Size::new(at as u32, 1);
+                kept.extend(cut.push(next));
+                at += step;
+            }
+            kept.extend(cut.finish());
+            let kept: Vec<_> = kept.iter().map(|frame| {
+                let end = frame.timestamp + frame.duration.unwrap() as i64;
+                (frame.timestamp, end, i64::from(frame.display_size.width))
+            }).collect();
+            for time in 0..length + 20 {
+                let want = if time < length { shown(&source, from + time) } else { None };
+                proptest::prop_assert_eq!(shown(&kept, time), want, "at {}", time);
+            }
+            proptest::prop_assert!(kept.iter().all(|frame| frame.0 < frame.1));
+        }
+    }
+}
