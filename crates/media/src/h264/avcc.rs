@@ -130,7 +130,7 @@ impl AvcC {
             let length = u16::try_from(set.len()).map_err(|_| no_room("a set", set.len()))?;
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(set);
-            Ok(())
+            Ok::<(), MediaError>(())
         };
         self.sps.iter().try_for_each(|set| put(&mut out, set))?;
         out.push(pps);
