@@ -1,7 +1,10 @@
 //! The `reelcore` command.
 #![forbid(unsafe_code)]
 
+mod job_command;
 mod probe;
+mod progress;
+mod transcode_command;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,6 +20,9 @@ Usage:
   reelcore probe [--json] [--count] FILE
                                   what is in a media file: container, tracks, codecs;
                                   --count reads every packet
+  reelcore transcode IN OUT [OPTIONS]
+                                  one media file into another; see reelcore transcode --help
+  reelcore job SPEC [OPTIONS]     a job of several inputs, filters and outputs; see reelcore job --help
   reelcore --version
   reelcore --help
 
@@ -25,6 +31,7 @@ Exit code:
   1  an error was not caught, a promise rejection was not handled, or a module could not be loaded
   2  the command line is wrong
   n  the script called Deno.exit(n)
+Those of transcode and job: reelcore job --help
 ";
 
 /// The command line is wrong.
@@ -33,6 +40,8 @@ const USAGE_ERROR: i32 = 2;
 enum Command {
     Run { script: PathBuf, args: Vec<String> },
     Probe(probe::Options),
+    Transcode(transcode_command::Options),
+    Job(job_command::Options),
     Version,
     Help,
 }
@@ -60,9 +69,16 @@ fn parse() -> Result<Command, lexopt::Error> {
             None => Err("expected a script: reelcore run SCRIPT [ARGS...]".into()),
         },
         Some(Value(command)) if command == "probe" => parse_probe(&mut parser),
-        Some(Value(command)) => {
-            Err(format!("unknown command {command:?}: expected \"run\" or \"probe\"").into())
+        Some(Value(command)) if command == "transcode" => {
+            transcode_command::parse(&mut parser).map(Command::Transcode)
         }
+        Some(Value(command)) if command == "job" => {
+            job_command::parse(&mut parser).map(Command::Job)
+        }
+        Some(Value(command)) => Err(format!(
+            "unknown command {command:?}: expected \"run\", \"probe\", \"transcode\" or \"job\""
+        )
+        .into()),
         Some(other) => Err(other.unexpected()),
         None => Err("expected a command: reelcore run SCRIPT [ARGS...]".into()),
     }
@@ -93,6 +109,10 @@ fn main() {
                 1
             }
         },
+        Ok(Command::Transcode(options)) => {
+            transcode_command::run(&options, &webcodecs::default_codecs())
+        }
+        Ok(Command::Job(options)) => job_command::run(&options, &webcodecs::default_codecs()),
         Ok(Command::Version) => print(&format!(
             "reelcore {}\nv8 {}\n",
             env!("CARGO_PKG_VERSION"),
