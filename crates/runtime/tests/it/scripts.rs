@@ -84,6 +84,11 @@ fn containers_open_from_every_source_and_seek() {
 }
 
 #[test]
+fn the_types_of_the_namespace_name_every_member_and_option() {
+    run("types.js", 5);
+}
+
+#[test]
 fn twenty_thousand_random_sequences_of_calls_keep_every_promise() {
     run("random.js", 2);
 }

@@ -1,0 +1,179 @@
+// Types of `Reelcore`, the namespace of js/reelcore.js and js/muxer.js, beside those of generated/webcodecs.d.ts. Times are microseconds.
+
+declare namespace Reelcore {
+  /** A path, a file: URL, or bytes. Files are read as needed; of a stream the last 64 MiB are kept. */
+  type DemuxerSource = string | URL | Blob | AllowSharedBufferSource | ReadableStream<ArrayBufferView>;
+
+  interface DemuxerOptions {
+    /** Buffers whose memory is taken over instead of copied. They are detached. */
+    transfer?: ArrayBuffer[];
+  }
+
+  interface DemuxerInfo {
+    /** The container's name: "mp4", "webm", ... */
+    container: string;
+    /** Microseconds, or null where it is unknown. */
+    duration: number | null;
+    /** Texts by name: title, artist, ... */
+    tags: Record<string, string>;
+  }
+
+  interface Encryption {
+    /** "cenc", "cbcs", ... */
+    readonly scheme: string | null;
+    /** 32 hexadecimal digits. */
+    readonly defaultKeyId: string | null;
+    /** The codec string of what is encrypted. */
+    readonly codec: string | null;
+    /** Protection system specific headers, as whole boxes. */
+    readonly pssh: readonly Uint8Array[];
+  }
+
+  interface TrackBase {
+    /** The place in `tracks`. */
+    readonly index: number;
+    /** The container's own number. */
+    readonly id: number;
+    /** The codec string, or null where WebCodecs names none. */
+    readonly codec: string | null;
+    readonly language: string | null;
+    /** Microseconds, or null where it is unknown. */
+    readonly duration: number | null;
+    /** The number of packets, or null where it is unknown. */
+    readonly samples: number | null;
+    /** How the packets are encrypted, or null in clear. */
+    readonly encryption: Encryption | null;
+  }
+
+  interface VideoTrack extends TrackBase {
+    readonly type: "video";
+    readonly decoderConfig: VideoDecoderConfig | null;
+  }
+
+  interface AudioTrack extends TrackBase {
+    readonly type: "audio";
+    readonly decoderConfig: AudioDecoderConfig | null;
+  }
+
+  interface OtherTrack extends TrackBase {
+    readonly type: "other";
+    readonly decoderConfig: null;
+  }
+
+  type Track = VideoTrack | AudioTrack | OtherTrack;
+
+  interface ChunksOptions {
+    /** Begins at the last key packet at or before this time. */
+    start?: number;
+  }
+
+  /** Reads tracks and packets out of a container. */
+  class Demuxer {
+    constructor(source: DemuxerSource, options?: DemuxerOptions);
+    /** The tracks, in the container's order. */
+    readonly tracks: Promise<readonly Track[]>;
+    readonly info: Promise<DemuxerInfo>;
+    /** Moves to a time; gives that of the last key packet at or before it, in `track` or the first of video. */
+    seek(time: number, track?: Track | number): Promise<number | null>;
+    /** The packets of a track in decode order. */
+    chunks(track: VideoTrack, options?: ChunksOptions): AsyncGenerator<EncodedVideoChunk, void, void>;
+    chunks(track: AudioTrack, options?: ChunksOptions): AsyncGenerator<EncodedAudioChunk, void, void>;
+    chunks(
+      track: Track | number,
+      options?: ChunksOptions,
+    ): AsyncGenerator<EncodedVideoChunk | EncodedAudioChunk, void, void>;
+    /** Lets go of the source. */
+    close(): void;
+    [Symbol.dispose](): void;
+    readonly [Symbol.toStringTag]: string;
+  }
+
+  type MuxerFormat =
+    | "mp4"
+    | "fmp4"
+    | "webm"
+    | "matroska"
+    | "ogg"
+    | "wav"
+    | "adts"
+    | "ivf"
+    | "mpegts";
+
+  interface MuxerOptions {
+    /** Texts by name: title, artist, ... */
+    tags?: Record<string, string>;
+    /** MP4: the index comes first. The default is true. */
+    fastStart?: boolean;
+    /** MP4: fragments. */
+    fragmented?: boolean;
+    /** MP4: fragments of at least so many microseconds; a second by default. */
+    fragmentDuration?: number;
+    /** Matroska: no lengths and no index. */
+    live?: boolean;
+  }
+
+  interface TrackOptions {
+    /** Of pictures: frames a second. */
+    framerate?: number;
+    /** Of pictures: the chunks have alpha beside them. */
+    alpha?: boolean;
+    language?: string;
+    name?: string;
+  }
+
+  interface MuxerTrack<Chunk, Metadata> {
+    /** Writes a chunk, in decoding order. Fulfilled when there is room for more. */
+    write(chunk: Chunk, metadata?: Metadata): Promise<void>;
+    /** No chunk follows: other tracks need not wait. */
+    end(): Promise<void>;
+    readonly [Symbol.toStringTag]: string;
+  }
+
+  type MuxerVideoTrack = MuxerTrack<EncodedVideoChunk, EncodedVideoChunkMetadata>;
+  type MuxerAudioTrack = MuxerTrack<EncodedAudioChunk, EncodedAudioChunkMetadata>;
+
+  /** Writes encoded chunks into a container: a file, a stream, or memory where there is no target. */
+  class Muxer {
+    constructor(
+      format: MuxerFormat,
+      target?: string | URL | WritableStream<Uint8Array> | null,
+      options?: MuxerOptions,
+    );
+    /** Without a config the first chunk's metadata must have it. */
+    addVideoTrack(config?: VideoDecoderConfig, options?: TrackOptions): MuxerVideoTrack;
+    addAudioTrack(config?: AudioDecoderConfig, options?: TrackOptions): MuxerAudioTrack;
+    /** Completes the file. Gives its bytes if there is no target. */
+    finish(): Promise<Uint8Array | undefined>;
+    readonly [Symbol.toStringTag]: string;
+  }
+
+  /** What the process has done so far. */
+  interface Counters {
+    /** Video frames that are alive. */
+    frames_alive: number;
+    /** Bytes that buffer pools hold. */
+    pool_bytes: number;
+    /** Copies of pixels or samples between CPU buffers, and the bytes that they wrote. */
+    cpu_copies: number;
+    cpu_copy_bytes: number;
+    /** Transfers from CPU memory to a GPU. */
+    uploads: number;
+    upload_bytes: number;
+    /** Transfers from a GPU to CPU memory. */
+    downloads: number;
+    download_bytes: number;
+    /** Times a worker thread was woken for a codec. */
+    worker_wakeups: number;
+  }
+
+  function counters(): Counters;
+
+  interface ScaleOptions {
+    /** Pixels. */
+    width: number;
+    height: number;
+  }
+
+  /** The visible part of a frame at another size: planar YUV, without alpha. Both frames are the caller's to close. */
+  function scale(frame: VideoFrame, options: ScaleOptions): Promise<VideoFrame>;
+}
