@@ -2,6 +2,7 @@
 
 mod command;
 mod conformance;
+mod jobs;
 mod library;
 mod mediabunny;
 mod scripts;

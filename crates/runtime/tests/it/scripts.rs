@@ -94,6 +94,11 @@ fn twenty_thousand_random_sequences_of_calls_keep_every_promise() {
 }
 
 #[test]
+fn twenty_thousand_random_sequences_of_calls_on_encoders_keep_every_promise() {
+    run("random_encode.js", 8);
+}
+
+#[test]
 fn a_thousand_idle_decoders_cost_little_and_busy_ones_are_served_alike() {
     run("scale.js", 2);
 }
