@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reelcore_media::counters::count_download;
 use reelcore_media::frame::ReadBack;
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{CpuImage, PixelFormat, Plane, Rect, Size};
 use wgpu_core::device::HostMap;
+use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_core::resource::{BufferDescriptor, BufferMapOperation};
 use wgpu_types as wgt;
 
@@ -17,7 +19,7 @@ use crate::error::GpuError;
 use crate::handles::Buffer;
 use crate::image::GpuImage;
 use crate::plan::{Plan, plan};
-use crate::pool::extent;
+use crate::pool::{Texture, extent};
 
 /// Bytes of buffers that are kept for reuse.
 const MAX_IDLE_BYTES: u64 = 64 << 20;
@@ -147,7 +149,7 @@ struct InUse<'a> {
 }
 
 impl InUse<'_> {
-    fn id(&self) -> wgpu_core::id::BufferId {
+    fn id(&self) -> BufferId {
         match &self.lent {
             Some(lent) => lent.buffer.id(),
             None => unreachable!("taken by drop only"),
@@ -332,33 +334,70 @@ impl Gpu {
         self.record("a read-back", |encoder| {
             for (index, (plane, place)) in image.planes().iter().zip(&places).enumerate() {
                 let (h, v) = format.subsampling(index);
-                let source = wgt::TexelCopyTextureInfo {
-                    texture: plane.id(),
-                    mip_level: 0,
-                    origin: wgt::Origin3d {
-                        x: rect.x / h,
-                        y: rect.y / v,
-                        z: 0,
-                    },
-                    aspect: wgt::TextureAspect::All,
-                };
-                let destination = wgt::TexelCopyBufferInfo {
-                    buffer: read.id(),
-                    layout: wgt::TexelCopyBufferLayout {
-                        offset: place.offset,
-                        bytes_per_row: Some(place.stride),
-                        rows_per_image: Some(place.rows),
-                    },
-                };
-                let texels = extent(format.plane_size(index, size));
-                self.global
-                    .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &texels)
-                    .map_err(|error| GpuError::of("a read-back", &error))?;
+                let origin = (rect.x / h, rect.y / v);
+                let texels = format.plane_size(index, size);
+                self.copy_to_buffer(encoder, plane.id(), origin, texels, read.id(), place)?;
             }
             Ok(())
         })?;
         drop(entered);
         self.fetch(read, bytes, format, size, &places)
+    }
+
+    fn copy_to_buffer(
+        &self,
+        encoder: CommandEncoderId,
+        texture: TextureId,
+        (x, y): (u32, u32),
+        size: Size,
+        buffer: BufferId,
+        place: &Placed,
+    ) -> Result<(), GpuError> {
+        let source = wgt::TexelCopyTextureInfo {
+            texture,
+            mip_level: 0,
+            origin: wgt::Origin3d { x, y, z: 0 },
+            aspect: wgt::TextureAspect::All,
+        };
+        let destination = wgt::TexelCopyBufferInfo {
+            buffer,
+            layout: wgt::TexelCopyBufferLayout {
+                offset: place.offset,
+                bytes_per_row: Some(place.stride),
+                rows_per_image: Some(place.rows),
+            },
+        };
+        self.global
+            .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &extent(size))
+            .map_err(|error| GpuError::of("a read-back", &error))
+    }
+
+    /// The texels of a texture, rows tightly packed. Blocks as [`Gpu::read_back`] does. Counts one download.
+    ///
+    /// # Errors
+    /// As [`Gpu::read_back`]; [`GpuError::Validation`] for a texture that cannot be copied from.
+    pub fn read_texture(&self, texture: &Texture) -> Result<Vec<u8>, GpuError> {
+        let size = texture.size();
+        let row_bytes = size.width * texture.format().block_copy_size(None).unwrap_or(4);
+        let place = Placed {
+            offset: 0,
+            stride: row_bytes.next_multiple_of(wgt::COPY_BYTES_PER_ROW_ALIGNMENT),
+            rows: size.height,
+            row_bytes,
+        };
+        let bytes = u64::from(place.stride) * u64::from(place.rows);
+        let entered = self.enter()?;
+        let read = self.buffer(Role::Read, bytes)?;
+        self.record("a read-back", |encoder| {
+            self.copy_to_buffer(encoder, texture.id(), (0, 0), size, read.id(), &place)
+        })?;
+        drop(entered);
+        let padded = self.fetch_bytes(read, bytes)?;
+        let rows = padded.chunks(place.stride as usize);
+        let rows = rows.flat_map(|row| row.get(..row_bytes as usize).unwrap_or_default());
+        let texels: Vec<u8> = rows.copied().collect();
+        count_download(texels.len());
+        Ok(texels)
     }
 
     /// Waits for what was submitted to `buffer`, and makes an image of it.
@@ -370,6 +409,19 @@ impl Gpu {
         size: Size,
         places: &[Placed],
     ) -> Result<CpuImage, GpuError> {
+        let memory = self.fetch_bytes(buffer, bytes)?;
+        count_download(format.packed_size(size).unwrap_or(memory.len()));
+        let planes = places.iter().map(|place| {
+            let range = place.range();
+            Plane {
+                data: memory.slice(range.start..range.end.min(memory.len())),
+                stride: place.stride as usize,
+            }
+        });
+        Ok(CpuImage::new(format, size, planes.collect())?)
+    }
+
+    fn fetch_bytes(&self, buffer: InUse<'_>, bytes: u64) -> Result<Bytes, GpuError> {
         let length = usize::try_from(bytes)
             .map_err(|_| GpuError::unsupported("read back more than the address space"))?;
         self.map(&buffer)?;
@@ -381,16 +433,7 @@ impl Gpu {
             .map_err(|error| GpuError::of("a read-back", &error))?;
         drop(entered);
         buffer.give_back();
-        count_download(format.packed_size(size).unwrap_or(length));
-        let memory = memory.freeze();
-        let planes = places.iter().map(|place| {
-            let range = place.range();
-            Plane {
-                data: memory.slice(range.start..range.end.min(memory.len())),
-                stride: place.stride as usize,
-            }
-        });
-        Ok(CpuImage::new(format, size, planes.collect())?)
+        Ok(memory.freeze())
     }
 
     /// Maps a buffer for reading, and waits until it is.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
@@ -12,7 +13,7 @@ use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;
 use crate::error::MediaError;
 use crate::format::{PixelFormat, PixelLayout};
-use crate::frame::{CpuImage, CpuResource, Plane, VideoFrame};
+use crate::frame::{CpuImage, CpuResource, Plane, ReadBack, VideoFrame};
 use crate::geometry::{Rect, Size};
 use crate::layout::PlaneLayout;
 use crate::pool::{BufferPool, PooledBuffer};
@@ -90,6 +91,9 @@ impl Fitter {
     /// that of BT.709, as video has it (`docs/decisions/0007-colour-conversion.md`). YUV keeps its colours. Chroma
     /// samples are taken to lie in the middle of their pixels.
     ///
+    /// A frame whose pixels are not in CPU memory is converted and scaled where they are, if the device can
+    /// ([`read_back_as`](crate::frame::VideoResource::read_back_as)), and is moved as it is wanted.
+    ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a frame whose format has no name, and for a `format` that is not planar YUV
     /// without alpha; what [`read_back`](crate::frame::VideoResource::read_back) says.
@@ -108,6 +112,9 @@ impl Fitter {
                 "frames can be made planar YUV without alpha, not {}",
                 format.as_str()
             )));
+        }
+        if let Some(fitted) = fit_on_device(frame, format, size) {
+            return fitted;
         }
         let held;
         let image = match frame.resource.cpu() {
@@ -297,10 +304,10 @@ impl Fitter {
         let format = opaque(layout, 8)
             .ok_or_else(|| MediaError::unsupported("no 8-bit format has this layout"))?;
         let size = rect.size();
-        let wide = color.primaries == Some(Primaries::Bt2020);
-        let (standard, matrix) = match wide {
-            true => (YuvStandardMatrix::Bt2020, Matrix::Bt2020Ncl),
-            false => (YuvStandardMatrix::Bt709, Matrix::Bt709),
+        let video = video_colors(color);
+        let standard = match video.matrix {
+            Some(Matrix::Bt2020Ncl) => YuvStandardMatrix::Bt2020,
+            _ => YuvStandardMatrix::Bt709,
         };
         let rgba = rgba_of(image, rect, color)?;
         let ranges = plane_ranges(format, size)?;
@@ -349,18 +356,50 @@ impl Fitter {
         let bytes = buffer.len();
         let image = image_of(buffer, format, size, ranges)?;
         count_copy(bytes);
-        let transfer = match color.transfer {
+        Ok((image, video))
+    }
+}
+
+/// The colours of the YUV that RGB of `color` becomes.
+fn video_colors(color: ColorSpace) -> ColorSpace {
+    let primaries = color.primaries.unwrap_or(Primaries::Bt709);
+    ColorSpace {
+        primaries: Some(primaries),
+        transfer: Some(match color.transfer {
             None | Some(Transfer::Iec61966_2_1) => Transfer::Bt709,
             Some(other) => other,
-        };
-        let color = ColorSpace {
-            primaries: Some(color.primaries.unwrap_or(Primaries::Bt709)),
-            transfer: Some(transfer),
-            matrix: Some(matrix),
-            full_range: Some(false),
-        };
-        Ok((image, color))
+        }),
+        matrix: Some(match primaries {
+            Primaries::Bt2020 => Matrix::Bt2020Ncl,
+            _ => Matrix::Bt709,
+        }),
+        full_range: Some(false),
     }
+}
+
+/// A frame of a device that converts and scales before anything is moved; `None` for all others.
+fn fit_on_device(
+    frame: &VideoFrame,
+    format: PixelFormat,
+    size: Size,
+) -> Option<Result<VideoFrame, MediaError>> {
+    if frame.resource.cpu().is_some() {
+        return None;
+    }
+    let rgb = frame.format?.is_rgb() || frame.color_space.matrix == Some(Matrix::Rgb);
+    let target = match rgb {
+        true => video_colors(frame.color_space),
+        false => frame.color_space,
+    };
+    let wanted = ReadBack {
+        rect: frame.visible_rect,
+        color_space: frame.color_space,
+        format,
+        size,
+        target,
+    };
+    let image = frame.resource.read_back_as(&wanted)?;
+    Some(image.map(|image| with_image(frame, image, target)))
 }
 
 /// Four bytes a pixel; `data` holds whole rows of `stride` bytes.
@@ -487,10 +526,15 @@ fn crop(image: &CpuImage, rect: Rect, format: PixelFormat) -> Option<CpuImage> {
 }
 
 /// `frame` over other pixels, all of which are shown.
-fn with_image(frame: &VideoFrame, image: CpuImage, color_space: ColorSpace) -> VideoFrame {
+fn with_image(
+    frame: &VideoFrame,
+    image: impl Into<Arc<CpuImage>>,
+    color_space: ColorSpace,
+) -> VideoFrame {
+    let image = image.into();
     let (format, size) = (image.format(), image.size());
     VideoFrame {
-        resource: std::sync::Arc::new(CpuResource(std::sync::Arc::new(image))),
+        resource: Arc::new(CpuResource(image)),
         format: Some(format),
         coded_size: size,
         visible_rect: Rect::of_size(size),
