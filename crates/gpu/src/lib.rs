@@ -14,6 +14,9 @@
 
 mod convert;
 mod device;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "Vulkan below wgpu")]
+pub mod dmabuf;
 mod display;
 mod error;
 mod external;

@@ -168,6 +168,16 @@ pub trait VideoResource: Debug + Send + Sync {
         None
     }
 
+    /// The pixels as dma-bufs, if they are in a device's memory that can be shared so. `None` for
+    /// every other resource. The memory stays as it is while the resource lives.
+    ///
+    /// # Errors
+    /// [`Backend`](crate::ErrorKind::Backend) when the device does not export them.
+    #[cfg(unix)]
+    fn dma_buf(&self) -> Option<Result<Arc<crate::dmabuf::DmaBufFrame>, MediaError>> {
+        None
+    }
+
     /// For the crate that made the resource to find its own type again.
     fn as_any(&self) -> &dyn Any;
 }

@@ -16,6 +16,8 @@ pub mod color;
 pub mod convert;
 pub mod counters;
 pub mod demux;
+#[cfg(unix)]
+pub mod dmabuf;
 pub mod encode_queue;
 pub mod encode_session;
 pub mod encoder;

@@ -38,16 +38,17 @@ pub(super) fn write(
         if let TypeInner::Struct { members, span } = &ty.inner
             && !is_predeclared(module, handle)
         {
-            let sizes = explicit_sizes(module, members, *span)?;
+            let attributes = layout_attributes(module, members, *span)?;
             let mut ty = ty.clone();
             ty.name = Some(names.of('t', handle.index()));
             if let TypeInner::Struct { members, .. } = &mut ty.inner {
-                for (index, (member, size)) in members.iter_mut().zip(sizes).enumerate() {
+                for (index, (member, attributes)) in members.iter_mut().zip(attributes).enumerate()
+                {
                     let name = names.member(handle.index(), index);
                     let own = member.name.replace(name.clone());
                     edits.restore(&name, own.unwrap_or_else(|| format!("member{index}_")));
-                    if let Some(size) = size {
-                        edits.replace(format!("{name}: "), format!("@size({size}) {name}: "));
+                    if let Some(attributes) = attributes {
+                        edits.replace(format!("{name}: "), format!("{attributes}{name}: "));
                     }
                 }
             }
@@ -199,27 +200,27 @@ fn is_predeclared(module: &Module, handle: Handle<naga::Type>) -> bool {
         .any(|&predeclared| predeclared == handle)
 }
 
-/// The `@size` of each member that has one, computed from where the members are.
-fn explicit_sizes(
+/// The `@size` or `@align` that each member needs, computed from where the members are.
+fn layout_attributes(
     module: &Module,
     members: &[naga::StructMember],
     span: u32,
-) -> Result<Vec<Option<u32>>, String> {
+) -> Result<Vec<Option<String>>, String> {
     let mut layouter = Layouter::default();
     layouter
         .update(module.to_ctx())
         .map_err(|e| e.to_string())?;
-    let mut sizes = Vec::with_capacity(members.len());
+    let mut attributes = vec![None; members.len()];
     let mut alignment = 1;
     for (index, member) in members.iter().enumerate() {
         let layout = layouter[member.ty];
         alignment = alignment.max(layout.alignment.round_up(1));
         let end = member.offset.saturating_add(layout.size);
-        let explicit = match members.get(index + 1) {
-            Some(next) => {
-                (layouter[next.ty].alignment.round_up(end) != next.offset).then_some(next.offset)
+        match members.get(index + 1) {
+            Some(next) if layouter[next.ty].alignment.round_up(end) != next.offset => {
+                attributes[index] = Some(next.offset.saturating_sub(member.offset));
             }
-            None => {
+            None if end.next_multiple_of(alignment) != span => {
                 let dynamic = matches!(
                     module.types[member.ty].inner,
                     TypeInner::Array {
@@ -227,12 +228,33 @@ fn explicit_sizes(
                         ..
                     }
                 );
-                (!dynamic && end.next_multiple_of(alignment) != span).then_some(span)
+                if dynamic {
+                    // No @size may be there: the structure has a larger alignment than its
+                    // members, and the first member is where any alignment leaves it.
+                    let aligned = (0..31)
+                        .map(|bit| 1u32 << bit)
+                        .find(|align| *align > alignment && end.next_multiple_of(*align) == span)
+                        .ok_or_else(|| "the size of a structure".to_owned())?;
+                    let mut texts = texts(&attributes);
+                    let first = texts.first_mut().and_then(Option::take);
+                    if let Some(place) = texts.first_mut() {
+                        *place = Some(format!("@align({aligned}) {}", first.unwrap_or_default()));
+                    }
+                    return Ok(texts);
+                }
+                attributes[index] = Some(span.saturating_sub(member.offset));
             }
-        };
-        sizes.push(explicit.map(|end| end.saturating_sub(member.offset)));
+            _ => {}
+        }
     }
-    Ok(sizes)
+    Ok(texts(&attributes))
+}
+
+fn texts(sizes: &[Option<u32>]) -> Vec<Option<String>> {
+    sizes
+        .iter()
+        .map(|size| size.map(|size| format!("@size({size}) ")))
+        .collect()
 }
 
 /// Gives arguments, variables and `let`s names that can shadow nothing, and remembers the phony

@@ -1,0 +1,659 @@
+//! The corpus: shaders that say `texture_external`, lowered, against the same shaders over a plain
+//! 2D texture. Each is written once: `TEXTURE` and `LEVEL` stand for what differs.
+
+mod device;
+
+use device::{Bound, Device};
+use reelcore_gpu::lower::{ExternalBinding, LowerError, Lowered, LoweredShader};
+use reelcore_gpu::naga::valid::Capabilities;
+use reelcore_gpu::wgpu_core::pipeline::ShaderModuleSource;
+use reelcore_gpu::wgpu_types as wgt;
+
+/// What a device without external textures can do, and a shader of the corpus may need.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16
+    .union(Capabilities::SUBGROUP)
+    .union(Capabilities::SUBGROUP_BARRIER)
+    .union(Capabilities::CLIP_DISTANCE)
+    .union(Capabilities::DUAL_SOURCE_BLENDING)
+    .union(Capabilities::TEXTURE_AND_SAMPLER_BINDING_ARRAY);
+
+fn external(template: &str) -> String {
+    template
+        .replace("TEXTURE", "texture_external")
+        .replace("LEVEL", "")
+}
+
+fn plain(template: &str) -> String {
+    template
+        .replace("TEXTURE", "texture_2d<f32>")
+        .replace("LEVEL", ", 0")
+}
+
+#[track_caller]
+fn lower(source: &str) -> LoweredShader {
+    match reelcore_gpu::lower::lower_external_textures(source, CAPABILITIES) {
+        Ok(Lowered::Shader(shader)) => *shader,
+        Ok(Lowered::Unchanged) => panic!("not lowered:\n{source}"),
+        Err(error) => panic!("{error}\n{source}"),
+    }
+}
+
+/// 7x5 pixels, no two alike.
+fn pixels(seed: u8) -> Vec<u8> {
+    (0..7 * 5 * 4)
+        .map(|i: u32| {
+            (i.wrapping_mul(2_654_435_761) >> 13) as u8
+                ^ seed.wrapping_mul(29).wrapping_add(i as u8)
+        })
+        .collect()
+}
+
+struct Scene {
+    device: Device,
+    bindings: Vec<(u32, Bound)>,
+}
+
+impl Scene {
+    /// Bindings 0 and 1: textures; 2 and 3: samplers that would repeat, linear and nearest.
+    fn new() -> Self {
+        let device = Device::open();
+        let mut bindings = Vec::new();
+        for seed in 0..2 {
+            let texture = device.texture(
+                7,
+                5,
+                wgt::TextureFormat::Rgba8Unorm,
+                wgt::TextureUsages::TEXTURE_BINDING | wgt::TextureUsages::COPY_DST,
+            );
+            device.write_texture(texture, 7, 5, &pixels(seed as u8));
+            bindings.push((seed, Bound::Texture(texture)));
+        }
+        for (binding, filter) in [(2, wgt::FilterMode::Linear), (3, wgt::FilterMode::Nearest)] {
+            let sampler = device.sampler(filter, wgt::AddressMode::Repeat);
+            bindings.push((binding, Bound::Sampler(sampler)));
+        }
+        Self { device, bindings }
+    }
+
+    fn bound(&self, used: &[u32]) -> Vec<(u32, Bound)> {
+        let used = |binding: &u32| used.contains(binding);
+        self.bindings
+            .iter()
+            .filter(|(b, _)| used(b))
+            .copied()
+            .collect()
+    }
+
+    /// The layout that a bind group layout with `externalTexture: {}` becomes.
+    fn layout(used: &[u32], visibility: wgt::ShaderStages) -> Vec<wgt::BindGroupLayoutEntry> {
+        let mut entries: Vec<_> = used
+            .iter()
+            .map(|&binding| wgt::BindGroupLayoutEntry {
+                binding,
+                visibility,
+                ty: if binding < 2 {
+                    wgt::BindingType::Texture {
+                        sample_type: wgt::TextureSampleType::Float { filterable: true },
+                        view_dimension: wgt::TextureViewDimension::D2,
+                        multisampled: false,
+                    }
+                } else {
+                    wgt::BindingType::Sampler(wgt::SamplerBindingType::Filtering)
+                },
+                count: None,
+            })
+            .collect();
+        if visibility == wgt::ShaderStages::COMPUTE {
+            entries.push(wgt::BindGroupLayoutEntry {
+                binding: 9,
+                visibility,
+                ty: wgt::BindingType::Buffer {
+                    ty: wgt::BufferBindingType::Storage { read_only: false },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            });
+        }
+        entries
+    }
+
+    /// Runs `entry` of both shaders: written WGSL and module, automatic and explicit layout.
+    #[track_caller]
+    fn same_compute(&self, template: &str, used: &[u32], entry: &str, constants: &[(&str, f64)]) {
+        const WORDS: u64 = 512;
+        let lowered = lower(&external(template));
+        let bindings = self.bound(used);
+        let run = |module, layout: Option<&[wgt::BindGroupLayoutEntry]>| {
+            self.device
+                .compute(module, entry, layout, &bindings, constants, WORDS)
+        };
+        let wanted = run(self.device.shader(&plain(template)), None);
+        assert!(
+            wanted.iter().any(|&word| word != 0),
+            "the shader wrote nothing"
+        );
+        let written = self.device.shader(&lowered.source);
+        assert_eq!(run(written, None), wanted, "{}", lowered.source);
+        let layout = Self::layout(used, wgt::ShaderStages::COMPUTE);
+        assert_eq!(run(written, Some(&layout)), wanted, "explicit layout");
+        let source = ShaderModuleSource::Naga(std::borrow::Cow::Owned(lowered.module));
+        let (module, error) = self.device.try_shader(source);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(run(module, None), wanted, "as a module");
+    }
+
+    #[track_caller]
+    fn same_render(&self, template: &str, used: &[u32], entries: (&str, &str)) {
+        let lowered = lower(&external(template));
+        let bindings = self.bound(used);
+        let run = |source: &str, layout: Option<&[wgt::BindGroupLayoutEntry]>| {
+            let module = self.device.shader(source);
+            self.device.render(module, entries, layout, &bindings)
+        };
+        let wanted = run(&plain(template), None);
+        let mut distinct: Vec<&[u8]> = wanted.chunks_exact(4).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!(distinct.len() > 4, "the shader drew nothing");
+        assert_eq!(run(&lowered.source, None), wanted, "{}", lowered.source);
+        let layout = Self::layout(used, wgt::ShaderStages::VERTEX_FRAGMENT);
+        assert_eq!(run(&lowered.source, Some(&layout)), wanted);
+    }
+}
+
+const TRIANGLE: &str = "
+@vertex fn vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
+    return vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0);
+}
+";
+
+#[test]
+fn loads_with_signed_unsigned_and_abstract_coordinates_give_the_texels() {
+    Scene::new().same_compute(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+         const corner = vec2(6, 4);
+         @compute @workgroup_size(7, 5)
+         fn main(@builtin(local_invocation_id) id: vec3u) {
+             let at = id.y * 7u + id.x;
+             out[at] = textureLoad(tex, id.xy LEVEL);
+             out[at + 35u] = textureLoad(tex, vec2i(id.xy) LEVEL) + textureLoad(tex, vec2(1, 2) LEVEL);
+             out[at + 70u] = textureLoad(tex, corner LEVEL);
+         }",
+        &[0],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn loads_outside_the_texture_are_like_those_of_a_plain_texture() {
+    Scene::new().same_compute(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+         @compute @workgroup_size(10, 10)
+         fn main(@builtin(local_invocation_id) id: vec3u) {
+             out[id.y * 10u + id.x] = textureLoad(tex, vec2i(id.xy) - vec2i(2) LEVEL);
+         }",
+        &[0],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn samples_are_clamped_half_a_texel_from_the_edges_whatever_the_sampler() {
+    let template = |sampler: u32| {
+        format!(
+            "@group(0) @binding(0) var tex: TEXTURE;
+             @group(0) @binding({sampler}) var smp: sampler;
+             @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+             @compute @workgroup_size(11, 11)
+             fn main(@builtin(local_invocation_id) id: vec3u) {{
+                 let uv = (vec2f(id.xy) - 1.5) / 8.0;
+                 out[id.y * 11u + id.x] = textureSampleBaseClampToEdge(tex, smp, uv);
+             }}"
+        )
+    };
+    let scene = Scene::new();
+    scene.same_compute(&template(2), &[0, 2], "main", &[]);
+    scene.same_compute(&template(3), &[0, 3], "main", &[]);
+}
+
+#[test]
+fn dimensions_are_those_of_the_frame() {
+    Scene::new().same_compute(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(9) var<storage, read_write> out: array<vec2u>;
+         @compute @workgroup_size(1) fn main() { out[3] = textureDimensions(tex); }",
+        &[0],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn textures_are_passed_through_functions_together_with_samplers() {
+    Scene::new().same_compute(
+        "alias Frame = TEXTURE;
+         @group(0) @binding(1) var second: TEXTURE;
+         @group(0) @binding(0) var first: Frame;
+         @group(0) @binding(2) var smp: sampler;
+         @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+         fn texel(t: Frame, at: vec2u) -> vec4f { return textureLoad(t, at LEVEL); }
+         fn both(a: TEXTURE, b: Frame, s: sampler, at: vec2u) -> vec4f {
+             let size = vec2f(textureDimensions(b));
+             return texel(a, at) * 0.5 + textureSampleBaseClampToEdge(b, s, vec2f(at) / size);
+         }
+         fn outer(s: sampler, at: vec2u) -> vec4f { return both(first, second, s, at) + texel(second, at); }
+         @compute @workgroup_size(7, 5)
+         fn main(@builtin(local_invocation_id) id: vec3u) {
+             out[id.y * 7u + id.x] = outer(smp, id.xy) - both(second, first, smp, id.yx);
+         }",
+        &[0, 1, 2],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn a_plain_texture_beside_an_external_one_keeps_its_levels_and_its_type() {
+    Scene::new().same_compute(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(1) var other: texture_2d<f32>;
+         @group(0) @binding(2) var smp: sampler;
+         @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+         fn plain_only(t: texture_2d<f32>, at: vec2u) -> vec4f { return textureLoad(t, at, i32(textureNumLevels(t)) - 1); }
+         @compute @workgroup_size(7, 5)
+         fn main(@builtin(local_invocation_id) id: vec3u) {
+             var sum = vec4f();
+             for (var i = 0u; i < 3u; i++) {
+                 if (i == 1u) { continue; }
+                 let uv = (vec2f(id.xy) + f32(i)) / 7.0;
+                 sum += textureLoad(tex, id.xy LEVEL) + textureSampleLevel(other, smp, uv, 0.0);
+                 sum += plain_only(other, id.xy) * textureSampleBaseClampToEdge(tex, smp, uv);
+             }
+             out[id.y * 7u + id.x] = sum;
+         }",
+        &[0, 1, 2],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn fragment_shaders_sample_in_loops_branches_and_switches() {
+    Scene::new().same_render(
+        &format!(
+            "{TRIANGLE}
+             @group(0) @binding(0) var tex: TEXTURE;
+             @group(0) @binding(1) var overlay: TEXTURE;
+             @group(0) @binding(2) var smp: sampler;
+             @fragment fn fs(@builtin(position) at: vec4f) -> @location(0) vec4f {{
+                 let uv = at.xy / vec2f(64.0, 16.0);
+                 var color = textureSampleBaseClampToEdge(tex, smp, uv);
+                 switch u32(at.x) % 3u {{
+                     case 0u: {{ color = color.bgra; }}
+                     case 1u, 7u: {{ color *= textureLoad(overlay, vec2u(at.xy) % textureDimensions(overlay) LEVEL); }}
+                     default: {{}}
+                 }}
+                 if (at.y > 8.0) {{ color = 1.0 - textureSampleBaseClampToEdge(overlay, smp, uv * 2.0 - 0.5); }}
+                 return color;
+             }}"
+        ),
+        &[0, 1, 2],
+        ("vs", "fs"),
+    );
+}
+
+#[test]
+fn vertex_shaders_load_and_sample() {
+    Scene::new().same_render(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(2) var smp: sampler;
+         struct Out { @builtin(position) at: vec4f, @location(0) @interpolate(flat, either) first: vec4f, @location(3) color: vec4f }
+         @vertex fn vertex(@builtin(vertex_index) i: u32) -> Out {
+             var out: Out;
+             out.at = vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0);
+             out.first = textureLoad(tex, vec2u(i, 2u) LEVEL);
+             out.color = textureSampleBaseClampToEdge(tex, smp, vec2f(f32(i) * 0.4));
+             return out;
+         }
+         @fragment fn fragment(in: Out) -> @location(0) vec4f { return mix(in.first, in.color, 0.75); }",
+        &[0, 2],
+        ("vertex", "fragment"),
+    );
+}
+
+#[test]
+fn entry_points_and_overrides_keep_their_names_and_defaults() {
+    let template = "
+        override scale2: f32 = 2.5;
+        override wide_1 = i32(scale2 * 3.0) - 4;
+        @id(1200) override by_id: u32;
+        override flag: bool = wide_1 > 3 && true;
+        override width = 2u + by_id;
+        var<private> start = scale2 * 2.0 + select(0.25, 0.5, flag);
+        var<workgroup> shared_values: array<f32, width * 2u>;
+        @group(0) @binding(0) var tex: TEXTURE;
+        @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
+        @compute @workgroup_size(width, by_id + 1u)
+        fn main_2(@builtin(local_invocation_id) id: vec3u, @builtin(local_invocation_index) index: u32) {
+            let wide = scale2; // used after something shadows a name
+            { let scale2 = 7.0; start += scale2 * wide; }
+            shared_values[index % (width * 2u)] = f32(wide_1);
+            workgroupBarrier();
+            out[index] = textureLoad(tex, id.xy LEVEL) * start + shared_values[0] + f32(width);
+        }
+        @compute @workgroup_size(1) fn main_1() { out[0] = vec4f(scale2); }";
+    let scene = Scene::new();
+    scene.same_compute(template, &[0], "main_2", &[("1200", 2.0)]);
+    let set = [("1200", 1.0), ("scale2", 1.25), ("flag", 0.0)];
+    scene.same_compute(template, &[0], "main_2", &set);
+}
+
+#[test]
+fn memory_layouts_survive() {
+    Scene::new().same_compute(
+        "struct Inner { @size(32) a: f32, b: vec3f, c: f32 }
+         struct Out { @align(16) first: u32, @align(64) inner: array<Inner, 2>, @size(64) flags: vec2u, rest: array<vec4f> }
+         @group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(9) var<storage, read_write> out: Out;
+         @compute @workgroup_size(1) fn main() {
+             out.first = 1u;
+             out.inner[0] = Inner(1.0, textureLoad(tex, vec2(1, 1) LEVEL).rgb, 2.0);
+             out.inner[1].c = 3.0;
+             let inner = &out.inner[1];
+             (*inner).b = vec3f(4.0, 5.0, 6.0);
+             out.flags.y = 9u;
+             out.rest[arrayLength(&out.rest) - 1u] = textureLoad(tex, vec2(2, 1) LEVEL);
+         }",
+        &[0],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn bindings_that_are_only_named_stay_in_the_layout() {
+    // The runs bind 0, 1 and 2: with a layout that lost one, the bind group is refused.
+    Scene::new().same_compute(
+        "@group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(1) var unused: TEXTURE;
+         @group(0) @binding(2) var smp: sampler;
+         @group(0) @binding(9) var<storage, read_write> out: array<u32>;
+         fn also() { _ = smp; }
+         @compute @workgroup_size(1) fn main() {
+             _ = tex; _ = unused; also();
+             out[1] = 5u;
+         }",
+        &[0, 1, 2],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn what_shaders_compute_with_survives() {
+    Scene::new().same_compute(
+        "requires pointer_composite_access;
+         diagnostic(off, derivative_uniformity);
+         struct Lane { weight: f32, on: bool }
+         const table = array<vec2i, 3>(vec2(0, 1), vec2(-2, 3), vec2(4, -2147483648));
+         const tiny = 1e-37; const huge = 3.4e38f; const most = 0xffffffffu;
+         var<workgroup> sum: atomic<u32>;
+         var<workgroup> best: atomic<i32>;
+         var<workgroup> lanes: array<Lane, 4>;
+         @group(0) @binding(0) var tex: TEXTURE;
+         @group(0) @binding(9) var<storage, read_write> out: array<u32>;
+         fn bump(p: ptr<function, vec4f>, by: f32) { (*p).y += by; *p = (*p).wxyz; }
+         @must_use fn bits(v: vec4f) -> vec4u { return bitcast<vec4u>(v); }
+         fn clamp(x: u32) -> u32 { return x + 100u; }
+         @compute @workgroup_size(4)
+         fn main(@builtin(local_invocation_index) i: u32) {
+             var v = textureLoad(tex, vec2u(i, i) LEVEL);
+             bump(&v, f32(table[i % 3u].y));
+             lanes[i] = Lane(v.x * tiny * huge, (i & 1u) == 0u);
+             let old = atomicAdd(&sum, i + 1u);
+             atomicMax(&best, i32(i) - 2);
+             workgroupBarrier();
+             let total = workgroupUniformLoad(&sum);
+             let swapped = atomicCompareExchangeWeak(&best, 1, 40);
+             workgroupBarrier();
+             let parts = modf(v.x * 10.0); let split = frexp(v.y);
+             let m = mat2x3f(v.xyz, v.yzw) * vec2f(0.5, 2.0);
+             var n = 0u;
+             loop {
+                 if (n > 5u) { break; }
+                 continuing { n += 2u; break if n == 4u; }
+             }
+             let at = i * 24u;
+             let b = bits(v);
+             out[at] = b.x; out[at + 1u] = b.y; out[at + 2u] = total; out[at + 3u] = u32(atomicLoad(&best));
+             out[at + 4u] = bitcast<u32>(parts.whole); out[at + 5u] = bitcast<u32>(parts.fract);
+             out[at + 6u] = bitcast<u32>(split.exp); out[at + 7u] = bitcast<u32>(dot(m, vec3f(1.0)));
+             out[at + 8u] = n; out[at + 9u] = pack4x8unorm(v); out[at + 10u] = clamp(most);
+             out[at + 11u] = select(1u, 2u, lanes[i].on); out[at + 12u] = firstLeadingBit(n) << 3u;
+             out[at + 13u] = extractBits(b.z, 3u, 7u); out[at + 14u] = bitcast<u32>(table[2].y);
+             out[at + 15u] = u32(any(vec2<bool>(i == 1u, old < 0u))); out[at + 16u] = u32(-7 / 2 + i32(-7 % 4)) ;
+             out[at + 17u] = bitcast<u32>(lanes[(i + 1u) % 4u].weight); out[at + 18u] = ~countOneBits(b.w);
+             if (!swapped.exchanged) { out[at + 19u] = 1u; } else { out[at + 19u] = 1u; }
+         }",
+        &[0],
+        "main",
+        &[],
+    );
+}
+
+#[test]
+fn what_this_device_may_lack_is_written_back_valid() {
+    for source in [
+        // Only a literal needs the extension.
+        "enable f16;
+         @group(0) @binding(0) var t: texture_external;
+         @compute @workgroup_size(1) fn main() { let x = 1.5h * 2.0h; let y = f32(x) + textureLoad(t, vec2(0)).x; _ = y; }",
+        "enable f16;
+         struct U { a: f16, @align(32) b: vec3<f16>, c: mat2x2<f16> }
+         @group(0) @binding(1) var<uniform> u: U;
+         @group(0) @binding(0) var t: texture_external;
+         @fragment fn main() -> @location(0) vec4f { return textureLoad(t, vec2u(u.b.xy)) * f32(u.c[1].y); }",
+        "@group(0) @binding(0) var t: texture_external;
+         @group(0) @binding(1) var<storage, read_write> o: array<vec4f>;
+         @compute @workgroup_size(32) fn main(@builtin(subgroup_invocation_id) s: u32, @builtin(local_invocation_index) i: u32) {
+             let c = textureLoad(t, vec2u(i, 0));
+             o[i] = subgroupAdd(c) + subgroupBroadcast(c, 3u) + subgroupShuffleXor(c, 1u)
+                 + subgroupExclusiveAdd(c) + vec4f(subgroupBallot(s == 3u)) + quadSwapX(c);
+             if (subgroupAny(s > 7u)) { subgroupBarrier(); }
+         }",
+        "enable dual_source_blending;
+         struct O { @location(0) @blend_src(0) a: vec4f, @location(0) @blend_src(1) b: vec4f }
+         @group(0) @binding(0) var t: texture_external;
+         @group(0) @binding(1) var s: sampler;
+         @fragment fn main(@builtin(position) @invariant at: vec4f, @builtin(front_facing) f: bool) -> O {
+             let c = textureSampleBaseClampToEdge(t, s, at.xy);
+             return O(c, dpdxFine(c) + fwidth(c));
+         }",
+        "@group(0) @binding(0) var t: texture_external;
+         @group(0) @binding(1) var many: binding_array<texture_2d<f32>, 4>;
+         @group(0) @binding(2) var s: sampler;
+         @group(1) @binding(0) var depth: texture_depth_2d;
+         @group(1) @binding(1) var cmp: sampler_comparison;
+         @group(1) @binding(2) var store: texture_storage_2d<rgba8unorm, write>;
+         @fragment @early_depth_test(force) fn main(@location(0) @interpolate(linear, centroid) uv: vec2f) -> @location(0) vec4f {
+             textureStore(store, vec2(0), vec4f(1.0));
+             return textureSampleBaseClampToEdge(t, s, uv) + textureSample(many[2], s, uv, vec2(1, -1))
+                 + textureGather(1, many[1], s, uv) + textureSampleCompare(depth, cmp, uv, 0.5);
+         }",
+    ] {
+        let lowered = lower(source);
+        assert!(
+            !lowered.source.contains("texture_external"),
+            "{}",
+            lowered.source
+        );
+        // A second time there is nothing left to do.
+        assert!(matches!(
+            reelcore_gpu::lower::lower_external_textures(&lowered.source, CAPABILITIES),
+            Ok(Lowered::Unchanged)
+        ));
+    }
+}
+
+#[test]
+fn derivatives_in_non_uniform_control_flow_stay_allowed_where_the_source_allows_them() {
+    let body = "fn main(@location(0) uv: vec2f) -> @location(0) vec4f {
+        if (uv.x > textureLoad(t, vec2(0)).x) { return textureSample(p, s, uv); }
+        return vec4f();
+    }";
+    let head = "@group(0) @binding(0) var t: texture_external;
+        @group(0) @binding(1) var p: texture_2d<f32>; @group(0) @binding(2) var s: sampler;";
+    for source in [
+        format!("diagnostic(off, derivative_uniformity); {head} @fragment {body}"),
+        format!("{head} @fragment @diagnostic(off, derivative_uniformity) {body}"),
+    ] {
+        lower(&source);
+    }
+}
+
+#[test]
+fn each_external_binding_is_reported_with_its_entry_points() {
+    let lowered = lower(
+        "@group(1) @binding(3) var b: texture_external;
+         @group(0) @binding(7) var a: texture_external;
+         @group(0) @binding(1) var plain: texture_2d<f32>;
+         @group(2) @binding(0) var nobody: texture_external;
+         fn deep(t: texture_external) -> vec4f { return textureLoad(t, vec2(0)); }
+         fn reads_b() -> vec4f { return deep(b); }
+         @vertex fn v() -> @builtin(position) vec4f { return reads_b(); }
+         @fragment fn f1() -> @location(0) vec4f { return reads_b() + deep(a); }
+         @fragment fn f2() -> @location(0) vec4f { return textureLoad(plain, vec2(0), 0); }",
+    );
+    let binding = |group, binding, entries: &[&str]| ExternalBinding {
+        group,
+        binding,
+        entry_points: entries.iter().map(|&e| e.to_owned()).collect(),
+    };
+    assert_eq!(
+        lowered.bindings,
+        [
+            binding(0, 7, &["f1"]),
+            binding(1, 3, &["v", "f1"]),
+            binding(2, 0, &[]),
+        ]
+    );
+}
+
+#[test]
+fn sources_without_external_textures_and_broken_ones_are_left_alone() {
+    for source in [
+        "@compute @workgroup_size(1) fn main() {}",
+        "// texture_external\n@compute @workgroup_size(1) fn main() {}",
+        "/* /* texture_external */ */ struct texture_external_like { a: f32 }",
+        "struct texture_external { a: f32 } @group(0) @binding(0) var<uniform> x: texture_external;",
+        "alias texture_external = texture_2d<f32>; @group(0) @binding(0) var x: texture_external;",
+        "struct S { texture_external: f32 }",
+        "@group(0) @binding(0) var t: texture_external; fn broken( {",
+        "@group(0) @binding(0) var t: texture_external; fn f() -> vec4f { return textureLoad(t); }",
+        "texture_external",
+        "",
+    ] {
+        let lowered = reelcore_gpu::lower::lower_external_textures(source, CAPABILITIES);
+        assert!(
+            matches!(lowered, Ok(Lowered::Unchanged)),
+            "{source}: {lowered:?}"
+        );
+    }
+}
+
+#[test]
+fn comments_and_names_with_the_word_change_nothing() {
+    let lowered = lower(
+        "// texture_external in a comment, and lowered_t_az too\n
+         /* @group(0) @binding(5) var x: texture_external; */
+         @group(0) @binding(0) var texture_external_a: texture_external;
+         struct S { texture_external: f32, @location(1) Größe: f32 }
+         fn f(lowered: S) -> f32 { return lowered.texture_external + lowered.Größe; }
+         @compute @workgroup_size(1) fn main() {
+             let texture_external = f(S(textureLoad(texture_external_a, vec2(0)).x, 1.0));
+             _ = texture_external;
+         }",
+    );
+    assert_eq!(lowered.bindings.len(), 1);
+    assert!(
+        lowered.source.contains("texture_external: f32"),
+        "members keep their names:\n{}",
+        lowered.source
+    );
+}
+
+#[test]
+fn errors_of_the_shader_have_the_lines_of_its_source() {
+    let source = "@group(0) @binding(0) var t: texture_external;
+@group(0) @binding(1) var s: sampler;
+@fragment fn main() -> @location(0) vec4f {
+    let fine = textureLoad(t, vec2(0));
+    return fine + textureSampleLevel(t, s, vec2f(0.5), 0.0);
+}";
+    let Err(LowerError::Invalid { message, location }) =
+        reelcore_gpu::lower::lower_external_textures(source, CAPABILITIES)
+    else {
+        panic!("external textures have no levels");
+    };
+    assert_eq!(location.map(|l| l.line), Some(5), "{message}");
+    let at = location.unwrap();
+    let text = &source[at.offset as usize..(at.offset + at.length) as usize];
+    assert!(text.starts_with("textureSampleLevel"), "{text}");
+    assert!(message.contains("wgsl:5:"), "{message}");
+}
+
+#[test]
+fn what_the_device_lacks_is_reported_before_anything_is_written() {
+    let source = "@group(0) @binding(0) var t: texture_external;
+        @compute @workgroup_size(1) fn main(@builtin(subgroup_size) n: u32) { _ = textureLoad(t, vec2(n)); }";
+    let lowered = reelcore_gpu::lower::lower_external_textures(source, Capabilities::empty());
+    assert!(
+        matches!(lowered, Err(LowerError::Invalid { .. })),
+        "{lowered:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_written_back_is_refused_by_name() {
+    let source = "@group(0) @binding(0) var t: texture_external;
+        override min = 3u;
+        @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) {
+            _ = textureLoad(t, id.xy + min) + f32(max(id.x, 4u));
+        }";
+    // `min` is written as itself, and no built-in min is needed: fine.
+    lower(source);
+    let captured = source
+        .replace("override min", "override clamp")
+        .replace("+ min", "+ clamp")
+        .replace(
+            "_ = ",
+            "_ = textureSampleBaseClampToEdge(t, s, vec2f(id.xy)) + ",
+        )
+        + "@group(0) @binding(1) var s: sampler;";
+    let refused = reelcore_gpu::lower::lower_external_textures(&captured, CAPABILITIES);
+    let Err(LowerError::Unsupported(what)) = refused else {
+        panic!("the override would capture the built-in function: {refused:?}");
+    };
+    assert!(what.contains("clamp"), "{what}");
+
+    let rays = "enable wgpu_ray_query;
+        @group(0) @binding(0) var t: texture_external;
+        @group(0) @binding(1) var scene: acceleration_structure;
+        @compute @workgroup_size(1) fn main() {
+            var query: ray_query;
+            rayQueryInitialize(&query, scene, RayDesc(0u, 0xFFu, 0.1, 100.0, vec3f(), vec3f(0.0, 1.0, 0.0)));
+            _ = rayQueryProceed(&query);
+            _ = textureLoad(t, vec2(0));
+        }";
+    let refused =
+        reelcore_gpu::lower::lower_external_textures(rays, CAPABILITIES | Capabilities::RAY_QUERY);
+    assert!(
+        matches!(refused, Err(LowerError::Unsupported(_))),
+        "{refused:?}"
+    );
+}
