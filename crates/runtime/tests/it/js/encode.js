@@ -59,6 +59,47 @@ function psnr(a, b, deep = false) {
   return sum === 0 ? 99 : 10 * Math.log10((peak * peak * x.length) / sum);
 }
 
+/** The planes of a buffer, one after the other and tightly packed. */
+function planesOf(bytes, format, width, height) {
+  const deep = format.endsWith("P10");
+  const samples = deep ? new Uint16Array(bytes.buffer) : bytes;
+  let at = 0;
+  return PLANES[format].map(([h, v]) => {
+    const [w, rows] = [Math.ceil(width / h), Math.ceil(height / v)];
+    const data = samples.subarray(at, (at += w * rows));
+    return { data, width: w, height: rows, peak: deep ? 1023 : 255 };
+  });
+}
+
+/**
+ * The mean structural similarity of two planes, in windows of 8x8: 1 where they are the same, about 0 where one says nothing of the
+ * other, however near their values are.
+ */
+function ssim({ data: a, width, height, peak }, { data: b }) {
+  equal(a.length, b.length);
+  const [c1, c2] = [(0.01 * peak) ** 2, (0.03 * peak) ** 2];
+  let [sum, windows] = [0, 0];
+  for (let top = 0; top + 8 <= height; top += 8) {
+    for (let left = 0; left + 8 <= width; left += 8) {
+      let [x, y, xx, yy, xy] = [0, 0, 0, 0, 0];
+      for (let row = top; row < top + 8; row++) {
+        for (let at = row * width + left; at < row * width + left + 8; at++) {
+          x += a[at];
+          y += b[at];
+          xx += a[at] * a[at];
+          yy += b[at] * b[at];
+          xy += a[at] * b[at];
+        }
+      }
+      const [mx, my] = [x / 64, y / 64];
+      const [vx, vy, cov] = [xx / 64 - mx * mx, yy / 64 - my * my, xy / 64 - mx * my];
+      sum += ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2));
+      windows++;
+    }
+  }
+  return sum / windows;
+}
+
 /** Encodes frames; gives chunks with their metadata. */
 async function encode(config, frames, options = () => undefined) {
   const outputs = [];
@@ -149,8 +190,16 @@ for (const { format, ...rest } of STREAMS) {
       frames.forEach((frame, index) => {
         equal(frame.format, format);
         equal(frame.timestamp, outputs[index].chunk.timestamp);
-        const quality = psnr(frame.bytes, picture(format, WIDTH, HEIGHT, index), format.endsWith("P10"));
+        const wanted = picture(format, WIDTH, HEIGHT, index);
+        const quality = psnr(frame.bytes, wanted, format.endsWith("P10"));
         assert(quality > 30, `frame ${index}: ${quality.toFixed(1)} dB`);
+        if (!format.startsWith("I444")) return;
+        // Each plane by itself: chroma that is grey, shifted or swapped is near enough for PSNR of the whole.
+        const found = planesOf(frame.bytes, format, WIDTH, HEIGHT);
+        planesOf(wanted, format, WIDTH, HEIGHT).forEach((plane, n) => {
+          const alike = ssim(plane, found[n]);
+          assert(alike > 0.99, `plane ${n} of frame ${index}: ${alike.toFixed(3)}`);
+        });
       });
     });
   }
@@ -252,6 +301,60 @@ for (const [codec, member, low, high] of [
   });
 }
 
+await test("planes that are broken are not alike", () => {
+  // What the bounds above and below are good for.
+  const [luma, chroma] = planesOf(picture("I444", WIDTH, HEIGHT, 0), "I444", WIDTH, HEIGHT);
+  equal(ssim(luma, luma), 1);
+  const shifted = { ...chroma, data: chroma.data.map((_, n) => chroma.data[Math.max(n - 4, 0)]) };
+  const grey = { ...chroma, data: new Uint8Array(chroma.data.length).fill(128) };
+  const inverted = { ...chroma, data: chroma.data.map((value) => 256 - value) };
+  for (const broken of [shifted, grey, inverted, luma]) {
+    const alike = ssim(chroma, broken);
+    assert(alike < 0.99, `${alike}`);
+  }
+});
+
+/** A page of text that scrolls: sharp edges, few colours, and the same shapes again and again. */
+function page(index) {
+  const bytes = new Uint8Array((WIDTH * HEIGHT * 3) / 2).fill(128);
+  const glyphs = [0x7c82, 0x3e41, 0x1824, 0x5a99, 0x66db];
+  for (let y = 0; y < HEIGHT; y++) {
+    for (let x = 0; x < WIDTH; x++) {
+      const line = y + 2 * index;
+      const glyph = glyphs[(((x >> 3) * 7 + (line >> 3) * 3) >>> 0) % glyphs.length];
+      bytes[y * WIDTH + x] = line % 8 < 6 && (glyph >> ((x & 7) + (line & 7))) & 1 ? 20 : 235;
+    }
+  }
+  return bytes;
+}
+
+for (const [codec, member] of [["av01.0.04M.08", "av1"], ["vp09.00.10.08", "vp9"]]) {
+  await test(`${codec}: the content hint decides the tools`, async () => {
+    const streams = {};
+    for (const contentHint of [undefined, "motion", "detail", "text"]) {
+      const config = { ...base(codec, { contentHint }), bitrateMode: "quantizer" };
+      delete config.bitrate;
+      const frames = range(6).map((n) => {
+        const init = { format: "I420", codedWidth: WIDTH, codedHeight: HEIGHT, timestamp: n * 33333 };
+        return new VideoFrame(page(n), init);
+      });
+      const outputs = await encode(config, frames, () => ({ [member]: { quantizer: 30 } }));
+      const decoded = await decode(outputs);
+      const quality = Math.min(...decoded.map(({ bytes }, n) => psnr(bytes, page(n))));
+      assert(quality > 25, `${contentHint}: ${quality.toFixed(1)} dB`);
+      const bytes = outputs.reduce((sum, { chunk }) => sum + chunk.byteLength, 0);
+      streams[contentHint] = { quality, bytes };
+    }
+    // The tools for screens (palettes, copies within the picture) make text much smaller, and no worse.
+    for (const hint of ["detail", "text"]) {
+      const [screen, camera] = [streams[hint], streams.motion];
+      assert(screen.bytes < 0.7 * camera.bytes, `${hint}: ${screen.bytes} bytes, motion: ${camera.bytes}`);
+      assert(screen.quality >= camera.quality, `${hint}: ${screen.quality} dB, motion: ${camera.quality}`);
+    }
+    equal(streams.undefined, streams.motion, "no hint:");
+  });
+}
+
 await test("alpha is kept as side data, and comes back", async () => {
   for (const codec of ["vp8", "vp09.00.10.08"]) {
     const config = base(codec, { alpha: "keep" });
@@ -266,6 +369,11 @@ await test("alpha is kept as side data, and comes back", async () => {
       const wanted = picture("I420A", WIDTH, HEIGHT, n);
       const quality = psnr(found, wanted.subarray(wanted.length - alpha));
       assert(quality > 28, `alpha of frame ${n}: ${quality.toFixed(1)} dB`);
+      const planes = planesOf(frame.bytes, "I420A", WIDTH, HEIGHT);
+      planesOf(wanted, "I420A", WIDTH, HEIGHT).forEach((plane, index) => {
+        const alike = ssim(plane, planes[index]);
+        assert(alike > 0.98, `plane ${index} of frame ${n}: ${alike.toFixed(3)}`);
+      });
     });
     // It is side data: the stream itself is one that every decoder takes.
     const plain = outputs.map(({ chunk, metadata }) => {
