@@ -8,6 +8,7 @@
 
 mod decode;
 mod demux;
+mod job;
 mod mux;
 mod strings;
 
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
         ..target("demux_stream", demux::streamed, 5000)
     },
     target("mux", mux::any, 10_000),
+    target("job", job::any, 20_000),
     target("codec_string", strings::codec_string, 20_000),
     target("description", strings::description, 4000),
     target("decode_dav1d", decode::dav1d, 1000),

@@ -117,6 +117,7 @@ smoke_tests!(
     demux,
     demux_stream,
     mux,
+    job,
     codec_string,
     description,
     decode_dav1d,
