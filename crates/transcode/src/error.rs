@@ -48,11 +48,27 @@ fn at(path: &str) -> String {
     }
 }
 
+/// The most characters of a name or a text of a specification that an error repeats, with what it says of it.
+const MAX_SHOWN: usize = 1000;
+
+/// Text of the specification, without what could drive a terminal, and not without end.
+fn shown(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(MAX_SHOWN)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 impl JobError {
     pub(crate) fn spec(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Spec {
-            path: path.into(),
-            message: message.into(),
+            path: shown(&path.into()),
+            message: shown(&message.into()),
         }
     }
 
