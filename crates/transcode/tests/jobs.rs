@@ -624,6 +624,50 @@ fn what_is_wrong_is_said_with_its_path() {
 }
 
 #[test]
+fn the_job_in_the_documentation_works_as_written() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/transcode.md");
+    let page = std::fs::read_to_string(page).expect("docs/transcode.md");
+    let example = page
+        .split("```json\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let mut example: serde_json::Value =
+        serde_json::from_str(example.expect("an example")).expect("JSON");
+    let long = made(
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=9 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=9 \
+         -c:v libx264 -profile:v main -pix_fmt yuv420p -c:a aac",
+        "transcode-long.mp4",
+    );
+    let logo = made(
+        "-f lavfi -i color=red:size=64x64:duration=0.04 -pix_fmt rgba",
+        "transcode-logo.png",
+    );
+    let folder = folder();
+    // Only the paths are others.
+    for (pointer, path) in [
+        ("/inputs/show/concat/0/path", clip()),
+        ("/inputs/show/concat/1/path", long),
+        ("/inputs/logo/path", logo),
+        ("/outputs/0/path", folder.path().join("show.webm")),
+        ("/outputs/1/path", folder.path().join("poster.png")),
+    ] {
+        *example.pointer_mut(pointer).expect("a field") = serde_json::json!(path);
+    }
+    let report = done(example);
+    assert_eq!(names(folder.path()), ["poster.png", "show.webm"]);
+    assert!(
+        report.outputs[0].duration.abs_diff(8_000_000) < 50_000,
+        "2 s and 6 s: {report:?}"
+    );
+    assert_eq!(
+        ffprobe(&folder.path().join("show.webm"), "stream=width,height")
+            .lines()
+            .next(),
+        Some("640,360")
+    );
+}
+
+#[test]
 fn the_checked_in_schema_is_that_of_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/job.schema.json");
     if std::env::var_os("UPDATE_SCHEMA").is_some() {

@@ -404,6 +404,26 @@ fn the_short_form_prints_the_job_that_it_is_short_for() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
+#[test]
+fn the_commands_in_the_documentation_are_understood() {
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/transcode.md"
+    ));
+    let page = page.expect("docs/transcode.md");
+    let commands: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("reelcore transcode "))
+        .collect();
+    assert!(commands.len() >= 6);
+    let folder = folder();
+    for command in commands {
+        let args: Vec<&str> = command.split(' ').skip(1).chain(["--print-job"]).collect();
+        let output = reelcore(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
+    }
+}
+
 /// Starts what takes minutes, sends it a signal as soon as its output is begun, and gives its exit code.
 #[cfg(unix)]
 fn stopped_by(signal: &str, folder: &Path) -> Option<i32> {
