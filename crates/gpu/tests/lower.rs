@@ -13,6 +13,7 @@ use reelcore_gpu::wgpu_types as wgt;
 const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16
     .union(Capabilities::SUBGROUP)
     .union(Capabilities::SUBGROUP_BARRIER)
+    .union(Capabilities::EARLY_DEPTH_TEST)
     .union(Capabilities::CLIP_DISTANCE)
     .union(Capabilities::DUAL_SOURCE_BLENDING)
     .union(Capabilities::TEXTURE_AND_SAMPLER_BINDING_ARRAY);
@@ -336,6 +337,10 @@ fn entry_points_and_overrides_keep_their_names_and_defaults() {
         override width = 2u + by_id;
         var<private> start = scale2 * 2.0 + select(0.25, 0.5, flag);
         var<workgroup> shared_values: array<f32, width * 2u>;
+        struct Pair { a: vec2f, b: array<u32, 3> }
+        var<workgroup> pairs: array<Pair, width>;
+        var<workgroup> counts: array<atomic<u32>, width>;
+        fn fill() { let p = &pairs; (*p)[1].b[2] = 11u; }
         @group(0) @binding(0) var tex: TEXTURE;
         @group(0) @binding(9) var<storage, read_write> out: array<vec4f>;
         @compute @workgroup_size(width, by_id + 1u)
@@ -343,8 +348,10 @@ fn entry_points_and_overrides_keep_their_names_and_defaults() {
             let wide = scale2; // used after something shadows a name
             { let scale2 = 7.0; start += scale2 * wide; }
             shared_values[index % (width * 2u)] = f32(wide_1);
+            if (index == 0u) { fill(); atomicAdd(&counts[1], 6u); }
             workgroupBarrier();
-            out[index] = textureLoad(tex, id.xy LEVEL) * start + shared_values[0] + f32(width);
+            out[index] = textureLoad(tex, id.xy LEVEL) * start + shared_values[0] + f32(width)
+                + f32(pairs[1].b[2] + atomicLoad(&counts[1]));
         }
         @compute @workgroup_size(1) fn main_1() { out[0] = vec4f(scale2); }";
     let scene = Scene::new();

@@ -143,7 +143,7 @@ fn write_literal(literal: Literal) -> Option<String> {
 }
 
 /// The name of a scalar, vector or matrix type.
-fn value_type(inner: &TypeInner) -> Option<String> {
+pub(super) fn value_type(inner: &TypeInner) -> Option<String> {
     match *inner {
         TypeInner::Scalar(scalar) => scalar.try_to_wgsl().map(str::to_owned),
         TypeInner::Vector { size, scalar } => {

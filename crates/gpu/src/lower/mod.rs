@@ -128,10 +128,18 @@ pub fn lower_external_textures(
     let unsupported = LowerError::Unsupported;
     let written = write::write(&module, source, lacking).map_err(unsupported)?;
     // Nothing that a pipeline can see may have been lost on the way.
-    let again = parse(&written)
-        .map_err(|e| unsupported(format!("what becomes invalid: {}", e.message())))?;
-    let again_info = validate(&again, lacking)
-        .map_err(|e| unsupported(format!("what becomes invalid: {}", e.as_inner())))?;
+    let again = parse(&written).map_err(|e| {
+        unsupported(format!(
+            "what becomes invalid: {}",
+            e.emit_to_string(&written)
+        ))
+    })?;
+    let again_info = validate(&again, lacking).map_err(|e| {
+        unsupported(format!(
+            "what becomes invalid: {}",
+            e.emit_to_string(&written)
+        ))
+    })?;
     let own = |name: &str| !source.contains(name);
     if Interface::of(&module, &info, own) != Interface::of(&again, &again_info, own) {
         return Err(unsupported(

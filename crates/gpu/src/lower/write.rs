@@ -82,6 +82,7 @@ pub(super) fn write(
             );
         }
     }
+    name_array_sizes(module, &mut copy, &names, &mut edits)?;
     for (handle, global) in copy.global_variables.iter_mut() {
         let name = names.of('g', handle.index());
         global.name = Some(name.clone());
@@ -257,6 +258,77 @@ fn texts(sizes: &[Option<u32>]) -> Vec<Option<String>> {
         .collect()
 }
 
+/// The writer leaves out the element type of an array whose size is an override. Each such type
+/// gets an override of its own, so that the place where it is written tells which type it is.
+fn name_array_sizes(
+    module: &Module,
+    copy: &mut Module,
+    names: &Names<'_>,
+    edits: &mut Edits,
+) -> Result<(), String> {
+    for (handle, ty) in module.types.iter() {
+        let TypeInner::Array {
+            base,
+            size: ArraySize::Pending(size),
+            stride,
+        } = ty.inner
+        else {
+            continue;
+        };
+        let name = names.of('s', handle.index());
+        let init = copy
+            .global_expressions
+            .append(Expression::Override(size), naga::Span::UNDEFINED);
+        let own = copy.overrides.append(
+            Override {
+                name: Some(name.clone()),
+                id: None,
+                ty: module.overrides[size].ty,
+                init: Some(init),
+            },
+            naga::Span::UNDEFINED,
+        );
+        let inner = TypeInner::Array {
+            base,
+            size: ArraySize::Pending(own),
+            stride,
+        };
+        copy.types.replace(
+            handle,
+            naga::Type {
+                name: ty.name.clone(),
+                inner,
+            },
+        );
+        let element = element_type(module, base, names)?;
+        edits.everywhere.push((
+            format!("array<{name}>"),
+            format!("array<{element}, {name}>"),
+        ));
+    }
+    Ok(())
+}
+
+/// A type that can be in an array, as it is named in the text.
+fn element_type(
+    module: &Module,
+    ty: Handle<naga::Type>,
+    names: &Names<'_>,
+) -> Result<String, String> {
+    Ok(match module.types[ty].inner {
+        TypeInner::Struct { .. } if !is_predeclared(module, ty) => names.of('t', ty.index()),
+        TypeInner::Atomic(scalar) => format!("atomic<{}>", scalar_name(scalar)?),
+        TypeInner::Array {
+            base,
+            size: ArraySize::Constant(size),
+            ..
+        } => format!("array<{}, {size}>", element_type(module, base, names)?),
+        ref inner => constant::value_type(inner).ok_or_else(|| {
+            "an array of such elements, of a size that an override gives".to_owned()
+        })?,
+    })
+}
+
 /// Gives arguments, variables and `let`s names that can shadow nothing, and remembers the phony
 /// assignments of globals.
 fn rename_function(function: &mut Function, name: &str, names: &Names<'_>, edits: &mut Edits) {
@@ -329,6 +401,8 @@ fn scalar_name(scalar: Scalar) -> Result<&'static str, String> {
 struct Edits {
     /// Texts that appear once, and what stands there instead.
     replacements: Vec<(String, String)>,
+    /// Texts that appear wherever they do, and what stands there instead.
+    everywhere: Vec<(String, String)>,
     /// What a variable's declaration ends its name with, and its initial value.
     initial_values: Vec<(String, String)>,
     /// Functions, and the globals that are assigned to nothing in them.
@@ -351,6 +425,9 @@ impl Edits {
         for (from, to) in &self.replacements {
             let at = text.find(from.as_str()).ok_or_else(|| missing(from))?;
             text.replace_range(at..at + from.len(), to);
+        }
+        for (from, to) in &self.everywhere {
+            text = text.replace(from.as_str(), to);
         }
         for (name, value) in &self.initial_values {
             let at = text.find(name.as_str()).ok_or_else(|| missing(name))?;
