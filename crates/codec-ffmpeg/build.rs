@@ -19,7 +19,7 @@ fn without(reason: impl Display) {
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(libavcodec)");
-    for file in ["src/shim.c", "src/guard.c", "src/bare.c", "src/shim.h"] {
+    for file in ["src/shim.c", "src/guard.c", "src/bare.c", "src/encode.c", "src/shim.h"] {
         println!("cargo:rerun-if-changed={file}");
     }
     // FFmpeg 5.1 (59.37) up to and with FFmpeg 8 (62).
@@ -37,7 +37,7 @@ fn main() {
     };
     // Compiled against the installed headers, as the layouts differ from version to version.
     if let Err(error) = cc::Build::new()
-        .files(["src/shim.c", "src/guard.c", "src/bare.c"])
+        .files(["src/shim.c", "src/guard.c", "src/bare.c", "src/encode.c"])
         .std("c11")
         .includes(&library.include_paths)
         .try_compile("reelcore_avcodec_shim")

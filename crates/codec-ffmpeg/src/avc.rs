@@ -85,6 +85,11 @@ impl Avc {
         &self.pieces
     }
 
+    /// Whether the last picture is a field whose second one has not come.
+    pub(crate) fn lacks_second_field(&self) -> bool {
+        self.first_field.is_some()
+    }
+
     /// The next picture must be IDR.
     pub(crate) fn restart(&mut self) {
         self.started = false;

@@ -224,7 +224,7 @@ fn check_profile(profile: u8) -> Result<(), MediaError> {
 }
 
 /// Why nothing can be decoded.
-fn without_library() -> MediaError {
+pub(crate) fn without_library() -> MediaError {
     MediaError::unsupported(match crate::version() {
         None => "built without libavcodec".to_string(),
         Some((major, ..)) => {

@@ -362,6 +362,13 @@ impl Decoder {
         };
         library.end()?;
         while self.receive(sink)? {}
+        if let Guard::Avc(avc) = &self.guard
+            && avc.lacks_second_field()
+        {
+            return Err(MediaError::invalid_data(
+                "the last frame lacks its second field: libavcodec gives no picture for one field",
+            ));
+        }
         if let Some(library) = &mut self.library {
             library.find_damage(i64::MAX)?;
         }

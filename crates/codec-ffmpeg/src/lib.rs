@@ -1,7 +1,7 @@
-//! Video decoding over the system's libavcodec, and which version and decoders it has.
+//! Video decoding and encoding over the system's libavcodec, and which version and decoders it has.
 //!
 //! It is linked dynamically, and only where `pkg-config` finds it (FFmpeg 5.1 to 8) at build time; elsewhere
-//! [`Ffmpeg`] refuses everything as unsupported.
+//! [`Ffmpeg`], [`FfmpegEncoder`] and [`FfmpegHardwareEncoder`] refuse everything as unsupported.
 
 use std::ffi::CStr;
 
@@ -10,6 +10,7 @@ mod avc;
 mod backend;
 #[cfg(libavcodec)]
 mod decoder;
+mod encode;
 #[cfg(libavcodec)]
 mod hevc;
 #[cfg(libavcodec)]
@@ -19,6 +20,7 @@ mod library;
 pub mod bare;
 
 pub use backend::{Codec, Ffmpeg};
+pub use encode::{FfmpegEncoder, FfmpegHardwareEncoder};
 
 /// Stands for the library where there is none.
 #[cfg(all(not(libavcodec), feature = "bench"))]

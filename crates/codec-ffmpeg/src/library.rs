@@ -237,7 +237,7 @@ impl Drop for Library {
 const NOT_HEARD: &str = "another user of libavutil in this process took its log callback, by which libavcodec tells damage";
 
 /// The error that libavcodec's code stands for.
-fn media_error(code: c_int) -> MediaError {
+pub(crate) fn media_error(code: c_int) -> MediaError {
     // SAFETY: takes a number and compares it.
     if unsafe { sys::reelcore_avcodec_is_not_heard(code) } != 0 {
         return MediaError::unsupported(NOT_HEARD);

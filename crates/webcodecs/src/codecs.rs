@@ -1,7 +1,7 @@
 //! The codecs that are compiled in.
 
 #[cfg(feature = "ffmpeg")]
-use reelcore_codec_ffmpeg::{Codec, Ffmpeg};
+use reelcore_codec_ffmpeg::{Codec, Ffmpeg, FfmpegEncoder, FfmpegHardwareEncoder};
 use reelcore_media::Registry;
 
 /// The codecs that are compiled in (by the cargo features of this crate), the fastest of a codec first. An embedder that
@@ -18,8 +18,10 @@ fn video(registry: Registry) -> Registry {
     let registry = registry.with_video_encoder(reelcore_codec_aom::Aom);
     // Faster than the ones below, and of more profiles; what it refuses is theirs. Of VP9, libvpx is as fast.
     #[cfg(feature = "ffmpeg")]
-    let registry =
-        registry.with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264, Codec::Hevc, Codec::Vp8]));
+    let registry = registry
+        .with_video_decoder(Ffmpeg::for_codecs(&[Codec::H264, Codec::Hevc, Codec::Vp8]))
+        .with_video_encoder(FfmpegHardwareEncoder)
+        .with_video_encoder(FfmpegEncoder);
     #[cfg(feature = "openh264")]
     let registry = registry
         .with_video_decoder(reelcore_codec_openh264::OpenH264)

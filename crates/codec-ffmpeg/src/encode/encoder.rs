@@ -1,0 +1,317 @@
+//! Frames to chunks: an encoder of libavcodec, started anew where it must be, and what goes with each picture.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use reelcore_media::encode_session::{EncodeSession, FramePlan, input_image, repaired_words};
+use reelcore_media::encoder::{
+    EncodeOptions, EncodedVideo, EncoderContext, NalFormat, VideoBitrateMode, VideoEncoderConfig,
+};
+use reelcore_media::h264::{self, AvcC, NalKind};
+use reelcore_media::hevc::{self, HvcC, NalType};
+use reelcore_media::pool::BufferPool;
+use reelcore_media::{MediaError, PixelFormat, Size, VideoCodec, VideoEncoder, VideoFrame};
+
+use super::library::{self, Input, Options, Packet};
+use super::x265;
+
+/// Bytes of the lengths in "avc" and "hevc" chunks.
+const LENGTH_SIZE: usize = 4;
+/// Frames that stand at another rate before the library is told, which takes a new stream.
+const RATE_FRAMES: u32 = 8;
+/// How far a rate is off before it is another one.
+const RATE_TOLERANCE: f64 = 0.1;
+
+/// How pictures are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Avc {
+        annex_b: bool,
+        in_band: bool,
+    },
+    Hevc {
+        annex_b: bool,
+        in_band: bool,
+    },
+    /// As they come.
+    Av1,
+}
+
+/// A frame that is in the library: its number, and its running time.
+type Sent = (i64, i64);
+
+pub(super) struct Encoder {
+    input: PixelFormat,
+    size: Size,
+    options: Options,
+    packing: Packing,
+    /// Quantizers are those of frames.
+    quantizers: bool,
+    /// Started with the first frame; again after a flush, which ends libavcodec's streams, and where the colour space
+    /// or the frame rate changes, which are fixed when it starts.
+    library: Option<library::Encoder>,
+    sent: VecDeque<Sent>,
+    next_index: i64,
+    /// Frames in a row whose rate is not the library's.
+    off_rate: u32,
+    session: EncodeSession,
+    description: Option<Bytes>,
+    pool: BufferPool,
+}
+
+impl Encoder {
+    /// For frames of `input`.
+    pub(super) fn new(
+        config: &VideoEncoderConfig,
+        input: PixelFormat,
+        options: Options,
+        context: &EncoderContext,
+    ) -> Self {
+        let annex_b = config.nal_format == NalFormat::AnnexB;
+        let packing = match config.codec {
+            VideoCodec::Avc(avc) => Packing::Avc {
+                annex_b,
+                in_band: annex_b || avc.in_band,
+            },
+            VideoCodec::Hevc(hevc) => Packing::Hevc {
+                annex_b,
+                in_band: annex_b || hevc.in_band,
+            },
+            _ => Packing::Av1,
+        };
+        Self {
+            input,
+            size: config.size,
+            options,
+            packing,
+            quantizers: config.bitrate_mode == VideoBitrateMode::Quantizer,
+            library: None,
+            sent: VecDeque::new(),
+            next_index: 0,
+            off_rate: 0,
+            session: EncodeSession::new(config, x265::MAX_QUANTIZER, x265::FIRST_QUANTIZER),
+            description: None,
+            pool: context.pool.clone(),
+        }
+    }
+
+    /// Whether the library's rate control counts with another frame rate than `plan` has: it knows no times.
+    fn rate_changed(&mut self, plan: &FramePlan) -> bool {
+        let rate = 1e6 / plan.duration as f64;
+        if (rate / self.options.framerate - 1.0).abs() <= RATE_TOLERANCE || self.quantizers {
+            self.off_rate = 0;
+            return false;
+        }
+        self.off_rate += 1;
+        // At the start there is nothing to lose.
+        if self.library.is_some() && self.off_rate < RATE_FRAMES {
+            return false;
+        }
+        self.options.framerate = rate;
+        self.off_rate = 0;
+        true
+    }
+
+    /// Ends the library's stream: its last pictures come out, and the next frame starts another.
+    fn end(&mut self, sink: &mut dyn FnMut(EncodedVideo)) -> Result<(), MediaError> {
+        let Some(mut library) = self.library.take() else {
+            return Ok(());
+        };
+        library.end()?;
+        while let Some(packet) = library.receive()? {
+            let packed = self.packing.pack(&packet)?;
+            self.deliver(packet.index, packed, sink)?;
+        }
+        if let Some((index, _)) = self.sent.front() {
+            return Err(MediaError::backend(format!(
+                "libavcodec's encoder lost the frame {index}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Hands on a picture.
+    fn deliver(
+        &mut self,
+        index: i64,
+        packed: Packed,
+        sink: &mut dyn FnMut(EncodedVideo),
+    ) -> Result<(), MediaError> {
+        match self.sent.pop_front() {
+            Some((sent, time)) if sent == index => {
+                if packed.description.is_some() {
+                    self.description = packed.description;
+                }
+                let description = self.description.as_ref();
+                sink(
+                    self.session
+                        .output(time, packed.key, packed.data, description)?,
+                );
+                Ok(())
+            }
+            _ => Err(MediaError::backend(format!(
+                "libavcodec's encoder gave the frame {index} out of turn"
+            ))),
+        }
+    }
+}
+
+impl VideoEncoder for Encoder {
+    fn encode(
+        &mut self,
+        frame: &VideoFrame,
+        options: &EncodeOptions,
+        sink: &mut dyn FnMut(EncodedVideo),
+    ) -> Result<(), MediaError> {
+        let image = input_image(frame, self.input, self.size)?;
+        let mut options = *options;
+        options.key_frame |= self.library.is_none();
+        let plan = self.session.plan(frame, &options)?;
+        let restarts = self.rate_changed(&plan) || plan.new_color_space.is_some();
+        if restarts {
+            self.end(sink)?;
+        }
+        if let Some(color_space) = plan.new_color_space {
+            self.options.color_space = color_space;
+        }
+        let first = self.library.is_none();
+        let mut library = match self.library.take() {
+            Some(library) => library,
+            None => library::Encoder::new(&self.options)?,
+        };
+        let repaired = repaired_words(image, &self.pool);
+        let planes = repaired.as_deref().unwrap_or(image.planes());
+        let index = self.next_index;
+        self.next_index += 1;
+        self.sent.push_back((index, plan.time));
+        let depth = self.input.bit_depth();
+        let taken = library.send(&Input {
+            planes: planes.get(..self.input.num_planes()).unwrap_or(planes),
+            index,
+            key: plan.key || first,
+            offset: plan
+                .quantizer
+                .filter(|_| self.quantizers)
+                .map(|quantizer| x265::offset(quantizer, depth)),
+        })?;
+        if !taken {
+            // Every packet was received after each frame.
+            return Err(MediaError::backend(
+                "libavcodec's encoder neither takes a frame nor gives a packet",
+            ));
+        }
+        while let Some(packet) = library.receive()? {
+            let packed = self.packing.pack(&packet)?;
+            self.deliver(packet.index, packed, sink)?;
+        }
+        self.library = Some(library);
+        Ok(())
+    }
+
+    fn flush(&mut self, sink: &mut dyn FnMut(EncodedVideo)) -> Result<(), MediaError> {
+        // One that holds nothing back goes on.
+        if self.sent.is_empty() {
+            return Ok(());
+        }
+        self.end(sink)
+    }
+}
+
+/// A picture as a chunk holds it.
+struct Packed {
+    key: bool,
+    data: Bytes,
+    /// Made of its parameter sets, where it has any and the packing knows one.
+    description: Option<Bytes>,
+}
+
+impl Packing {
+    /// One copy out of libavcodec's memory, which the next packet takes.
+    fn pack(self, packet: &Packet<'_>) -> Result<Packed, MediaError> {
+        match self {
+            Self::Avc { annex_b, in_band } => pack_avc(packet.data, annex_b, in_band),
+            Self::Hevc { annex_b, in_band } => pack_hevc(packet.data, annex_b, in_band),
+            Self::Av1 => Ok(Packed {
+                key: packet.key,
+                data: Bytes::copy_from_slice(packet.data),
+                description: None,
+            }),
+        }
+    }
+}
+
+/// Appends a NAL unit after a start code or its length.
+fn push_unit(data: &mut Vec<u8>, unit: &[u8], annex_b: bool) -> Result<(), MediaError> {
+    if annex_b {
+        data.extend_from_slice(&hevc::START_CODE);
+    } else {
+        let length =
+            u32::try_from(unit.len()).map_err(|_| MediaError::backend("a NAL unit of 4 GiB"))?;
+        data.extend_from_slice(&length.to_be_bytes());
+    }
+    data.extend_from_slice(unit);
+    Ok(())
+}
+
+fn pack_hevc(packet: &[u8], annex_b: bool, in_band: bool) -> Result<Packed, MediaError> {
+    let (mut vps, mut sps, mut pps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut data = Vec::with_capacity(packet.len() + LENGTH_SIZE);
+    let mut key = false;
+    for nal in hevc::nal_units(packet, hevc::Packaging::AnnexB) {
+        let nal = nal?;
+        let set = match nal.nal_type {
+            NalType::VPS => Some(&mut vps),
+            NalType::SPS => Some(&mut sps),
+            NalType::PPS => Some(&mut pps),
+            _ => None,
+        };
+        key |= nal.nal_type.is_irap();
+        if let Some(sets) = set {
+            sets.push(nal.bytes);
+            if !in_band {
+                continue;
+            }
+        }
+        push_unit(&mut data, nal.bytes, annex_b)?;
+    }
+    let described = !annex_b && !sps.is_empty();
+    let description = described
+        .then(|| HvcC::of_parameter_sets(&vps, &sps, &pps, LENGTH_SIZE, !in_band)?.write())
+        .transpose()?;
+    Ok(Packed {
+        key,
+        data: data.into(),
+        description: description.map(Bytes::from),
+    })
+}
+
+fn pack_avc(packet: &[u8], annex_b: bool, in_band: bool) -> Result<Packed, MediaError> {
+    let (mut sps, mut pps) = (Vec::new(), Vec::new());
+    let mut data = Vec::with_capacity(packet.len() + LENGTH_SIZE);
+    let mut key = false;
+    for nal in h264::nal_units(packet, h264::Packaging::AnnexB) {
+        let nal = nal?;
+        let set = match nal.kind {
+            NalKind::Sps => Some(&mut sps),
+            NalKind::Pps => Some(&mut pps),
+            _ => None,
+        };
+        key |= nal.kind == NalKind::IdrSlice;
+        if let Some(sets) = set {
+            sets.push(nal.bytes);
+            if !in_band {
+                continue;
+            }
+        }
+        push_unit(&mut data, nal.bytes, annex_b)?;
+    }
+    let described = !annex_b && !sps.is_empty();
+    let description = described
+        .then(|| AvcC::of_parameter_sets(&sps, &pps, LENGTH_SIZE)?.write())
+        .transpose()?;
+    Ok(Packed {
+        key,
+        data: data.into(),
+        description: description.map(Bytes::from),
+    })
+}
