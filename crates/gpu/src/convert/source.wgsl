@@ -47,7 +47,7 @@ const FLAG_ALPHA_PLANE = 16u;
 const KERNEL_CATMULL_ROM = 1u;
 
 // The most taps that a kernel has to one side. Beyond, it skips samples: no size can hang the GPU.
-const MAX_TAPS = 16.0;
+const MAX_TAPS = 64.0;
 
 fn flag(bit: u32) -> bool {
     return (params.modes.z & bit) != 0u;

@@ -1,0 +1,365 @@
+//! What comes back from the device: exact where nothing is asked for, within one code value of 64-bit floating point where it is
+//! converted or scaled.
+
+mod support;
+
+use reelcore_gpu::GpuError;
+use reelcore_media::color::{Matrix, Primaries, Transfer};
+use reelcore_media::convert::effective_color_space;
+use reelcore_media::format::PixelLayout;
+use reelcore_media::frame::ReadBack;
+use reelcore_media::{ColorSpace, CpuImage, ErrorKind, PixelFormat, Rect, Size, VideoFrame};
+use support::reference::{Image, Kernel, chroma_position, to_codes};
+use support::{code, frame, gpu, on_gpu, rect, rows};
+
+const PQ: ColorSpace = ColorSpace {
+    primaries: Some(Primaries::Bt2020),
+    transfer: Some(Transfer::Pq),
+    matrix: Some(Matrix::Bt2020Ncl),
+    full_range: Some(false),
+};
+
+const JPEG: ColorSpace = ColorSpace {
+    primaries: Some(Primaries::Bt709),
+    transfer: Some(Transfer::Bt709),
+    matrix: Some(Matrix::Smpte170m),
+    full_range: Some(true),
+};
+
+/// Reads `wanted` of `frame` back and compares every sample.
+#[track_caller]
+fn check(frame: &VideoFrame, wanted: ReadBack) -> CpuImage {
+    let gpu = gpu();
+    let stored = frame.resource.cpu().unwrap();
+    let found = gpu
+        .read_back_as(&gpu.image(frame).unwrap(), &wanted)
+        .unwrap();
+    assert_eq!((found.format(), found.size()), (wanted.format, wanted.size));
+    let (from, to) = (stored.format(), wanted.format);
+    let mut image = Image::new(stored, wanted.rect, wanted.color_space, to.has_alpha());
+    let size = wanted.size;
+    if size != wanted.rect.size() {
+        image.kernel = Kernel::CatmullRom;
+    }
+    let same = wanted.target == wanted.color_space && from.is_rgb() == to.is_rgb();
+    let target = match same {
+        true => image.color,
+        false => effective_color_space(wanted.target, to, stored.size()),
+    };
+    let scale = (
+        f64::from(wanted.rect.width) / f64::from(size.width),
+        f64::from(wanted.rect.height) / f64::from(size.height),
+    );
+    let depth = to.bit_depth();
+    let top = f64::from((1u32 << depth) - 1);
+    let tolerance = if depth > 8 { 4.0 } else { 1.0 };
+    for plane in 0..to.num_planes() {
+        let (h, v) = to.subsampling(plane);
+        let samples = to.plane_size(plane, size);
+        let spacing = (scale.0 * f64::from(h), scale.1 * f64::from(v));
+        for y in 0..samples.height as usize {
+            for x in 0..samples.width as usize {
+                let (px, py) = match (h, v) {
+                    (1, 1) => (x as f64 + 0.5, y as f64 + 0.5),
+                    _ => chroma_position(to, target, x, y),
+                };
+                let at = (px * scale.0, py * scale.1);
+                let (codes, alpha) = if same && !from.is_rgb() {
+                    let (codes, alpha) = image.codes(at, spacing);
+                    let factor = 2f64.powi(depth as i32 - from.bit_depth() as i32);
+                    (codes.map(|code| code * factor), alpha)
+                } else {
+                    let managed = image.color.primaries != target.primaries
+                        || matches!(image.color.transfer, Some(Transfer::Pq | Transfer::Hlg))
+                            && image.color.transfer != target.transfer;
+                    let (signal, alpha) = match managed {
+                        true => image.shown(at, spacing, target.primaries.unwrap()),
+                        false => image.signal(at, spacing),
+                    };
+                    let codes = match to.is_rgb() {
+                        true => signal.map(|value| value * 255.0),
+                        false => to_codes(signal, target, depth),
+                    };
+                    (codes, alpha)
+                };
+                let [a, b, c] = codes;
+                let wanted: &[f64] = match (to.layout(), plane) {
+                    (PixelLayout::Rgba, _) => &[a, b, c, alpha * top],
+                    (PixelLayout::Bgra, _) => &[c, b, a, alpha * top],
+                    (PixelLayout::Nv12, 1) => &[b, c],
+                    (_, 0) => &[a],
+                    (_, 1) => &[b],
+                    (_, 2) => &[c],
+                    _ => &[alpha * top],
+                };
+                for (component, wanted) in wanted.iter().enumerate() {
+                    let found = f64::from(code(&found, plane, component, x, y));
+                    let wanted = wanted.clamp(0.0, top);
+                    assert!(
+                        (found - wanted).abs() <= tolerance,
+                        "{from:?} {:?} to {to:?} {target:?}, plane {plane} at {x},{y}, component {component}: \
+                         {found}, not {wanted}",
+                        image.color
+                    );
+                }
+            }
+        }
+    }
+    found
+}
+
+fn whole(frame: &VideoFrame, format: PixelFormat, target: ColorSpace) -> ReadBack {
+    ReadBack {
+        rect: frame.visible_rect,
+        color_space: frame.color_space,
+        format,
+        size: frame.visible_rect.size(),
+        target,
+    }
+}
+
+#[test]
+fn every_format_comes_back_bit_by_bit() {
+    for size in [Size::new(13, 7), Size::new(1, 1), Size::new(256, 2)] {
+        for &format in PixelFormat::ALL {
+            let frame = frame(format, size, ColorSpace::REC709, 2);
+            let back = on_gpu(&gpu(), &frame).resource.read_back().unwrap();
+            assert_eq!(back.size(), size);
+            let stored = frame.resource.cpu().unwrap();
+            for plane in 0..format.num_planes() {
+                assert!(
+                    rows(&back, plane) == rows(stored, plane),
+                    "{format:?} plane {plane}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_downloaded_once_however_often_it_is_read() {
+    let frame = frame(PixelFormat::Nv12, Size::new(8, 8), ColorSpace::REC709, 2);
+    let resource = on_gpu(&gpu(), &frame).resource;
+    assert!(resource.cpu().is_none());
+    let first = resource.read_back().unwrap();
+    assert!(std::sync::Arc::ptr_eq(
+        &first,
+        &resource.read_back().unwrap()
+    ));
+    assert!(std::ptr::eq(resource.cpu().unwrap(), &*first));
+}
+
+#[test]
+fn a_part_on_whole_samples_is_copied_bit_by_bit() {
+    let frame = frame(
+        PixelFormat::I422AP10,
+        Size::new(40, 20),
+        ColorSpace::REC709,
+        4,
+    );
+    for format in [PixelFormat::I422AP10, PixelFormat::I422P10] {
+        let part = rect(4, 3, 31, 11);
+        let wanted = ReadBack {
+            rect: part,
+            size: part.size(),
+            ..whole(&frame, format, frame.color_space)
+        };
+        let found = check(&frame, wanted);
+        let stored = frame.resource.cpu().unwrap();
+        for plane in 0..format.num_planes() {
+            let (h, _) = format.subsampling(plane);
+            for (y, row) in rows(&found, plane).into_iter().enumerate() {
+                let left = (part.x / h) as usize * 2;
+                assert_eq!(row, rows(stored, plane)[y + 3][left..][..row.len()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn rgb_becomes_what_encoders_take() {
+    let wide = ColorSpace {
+        primaries: Some(Primaries::Bt2020),
+        transfer: Some(Transfer::Bt709),
+        matrix: Some(Matrix::Bt2020Ncl),
+        full_range: Some(false),
+    };
+    for source in [PixelFormat::Rgba, PixelFormat::Bgrx] {
+        let frame = frame(source, Size::new(19, 9), ColorSpace::SRGB, 8);
+        for format in PixelFormat::ALL.iter().copied() {
+            for target in [ColorSpace::REC709, JPEG, wide] {
+                if !format.is_rgb() {
+                    check(&frame, whole(&frame, format, target));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn yuv_becomes_yuv_of_other_depth_subsampling_range_and_matrix() {
+    for source in [
+        PixelFormat::I420,
+        PixelFormat::Nv12,
+        PixelFormat::I444AP12,
+        PixelFormat::I420P10,
+    ] {
+        let frame = frame(source, Size::new(18, 10), ColorSpace::REC709, 8);
+        for format in [
+            PixelFormat::I420,
+            PixelFormat::Nv12,
+            PixelFormat::I422P10,
+            PixelFormat::I444,
+            PixelFormat::I420AP12,
+        ] {
+            for target in [ColorSpace::REC709, JPEG] {
+                check(&frame, whole(&frame, format, target));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_between_chroma_samples_is_moved_exactly() {
+    let frame = frame(PixelFormat::Nv12, Size::new(24, 16), ColorSpace::REC709, 6);
+    for part in [rect(1, 1, 14, 8), rect(3, 2, 21, 13), rect(23, 15, 1, 1)] {
+        let wanted = ReadBack {
+            rect: part,
+            size: part.size(),
+            ..whole(&frame, PixelFormat::I420, frame.color_space)
+        };
+        check(&frame, wanted);
+    }
+}
+
+#[test]
+fn yuv_becomes_rgb_as_it_is_shown() {
+    for (source, color) in [
+        (PixelFormat::I420A, ColorSpace::REC709),
+        (PixelFormat::Nv12, JPEG),
+        (PixelFormat::I420P10, PQ),
+        (PixelFormat::I444P12, ColorSpace::REC709),
+    ] {
+        let frame = frame(source, Size::new(14, 6), color, 12);
+        for format in [PixelFormat::Rgba, PixelFormat::Bgrx] {
+            for target in [ColorSpace::SRGB, ColorSpace::DISPLAY_P3] {
+                check(&frame, whole(&frame, format, target));
+            }
+        }
+    }
+}
+
+#[test]
+fn scaling_weighs_as_catmull_and_rom_say_in_both_directions() {
+    for (source, format) in [
+        (PixelFormat::I420, PixelFormat::I420),
+        (PixelFormat::Nv12, PixelFormat::I420),
+        (PixelFormat::Rgba, PixelFormat::I420),
+        (PixelFormat::I420P10, PixelFormat::I420P10),
+        (PixelFormat::Bgra, PixelFormat::Rgba),
+    ] {
+        let frame = frame(source, Size::new(46, 30), ColorSpace::REC709, 20);
+        for size in [
+            Size::new(20, 13),
+            Size::new(61, 47),
+            Size::new(46, 10),
+            Size::new(2, 1),
+        ] {
+            for rect in [Rect::of_size(Size::new(46, 30)), rect(4, 2, 37, 20)] {
+                let target = match source.is_rgb() && !format.is_rgb() {
+                    true => JPEG,
+                    false => frame.color_space,
+                };
+                check(
+                    &frame,
+                    ReadBack {
+                        rect,
+                        size,
+                        ..whole(&frame, format, target)
+                    },
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_huge_reduction_does_not_read_every_sample_for_each() {
+    // 4096 columns to one: beyond 64 samples to a side the kernel skips some, so that no thread runs for long.
+    let frame = frame(PixelFormat::I444, Size::new(4096, 2), ColorSpace::REC709, 1);
+    let wanted = ReadBack {
+        size: Size::new(1, 2),
+        ..whole(&frame, PixelFormat::I444, frame.color_space)
+    };
+    let gpu = gpu();
+    let found = gpu
+        .read_back_as(&gpu.image(&frame).unwrap(), &wanted)
+        .unwrap();
+    let mean = f64::from(code(&found, 0, 0, 0, 0));
+    assert!((mean - 127.5).abs() < 50.0, "the mean of noise, not {mean}");
+}
+
+#[test]
+fn what_the_gpu_does_not_convert_is_left_to_the_cpu() {
+    let frame = frame(PixelFormat::I420, Size::new(8, 8), ColorSpace::REC709, 1);
+    let resource = on_gpu(&gpu(), &frame).resource;
+    assert!(
+        resource
+            .read_back_as(&whole(&frame, PixelFormat::I420P10, PQ))
+            .is_none()
+    );
+}
+
+#[test]
+fn a_part_outside_the_image_is_an_error() {
+    let frame = frame(PixelFormat::I420, Size::new(8, 8), ColorSpace::REC709, 1);
+    let resource = on_gpu(&gpu(), &frame).resource;
+    for (rect, size) in [
+        (rect(4, 0, 5, 1), Size::new(5, 1)),
+        (rect(0, 0, 0, 0), Size::new(1, 1)),
+        (rect(0, 0, 8, 8), Size::new(0, 8)),
+        (rect(u32::MAX, 0, 2, 2), Size::new(2, 2)),
+    ] {
+        let wanted = ReadBack {
+            rect,
+            size,
+            ..whole(&frame, PixelFormat::I420, frame.color_space)
+        };
+        let error = resource.read_back_as(&wanted).unwrap().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidArgument);
+    }
+}
+
+#[test]
+fn readers_of_several_threads_do_not_wait_for_each_other() {
+    let gpu = gpu();
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let gpu = &gpu;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    let size = Size::new(16 + round, 9);
+                    let frame = frame(PixelFormat::I420, size, ColorSpace::REC709, seed);
+                    let back = on_gpu(gpu, &frame).resource.read_back().unwrap();
+                    assert!(rows(&back, 0) == rows(frame.resource.cpu().unwrap(), 0));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_image_that_no_texture_can_hold_is_refused() {
+    let gpu = gpu();
+    let width = gpu.limits().max_texture_dimension_2d + 1;
+    let frame = frame(
+        PixelFormat::I420,
+        Size::new(width, 1),
+        ColorSpace::REC709,
+        1,
+    );
+    assert!(matches!(
+        gpu.image(&frame),
+        Err(GpuError::Unsupported { .. })
+    ));
+}
