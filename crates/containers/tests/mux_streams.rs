@@ -16,7 +16,7 @@ use reelcore_containers::ivf::IvfMuxer;
 use reelcore_containers::mpegts::TsMuxer;
 use reelcore_containers::mux::{MemorySink, create};
 use reelcore_containers::{FileSource, open};
-use reelcore_media::demux::{Packet, Track};
+use reelcore_media::demux::{Packet, Track, TrackKind};
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputKind, Sink};
 use reelcore_media::{ChunkKind, SideData};
 
@@ -208,6 +208,77 @@ fn opus_in_a_transport_stream_is_opus_to_ffprobe() {
     assert_eq!(streams[0].0["codec_name"], "opus");
     assert_eq!(streams[0].0["channels"], "1");
     assert_eq!(streams[0].1, source[0].1.len());
+}
+
+#[test]
+fn opus_in_a_transport_stream_is_read_back() {
+    for (name, args, channels) in [
+        ("opus.ogg", "-map 1 -c:a libopus", 1),
+        (
+            "opus-51.mkv",
+            "-map 1 -ac 6 -c:a libopus -mapping_family 1",
+            6,
+        ),
+        (
+            "opus-low.mkv",
+            "-map 1 -ac 2 -c:a libopus -b:a 6k -frame_duration 2.5",
+            2,
+        ),
+        (
+            "opus-long.mkv",
+            "-map 1 -ac 2 -c:a libopus -b:a 500k -vbr off -frame_duration 60",
+            2,
+        ),
+    ] {
+        let source = clip(name, args);
+        let bytes = to_memory(&source, TsMuxer::new(&MuxOptions::default()), false);
+        let demuxer = open_bytes(bytes.clone());
+        let got = tracks(&demuxer);
+        assert_eq!(got.len(), 1, "{name}");
+        let (track, packets) = &got[0];
+        assert_eq!(track.codec.as_deref(), Some("opus"), "{name}");
+        let kind = TrackKind::Audio {
+            sample_rate: 48_000,
+            channels,
+        };
+        assert_eq!(track.kind, kind, "{name}");
+        // Pre-skip aside, which the packets tell.
+        let layout = |head: &Option<Bytes>| head.as_ref().map(|head| head.slice(18..));
+        let wanted = layout(&source[0].0.description).filter(|_| channels > 2);
+        assert_eq!(layout(&track.description), wanted, "{name}");
+        let wanted = &source[0].1;
+        assert_eq!(packets.len(), wanted.len(), "{name}");
+        let none = SideData::default();
+        for (index, (want, got)) in wanted.iter().zip(packets).enumerate() {
+            let what = format!("{name}, packet {index}");
+            assert_eq!(want.chunk.data, got.chunk.data, "{what}");
+            // The first is at 0.
+            let apart = want.chunk.timestamp - wanted[0].chunk.timestamp - got.chunk.timestamp;
+            assert!(apart.abs() <= 12, "{what}: {apart} us");
+            let (want, got) = (&want.chunk.side, &got.chunk.side);
+            let want = want.as_deref().unwrap_or(&none);
+            let got = got.as_deref().unwrap_or(&none);
+            let near = |a: Duration, b: Duration| a.abs_diff(b) <= Duration::from_micros(21);
+            assert!(
+                near(want.discard_start, got.discard_start),
+                "{what}: {want:?} {got:?}"
+            );
+            assert!(
+                near(want.discard_end, got.discard_end),
+                "{what}: {want:?} {got:?}"
+            );
+        }
+        // From the middle, the same packets.
+        let at = packets[packets.len() / 2].chunk.timestamp;
+        let mut reader = Arc::clone(&demuxer).reader(0).expect("a reader");
+        assert_eq!(reader.seek(at).expect("it seeks"), Some(at), "{name}");
+        let next = reader.next_sample().expect("read").expect("a packet");
+        assert_eq!(
+            next.chunk.data,
+            packets[packets.len() / 2].chunk.data,
+            "{name}"
+        );
+    }
 }
 
 /// The clock references, with the place of each, and the highest distance of two tables in bytes.

@@ -10,11 +10,56 @@ pub(super) struct AudioInfo {
     pub(super) channels: u32,
 }
 
+/// What stands at the front of bytes that may be a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Parsed {
+    /// No frame.
+    No,
+    /// There may be one, of which bytes are missing.
+    More,
+    Frame(Header),
+}
+
+/// How frames of a codec are found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// The first byte of each.
+    pub(super) sync: u8,
+    pub(super) parse: fn(&[u8]) -> Parsed,
+}
+
+impl Form {
+    pub(super) const ADTS: Self = Self {
+        sync: 0xff,
+        parse: |data| parsed(data, Header::adts),
+    };
+    pub(super) const MPEG: Self = Self {
+        sync: 0xff,
+        parse: |data| parsed(data, Header::mpeg),
+    };
+    pub(super) const OPUS: Self = Self {
+        sync: 0x7f,
+        parse: super::opus::access_unit,
+    };
+}
+
+fn parsed(data: &[u8], parse: fn(&[u8]) -> Option<Header>) -> Parsed {
+    match parse(data) {
+        _ if data.len() < Header::BYTES => Parsed::More,
+        Some(header) => Parsed::Frame(header),
+        None => Parsed::No,
+    }
+}
+
 /// A frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// Bytes of the frame with its header.
     pub(super) len: usize,
+    /// Bytes in front that are no part of the packet: ADTS and MPEG audio keep their headers.
+    pub(super) own: usize,
+    /// Samples to drop at its start and at its end.
+    pub(super) trims: (u32, u32),
     /// Samples of each channel.
     pub(super) samples: u32,
     pub(super) info: AudioInfo,
@@ -77,6 +122,8 @@ impl Header {
         let blocks = u32::from(g & 3) + 1;
         (len > own).then_some(Self {
             len,
+            own: 0,
+            trims: (0, 0),
             samples: 1024 * blocks,
             info: AudioInfo {
                 codec: Some(codec),
@@ -120,6 +167,8 @@ impl Header {
         };
         Some(Self {
             len: usize::try_from(len).ok().filter(|&len| len > 4)?,
+            own: 0,
+            trims: (0, 0),
             samples,
             info: AudioInfo {
                 codec: (layer == 3).then_some("mp3"),

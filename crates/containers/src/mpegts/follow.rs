@@ -300,7 +300,9 @@ impl SurveyedStream {
                 self.stream.scrambled
                     || wanted.is_some_and(|wanted| self.frames >= wanted.min(FRAMES))
             }
-            Kind::Adts | Kind::MpegAudio => self.stream.scrambled || self.frames > 0,
+            Kind::Adts | Kind::MpegAudio | Kind::Opus { .. } => {
+                self.stream.scrambled || self.frames > 0
+            }
             Kind::Other(_) => true,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, BytesMut};
 
-use super::audio::{AudioInfo, Header};
+use super::audio::{AudioInfo, Form, Header, Parsed};
 use super::clock::{Moment, RATE};
 use super::pes::Frame;
 use super::psi::Kind;
@@ -22,9 +22,11 @@ pub(super) struct Mark {
 #[derive(Debug)]
 enum Cutter {
     Video(Box<Splitter>),
-    /// ADTS or MPEG audio: each frame says its length. The header of the last, once frames adjoin.
+    /// ADTS, MPEG audio or Opus: each frame says its length. The header of the last, once frames adjoin.
     Audio {
-        parse: fn(&[u8]) -> Option<Header>,
+        form: Form,
+        /// As many channels as the tables say, where frames do not.
+        channels: Option<u32>,
         last: Option<Header>,
         info: Option<AudioInfo>,
     },
@@ -64,8 +66,9 @@ pub(super) struct Framer {
 
 impl Framer {
     pub(super) fn new(kind: &Kind) -> Self {
-        let audio = |parse| Cutter::Audio {
-            parse,
+        let audio = |form, channels| Cutter::Audio {
+            form,
+            channels,
             last: None,
             info: None,
         };
@@ -73,8 +76,9 @@ impl Framer {
             cutter: match kind {
                 Kind::H264 => Cutter::Video(Box::new(Splitter::new(Syntax::h264()))),
                 Kind::Hevc => Cutter::Video(Box::new(Splitter::new(Syntax::hevc()))),
-                Kind::Adts => audio(Header::adts),
-                Kind::MpegAudio => audio(Header::mpeg),
+                Kind::Adts => audio(Form::ADTS, None),
+                Kind::MpegAudio => audio(Form::MPEG, None),
+                Kind::Opus { channels } => audio(Form::OPUS, Some(u32::from(*channels))),
                 Kind::Other(_) => Cutter::Whole,
             },
             buffer: BytesMut::new(),
@@ -204,10 +208,11 @@ impl Framer {
                     Step::Unit(unit) => self.access_unit(unit),
                 },
                 Cutter::Audio {
-                    parse,
+                    form,
+                    channels,
                     last: previous,
                     info,
-                } => match next_audio(&self.buffer, *parse, *previous, last) {
+                } => match next_audio(&self.buffer, *form, *previous, last) {
                     Audio::More => return,
                     Audio::Skip(count) => {
                         *previous = None;
@@ -215,7 +220,10 @@ impl Framer {
                     }
                     Audio::Frame(header) => {
                         *previous = Some(header);
-                        info.get_or_insert(header.info);
+                        info.get_or_insert(AudioInfo {
+                            channels: channels.unwrap_or(header.info.channels),
+                            ..header.info
+                        });
                         self.audio_frame(header);
                     }
                 },
@@ -295,6 +303,7 @@ impl Framer {
                 offset,
                 anchor,
                 lacks_sets: !unit.has_sets,
+                trims: (0, 0),
             },
             unit.len,
         );
@@ -331,6 +340,7 @@ impl Framer {
             next,
             anchor,
         });
+        self.skip(header.own);
         self.skip_into(
             Frame {
                 data: Default::default(),
@@ -341,8 +351,9 @@ impl Framer {
                 offset,
                 anchor,
                 lacks_sets: false,
+                trims: header.trims,
             },
-            header.len,
+            header.len.saturating_sub(header.own),
         );
     }
 
@@ -363,6 +374,7 @@ impl Framer {
                 offset,
                 anchor: (offset, pts.unwrap_or(0)),
                 lacks_sets: false,
+                trims: (0, 0),
             },
             len,
         );
@@ -396,23 +408,16 @@ enum Audio {
 }
 
 /// The frame at the front of `data`. Where it does not adjoin one, the header after it must agree.
-fn next_audio(
-    data: &[u8],
-    parse: fn(&[u8]) -> Option<Header>,
-    previous: Option<Header>,
-    last: bool,
-) -> Audio {
-    if data.len() < Header::BYTES {
-        return if last && !data.is_empty() {
-            Audio::Skip(data.len())
-        } else {
-            Audio::More
-        };
-    }
-    let Some(header) = parse(data) else {
-        // To the next byte that can begin one.
-        let next = data.iter().skip(1).position(|&byte| byte == 0xff);
-        return Audio::Skip(next.map_or(data.len(), |at| at + 1));
+fn next_audio(data: &[u8], form: Form, previous: Option<Header>, last: bool) -> Audio {
+    let header = match (form.parse)(data) {
+        Parsed::Frame(header) => header,
+        Parsed::More if last && !data.is_empty() => return Audio::Skip(data.len()),
+        Parsed::More => return Audio::More,
+        Parsed::No => {
+            // To the next byte that can begin one.
+            let next = data.iter().skip(1).position(|&byte| byte == form.sync);
+            return Audio::Skip(next.map_or(data.len(), |at| at + 1));
+        }
     };
     if data.len() < header.len {
         return match last {
@@ -423,13 +428,11 @@ fn next_audio(
     if previous.is_some_and(|previous| previous.agrees(&header)) {
         return Audio::Frame(header);
     }
-    match data.get(header.len..) {
-        Some(rest) if rest.len() >= Header::BYTES => match parse(rest) {
-            Some(next) if next.agrees(&header) => Audio::Frame(header),
-            _ => Audio::Skip(1),
-        },
+    match (form.parse)(data.get(header.len..).unwrap_or_default()) {
+        Parsed::Frame(next) if next.agrees(&header) => Audio::Frame(header),
         // The last of a stream has nothing after it.
-        _ if last => Audio::Frame(header),
-        _ => Audio::More,
+        Parsed::More if last => Audio::Frame(header),
+        Parsed::More => Audio::More,
+        _ => Audio::Skip(1),
     }
 }

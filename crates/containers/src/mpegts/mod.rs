@@ -4,8 +4,8 @@
 //! - **Tracks** are the elementary streams of all programs that the first tables list, in their order; `id` is the PID. H.264 and
 //!   HEVC come as access units in the "annexb" form and AAC as ADTS frames, which the registrations of both allow without a
 //!   `description`: bytes stay as they are, and what changes in mid-stream is told in the stream. MP3 comes frame by frame.
-//!   Everything else (MPEG video, layer II, AAC in LATM, AC-3, Opus, subtitles) is [`TrackKind::Other`] by name, and MP2 frame by
-//!   frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
+//!   Opus comes without its control headers. Everything else (MPEG video, layer II, AAC in LATM, AC-3, subtitles) is
+//!   [`TrackKind::Other`] by name, and MP2 frame by frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
 //!   among those of that kind. Where it has none the track pauses. A stream that appears later is no track: the list is made once.
 //! - **Times** are those of the stream, unrolled over the wrap of 33 bits, less the earliest presentation time among the first
@@ -22,6 +22,7 @@ mod clock;
 mod follow;
 mod framer;
 mod mux;
+mod opus;
 mod packet;
 mod pes;
 mod psi;
@@ -249,7 +250,10 @@ fn track(surveyed: &SurveyedStream) -> Track {
                 None => TrackKind::Other(elementary.kind.name().to_owned()),
             },
             codec: audio.and_then(|info| info.codec).map(str::to_owned),
-            description: None,
+            description: match elementary.kind {
+                Kind::Opus { channels } => opus::head(channels),
+                _ => None,
+            },
             language: None,
             encryption: None,
             duration: None,

@@ -27,6 +27,8 @@ pub(super) struct Frame {
     pub(super) anchor: (u64, i64),
     /// It lacks parameter sets that a decoder starting here needs.
     pub(super) lacks_sets: bool,
+    /// Samples of 48 kHz to drop at its start and at its end.
+    pub(super) trims: (u32, u32),
 }
 
 /// Where in a PES packet the stream is.

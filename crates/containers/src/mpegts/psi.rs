@@ -163,6 +163,10 @@ pub(super) enum Kind {
     Adts,
     /// MPEG-1 and MPEG-2 audio, layers I to III.
     MpegAudio,
+    /// Opus behind control headers.
+    Opus {
+        channels: u8,
+    },
     /// PES packets of something else, by its name.
     Other(String),
 }
@@ -174,6 +178,7 @@ impl Kind {
             Self::Hevc => "hevc",
             Self::Adts => "aac",
             Self::MpegAudio => "mpeg-audio",
+            Self::Opus { .. } => "opus",
             Self::Other(name) => name,
         }
     }
@@ -286,7 +291,7 @@ fn private(stream_type: u8, info: &[u8]) -> Kind {
             (5, Some(b"HEVC")) => return Kind::Hevc,
             (5, Some(b"AC-3")) | (0x6a, _) => "ac-3",
             (5, Some(b"EAC3")) | (0x7a, _) => "e-ac-3",
-            (5, Some(b"Opus")) => "opus",
+            (5, Some(b"Opus")) => return opus(info),
             (5, Some(b"AV01")) => "av1",
             (5, Some(b"DTS1" | b"DTS2" | b"DTS3")) | (0x7b, _) => "dts",
             (5, Some(b"BSSD")) => "s302m",
@@ -300,6 +305,21 @@ fn private(stream_type: u8, info: &[u8]) -> Kind {
         return Kind::Other(name.to_owned());
     }
     Kind::Other(format!("stream-type-0x{stream_type:02x}"))
+}
+
+/// By the extension descriptor of Opus: channel_config_code, of which others than a number of channels in the order of RFC 7845 are only
+/// named. <https://opus-codec.org/docs/ETSI_TS_opus-v0.1.3-draft.pdf>, 4.1
+fn opus(info: &[u8]) -> Kind {
+    let mut codes = descriptors(info).filter_map(|(tag, body)| match (tag, body) {
+        (0x7f, &[0x80, code, ..]) => Some(code),
+        _ => None,
+    });
+    match codes.next() {
+        Some(channels @ 1..=8) => Kind::Opus { channels },
+        // What packets are on their own.
+        None => Kind::Opus { channels: 2 },
+        Some(_) => Kind::Other("opus".to_owned()),
+    }
 }
 
 #[cfg(test)]

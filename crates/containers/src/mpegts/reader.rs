@@ -1,9 +1,10 @@
 //! The packets of one track.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reelcore_media::demux::{DemuxError, Packet, PacketReader};
-use reelcore_media::{ChunkKind, EncodedChunk};
+use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::TsDemuxer;
 use super::clock::Clock;
@@ -39,6 +40,18 @@ struct Found {
     micros: i64,
     offset: u64,
     anchor: (u64, i64),
+}
+
+/// What is to be dropped of a packet, in samples of 48 kHz.
+fn dropped((start, end): (u32, u32)) -> Option<Arc<SideData>> {
+    let time = |samples: u32| Duration::from_nanos(u64::from(samples) * 1_000_000_000 / 48_000);
+    (start > 0 || end > 0).then(|| {
+        Arc::new(SideData {
+            discard_start: time(start),
+            discard_end: time(end),
+            ..SideData::default()
+        })
+    })
 }
 
 impl TsReader {
@@ -103,7 +116,7 @@ impl TsReader {
                     u64::try_from(end.micros(self.base).saturating_sub(timestamp)).ok()
                 }),
                 data,
-                side: None,
+                side: dropped(frame.trims),
             },
             decode_time: decode.map_or(timestamp, |decode| decode.micros(self.base)),
             offset: frame.offset,
