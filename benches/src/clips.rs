@@ -109,6 +109,9 @@ pub fn video_1080p(codec: &str) -> Result<PathBuf> {
     make(name, &args)
 }
 
+/// Tones and noise.
+const SOUND: &str = "aevalsrc='0.3*sin(440*t*(1+0.1*sin(t)))+0.1*(random(0)-0.5)|0.3*sin(660*t)+0.1*(random(1)-0.5)':s=48000";
+
 /// Ten minutes of `codec` (`aac`, `opus`, `mp3`, `flac`): stereo at 48 kHz, tones and noise.
 ///
 /// # Errors
@@ -121,7 +124,6 @@ pub fn audio(codec: &str) -> Result<PathBuf> {
         "flac" => ("flac.flac", &["-c:a", "flac"]),
         other => bail!("no clip of {other}"),
     };
-    const SOUND: &str = "aevalsrc='0.3*sin(440*t*(1+0.1*sin(t)))+0.1*(random(0)-0.5)|0.3*sin(660*t)+0.1*(random(1)-0.5)':s=48000";
     let mut args = vec!["-f", "lavfi", "-i", SOUND, "-t", "600"];
     args.extend(encoder);
     make(name, &args)
@@ -183,6 +185,48 @@ pub fn many_packets() -> Result<PathBuf> {
             "aac",
             "-b:a",
             "32k",
+        ],
+    )
+}
+
+/// Raw I420 pictures of that height, 16:9, 30 a second.
+///
+/// # Errors
+/// When ffmpeg is missing or fails.
+pub fn raw_pictures(height: u32, count: u32) -> Result<PathBuf> {
+    let width = height * 16 / 9;
+    let source = format!("testsrc2=size={width}x{height}:rate=30,noise=alls=6:allf=t");
+    let count_text = count.to_string();
+    make(
+        &format!("raw-{height}p-{count}.yuv"),
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            &source,
+            "-frames:v",
+            &count_text,
+            "-pix_fmt",
+            "yuv420p",
+            "-f",
+            "rawvideo",
+        ],
+    )
+}
+
+/// A minute of raw sound, stereo at 48 kHz, interleaved: floats, or with `integers` samples of 16 bits in the upper half of 32.
+///
+/// # Errors
+/// When ffmpeg is missing or fails.
+pub fn raw_sound(integers: bool) -> Result<PathBuf> {
+    let (name, filter, format) = match integers {
+        true => ("raw-s32.pcm", "aformat=s16", "s32le"),
+        false => ("raw-f32.pcm", "anull", "f32le"),
+    };
+    make(
+        name,
+        &[
+            "-f", "lavfi", "-i", SOUND, "-t", "60", "-af", filter, "-f", format,
         ],
     )
 }

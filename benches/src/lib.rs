@@ -4,4 +4,5 @@
 
 pub mod bare;
 pub mod clips;
+pub mod encode;
 pub mod stats;

@@ -3,6 +3,8 @@
 //! Each figure stands beside the limit it is compared with, measured in the same run: the bare library for
 //! decoding, `memcpy` for copies. Absolute numbers depend on the machine; ratios are what to quote.
 
+mod encode_jobs;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,9 +39,12 @@ fn main() -> Result<()> {
         }
     }
     let reelcore = reelcore_binary()?;
-    let jobs: [(&str, Job); 6] = [
+    let jobs: [(&str, Job); 9] = [
         ("demux", |_| demux()),
         ("decode", decode),
+        ("encode", encode_jobs::video),
+        ("encode-realtime", encode_jobs::realtime),
+        ("encode-audio", encode_jobs::audio),
         ("overhead", overhead),
         ("copy", copy),
         ("startup", startup),

@@ -6,6 +6,8 @@
 //! The module `library` holds all `unsafe` code.
 
 mod backend;
+#[cfg(feature = "bench")]
+pub mod bare;
 mod encoder;
 mod library;
 mod settings;

@@ -1,6 +1,8 @@
 //! OpenH264 by itself, for benchmarks: what the library does with a stream when nothing of Reelcore
 //! stands around it. Pictures are decoded and left in OpenH264's memory.
 
+pub use crate::encode::bare::encode;
+
 use std::ffi::{c_int, c_void};
 
 use openh264_sys2::{self as sys, API};

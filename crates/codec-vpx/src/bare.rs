@@ -1,6 +1,8 @@
 //! libvpx by itself, for benchmarks: what the library does with a stream when nothing of Reelcore stands around it.
 //! Pictures are decoded into libvpx's own memory and dropped.
 
+pub use crate::encode::bare::encode;
+
 use std::ffi::{c_int, c_uint};
 
 use vpx_sys as sys;

@@ -2,6 +2,8 @@
 //!
 //! Every frame gives one chunk at once: OpenH264 makes no B-frames, and is not allowed to skip.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bare;
 mod level;
 mod library;
 mod settings;

@@ -3,6 +3,8 @@
 //! Every frame gives one chunk: libvpx packs hidden frames of VP9 into the superframe of the next shown one, VP8 is
 //! coded without them, and frames are never dropped.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bare;
 mod library;
 mod settings;
 

@@ -1,0 +1,208 @@
+//! Encoding through JavaScript against the bare library, in turns, so that both see the same machine.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use reelcore_benches::encode::{self, Rate, VideoJob};
+use reelcore_benches::{clips, stats};
+use reelcore_media::Size;
+use serde_json::{Value, json};
+
+use crate::{Row, script};
+
+const FULL_HD: Size = Size::new(1920, 1080);
+const HD: Size = Size::new(1280, 720);
+
+/// 1080p. Quantizers make the pictures equally good whatever the time they take; VP8's registration has none, so it gets a
+/// constant rate.
+pub fn video(reelcore: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, codec, rate) in [
+        ("H.264 1080p encode", "avc1.640028", Rate::Quantizer(30)),
+        ("VP8 1080p encode", "vp8", Rate::Bits(8_000_000)),
+        ("VP9 1080p encode", "vp09.00.40.08", Rate::Quantizer(36)),
+        ("AV1 1080p encode", "av01.0.08M.08", Rate::Quantizer(36)),
+    ] {
+        let job = VideoJob {
+            codec,
+            size: FULL_HD,
+            rate,
+            realtime: true,
+        };
+        rows.push(video_job(reelcore, name, &job, 60)?);
+    }
+    Ok(rows)
+}
+
+fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) -> Result<Row> {
+    let raw = clips::raw_pictures(job.size.height, count)?;
+    let frames = encode::pictures(&raw, job.size)?;
+    let folder = tempfile::tempdir()?;
+    let stream = folder.path().join("stream");
+    let path = |path: &Path| -> Result<String> {
+        Ok(path
+            .to_str()
+            .context("a path that is not UTF-8")?
+            .to_owned())
+    };
+    let quantizer = job.quantizer().map_or(String::new(), |q| q.to_string());
+    let args = [
+        path(&raw)?,
+        job.json().to_string(),
+        quantizer,
+        path(&stream)?,
+    ];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (mut js_rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut last = None;
+    for _ in 0..5 {
+        let (library, pictures, took) = job.bare(&frames)?;
+        let result = script(reelcore, "encode.js", &args)?;
+        let made = result["frames"].as_u64().context("frames")?;
+        if made != u64::from(count) || pictures.len() as u64 != made {
+            bail!(
+                "{name}: {made} chunks through JavaScript, {} from the library",
+                pictures.len()
+            );
+        }
+        let js = f64::from(count) / result["seconds"].as_f64().context("seconds")?;
+        let bare = f64::from(count) / took.as_secs_f64();
+        js_rates.push(js);
+        bare_rates.push(bare);
+        ratios.push(js / bare);
+        last = Some((library, pictures));
+    }
+    let (library, bare_pictures) = last.context("no run")?;
+    let js_pictures = encode::chunks(&stream)?;
+    let pixels = f64::from(count) * job.size.area() as f64;
+    let bits = |pictures: &[Vec<u8>]| -> f64 {
+        pictures.iter().map(Vec::len).sum::<usize>() as f64 * 8.0 / pixels
+    };
+    let same = js_pictures == bare_pictures;
+    let (js_bits, bare_bits) = (bits(&js_pictures), bits(&bare_pictures));
+    let js_psnr = job.quality(&js_pictures, &frames)?;
+    let bare_psnr = match same {
+        true => js_psnr,
+        false => job.quality(&bare_pictures, &frames)?,
+    };
+    let ratio = stats::median(&mut ratios);
+    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    let stream = match same {
+        true => "the same stream".to_owned(),
+        false => format!("{library} alone {bare_bits:.4} at {bare_psnr:.2} dB"),
+    };
+    Ok(Row {
+        name,
+        value: format!(
+            "{js:.1} frames/s; {library} alone {bare:.1}: {:.1} %; {js_bits:.4} bits a pixel at {js_psnr:.2} dB, {stream}",
+            ratio * 100.0
+        ),
+        goal: "97 % of the bare library",
+        // No fewer bits for worse pictures, nor more for the same ones.
+        met: Some(ratio >= 0.97 && js_bits <= bare_bits * 1.01 && js_psnr >= bare_psnr - 0.05),
+        data: json!({
+            "frames_per_second": js, "library": library, "bare_frames_per_second": bare, "ratio": ratio, "same_stream": same,
+            "bits_per_pixel": js_bits, "bare_bits_per_pixel": bare_bits, "psnr": js_psnr, "bare_psnr": bare_psnr,
+        }),
+    })
+}
+
+/// For orientation: 720p as a call has it, at 4 Mbit/s.
+pub fn realtime(reelcore: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let raw = clips::raw_pictures(HD.height, 150)?;
+    let raw = raw.to_str().context("path")?;
+    for (name, codec) in [
+        ("H.264 720p realtime encode", "avc1.42001f"),
+        ("VP8 720p realtime encode", "vp8"),
+        ("VP9 720p realtime encode", "vp09.00.31.08"),
+        ("AV1 720p realtime encode", "av01.0.05M.08"),
+    ] {
+        let job = VideoJob {
+            codec,
+            size: HD,
+            rate: Rate::Bits(4_000_000),
+            realtime: true,
+        };
+        let config = job.json().to_string();
+        let mut rates = Vec::new();
+        let mut bits = 0.0;
+        for _ in 0..3 {
+            let result = script(reelcore, "encode.js", &[raw, &config])?;
+            let frames = result["frames"].as_f64().context("frames")?;
+            rates.push(frames / result["seconds"].as_f64().context("seconds")?);
+            bits = result["bytes"].as_f64().context("bytes")? * 8.0 * 30.0 / frames;
+        }
+        let rate = stats::median(&mut rates);
+        rows.push(Row {
+            name,
+            value: format!("{rate:.1} frames/s; {:.2} Mbit/s", bits / 1e6),
+            goal: "30 frames/s",
+            met: Some(rate >= 30.0),
+            data: json!({ "frames_per_second": rate, "bits_per_second": bits }),
+        });
+    }
+    Ok(rows)
+}
+
+/// Sound through JavaScript against the backend alone.
+pub fn audio(reelcore: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, codec, bitrate) in [
+        ("Opus encode", "opus", Some(128_000)),
+        ("AAC encode", "mp4a.40.2", Some(128_000)),
+        ("FLAC encode", "flac", None),
+        ("Vorbis encode", "vorbis", Some(128_000)),
+    ] {
+        rows.push(audio_job(reelcore, name, codec, bitrate)?);
+    }
+    Ok(rows)
+}
+
+fn audio_job(
+    reelcore: &Path,
+    name: &'static str,
+    codec: &str,
+    bitrate: Option<u64>,
+) -> Result<Row> {
+    let integers = codec == "flac";
+    let raw = clips::raw_sound(integers)?;
+    let mut config = json!({ "codec": codec, "sampleRate": 48000, "numberOfChannels": 2 });
+    if let Some(bitrate) = bitrate {
+        config["bitrate"] = Value::from(bitrate);
+    }
+    let config = config.to_string();
+    let format = if integers { "s32" } else { "f32" };
+    let args = [raw.to_str().context("path")?, format, &config];
+    let (mut js_rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut backend = "";
+    for _ in 0..5 {
+        let (name, frames, took) = encode::sound(codec, bitrate, &raw)?;
+        backend = name;
+        let result = script(reelcore, "encode_audio.js", &args)?;
+        if result["frames"].as_u64() != Some(frames as u64) {
+            bail!(
+                "{name}: {} frames through JavaScript, {frames} through the backend",
+                result["frames"]
+            );
+        }
+        let sound = frames as f64 / 48_000.0;
+        let js = sound / result["seconds"].as_f64().context("seconds")?;
+        let bare = sound / took.as_secs_f64();
+        js_rates.push(js);
+        bare_rates.push(bare);
+        ratios.push(js / bare);
+    }
+    let ratio = stats::median(&mut ratios);
+    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    Ok(Row {
+        name,
+        value: format!(
+            "{js:.0} s of sound/s; {backend} alone {bare:.0}: {:.1} %",
+            ratio * 100.0
+        ),
+        goal: "97 % of the backend",
+        met: Some(ratio >= 0.97),
+        data: json!({ "rate": js, "unit": "s of sound/s", "backend": backend, "bare_rate": bare, "ratio": ratio }),
+    })
+}
