@@ -664,3 +664,26 @@ fn what_cannot_be_written_back_is_refused_by_name() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn a_gpu_lowers_with_the_capabilities_of_its_device() {
+    let gpu = reelcore_gpu::Gpu::open(&reelcore_gpu::OpenOptions::default())
+        .expect("no adapter: install the package mesa-vulkan-drivers");
+    let source = "@group(0) @binding(0) var t: texture_external;
+        @compute @workgroup_size(1) fn main() { _ = textureLoad(t, vec2(0)); }";
+    assert!(matches!(
+        gpu.lower_wgsl(source),
+        Ok(Lowered::Shader(shader)) if shader.bindings.len() == 1
+    ));
+    // 64-bit floats are no feature that the device was made with.
+    let lacking = source.replace("_ =", "_ = vec4<f64>(1.0lf); _ =");
+    assert!(
+        matches!(
+            gpu.lower_wgsl(&lacking),
+            Err(LowerError::Invalid { .. }) | Ok(Lowered::Unchanged)
+        ),
+        "for wgpu to refuse, or refused already"
+    );
+    gpu.retire();
+    assert!(matches!(gpu.lower_wgsl(source), Ok(Lowered::Unchanged)));
+}

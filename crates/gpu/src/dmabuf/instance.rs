@@ -138,21 +138,30 @@ unsafe extern "system" fn create_device(
     };
     // SAFETY: `physical` is a physical device, as the caller promises.
     let available = unsafe { device_extensions(loader.extensions, physical) };
-    for wanted in EXTENSIONS {
-        // SAFETY: extension names are C strings.
-        let has = |name: &*const c_char| unsafe { CStr::from_ptr(*name) } == wanted;
-        if available
-            .iter()
-            .any(|p| p.extension_name_as_c_str() == Ok(wanted))
-            && !names.iter().any(has)
-        {
-            names.push(wanted.as_ptr());
-        }
-    }
+    // SAFETY: extension names are C strings that live until this call returns.
+    let enabled: Vec<&CStr> = names
+        .iter()
+        .map(|n| unsafe { CStr::from_ptr(*n) })
+        .collect();
+    let added = missing(&enabled, &available);
+    names.extend(added.iter().map(|name| name.as_ptr()));
     info.enabled_extension_count = names.len() as u32;
     info.pp_enabled_extension_names = names.as_ptr();
     // SAFETY: the caller's structure, with names that live until the call returns.
     unsafe { (loader.create_device)(physical, &info, allocator, device) }
+}
+
+/// Those of [`EXTENSIONS`] that the driver has, and that are not `enabled` yet.
+fn missing(enabled: &[&CStr], available: &[vk::ExtensionProperties]) -> Vec<&'static CStr> {
+    EXTENSIONS
+        .into_iter()
+        .filter(|wanted| !enabled.contains(wanted))
+        .filter(|wanted| {
+            available
+                .iter()
+                .any(|p| p.extension_name_as_c_str() == Ok(wanted))
+        })
+        .collect()
 }
 
 /// The extensions of a physical device. None when the driver cannot say.
@@ -184,4 +193,37 @@ pub(super) unsafe fn device_extensions(
     }
     properties.truncate(count as usize);
     properties
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &CStr) -> vk::ExtensionProperties {
+        vk::ExtensionProperties::default()
+            .extension_name(name)
+            .expect("a short name")
+    }
+
+    #[test]
+    fn only_what_the_driver_has_is_added_and_nothing_twice() {
+        let driver = [
+            named(c"VK_KHR_swapchain"),
+            named(ext::queue_family_foreign::NAME),
+            named(ext::image_drm_format_modifier::NAME),
+        ];
+        assert_eq!(
+            missing(&[c"VK_KHR_swapchain"], &driver),
+            [
+                ext::image_drm_format_modifier::NAME,
+                ext::queue_family_foreign::NAME
+            ]
+        );
+        let enabled = [ext::image_drm_format_modifier::NAME];
+        assert_eq!(
+            missing(&enabled, &driver),
+            [ext::queue_family_foreign::NAME]
+        );
+        assert!(missing(&[], &driver[..1]).is_empty());
+    }
 }

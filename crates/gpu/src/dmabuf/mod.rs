@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | linear, rows of a multiple of 256 bytes | as a `VkBuffer`, one copy a plane |
 //! | tiled, or linear with other rows | as a `VkImage` with its DRM modifier, where the device has `VK_EXT_image_drm_format_modifier` |
+//! | linear with other rows, elsewhere | as a linear `VkImage` where the driver lays it out just so |
 //! | linear with other rows, elsewhere | as a `VkBuffer`, one copy a row |
 //!
 //! wgpu enables `VK_EXT_external_memory_dma_buf` wherever the driver has it, but not the modifiers:
@@ -25,6 +26,7 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{DeviceId, QueueId, TextureId};
 use wgpu_types::TextureFormat;
 
+use crate::Gpu;
 use crate::error::GpuError;
 
 pub use instance::instance;
@@ -42,6 +44,19 @@ pub struct ImportedPlane {
     pub format: TextureFormat,
     /// Width and height in texels.
     pub size: Size,
+    /// How the memory was imported.
+    pub way: ImportWay,
+}
+
+/// How the memory of a plane is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportWay {
+    /// As a buffer, and one copy.
+    Buffer,
+    /// As a buffer, and one copy a row.
+    Rows,
+    /// As an image, and two copies on the device.
+    Image,
 }
 
 /// Why a dma-buf is not imported.
@@ -145,6 +160,22 @@ pub fn import(
     frame: &DmaBufFrame,
 ) -> Result<Vec<ImportedPlane>, ImportError> {
     vulkan::import(global, device, queue, frame)
+}
+
+impl Gpu {
+    /// [`import`] on this device.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`], or an [`ImportError`] as a `GpuError`.
+    pub fn import_dma_buf(&self, frame: &DmaBufFrame) -> Result<Vec<ImportedPlane>, GpuError> {
+        let _entered = self.enter()?;
+        Ok(import(
+            self.global(),
+            self.device_id(),
+            self.queue_id(),
+            frame,
+        )?)
+    }
 }
 
 /// The format of the texture for a plane.

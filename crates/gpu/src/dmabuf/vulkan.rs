@@ -12,7 +12,9 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
 use wgpu_types as wgt;
 
-use super::{ImportError, ImportedPlane, Support, WRITER_TIMEOUT, instance, texture_format};
+use super::{
+    ImportError, ImportWay, ImportedPlane, Support, WRITER_TIMEOUT, instance, texture_format,
+};
 
 const DMA_BUF: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
 
@@ -218,9 +220,10 @@ impl<'a> Raw<'a> {
             )
         };
         // Whoever enabled the modifiers enabled this one with them.
-        let foreign = available
-            .iter()
-            .any(|p| p.extension_name_as_c_str() == Ok(ext::queue_family_foreign::NAME));
+        let foreign = self.modifiers
+            && available
+                .iter()
+                .any(|p| p.extension_name_as_c_str() == Ok(ext::queue_family_foreign::NAME));
         if foreign {
             vk::QUEUE_FAMILY_FOREIGN_EXT
         } else {
@@ -423,6 +426,94 @@ impl<'a> Raw<'a> {
         Ok(image)
     }
 
+    /// An image over a linear plane, where the driver lays rows out just as they are there.
+    fn import_linear_image(
+        &self,
+        index: usize,
+        plane: &DmaBufPlane,
+        layout: &DmaBufPlaneLayout,
+        available: u64,
+    ) -> Result<Option<Image>, ImportError> {
+        let format = image_format(layout.fourcc)?;
+        let mut external =
+            vk::PhysicalDeviceExternalImageFormatInfo::default().handle_type(DMA_BUF);
+        let info = vk::PhysicalDeviceImageFormatInfo2::default()
+            .format(format)
+            .ty(vk::ImageType::TYPE_2D)
+            .tiling(vk::ImageTiling::LINEAR)
+            .usage(vk::ImageUsageFlags::TRANSFER_SRC)
+            .push_next(&mut external);
+        let mut external = vk::ExternalImageFormatProperties::default();
+        let mut properties = vk::ImageFormatProperties2::default().push_next(&mut external);
+        // SAFETY: complete structures that live until the call returns.
+        let supported = unsafe {
+            self.instance.get_physical_device_image_format_properties2(
+                self.physical,
+                &info,
+                &mut properties,
+            )
+        };
+        let extent_limit = properties.image_format_properties.max_extent;
+        let features = external.external_memory_properties.external_memory_features;
+        if supported.is_err()
+            || layout.size.width > extent_limit.width
+            || layout.size.height > extent_limit.height
+            || !features.contains(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+        {
+            return Ok(None);
+        }
+        let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(DMA_BUF);
+        let info = vk::ImageCreateInfo::default()
+            .image_type(vk::ImageType::TYPE_2D)
+            .format(format)
+            .extent(extent(layout))
+            .mip_levels(1)
+            .array_layers(1)
+            .samples(vk::SampleCountFlags::TYPE_1)
+            .tiling(vk::ImageTiling::LINEAR)
+            .usage(vk::ImageUsageFlags::TRANSFER_SRC)
+            .sharing_mode(vk::SharingMode::EXCLUSIVE)
+            .initial_layout(vk::ImageLayout::UNDEFINED)
+            .push_next(&mut external);
+        // SAFETY: complete structures; the driver has been asked whether it can do this.
+        let raw = unsafe { self.device.create_image(&info, None) }
+            .map_err(|e| vulkan("vkCreateImage", e))?;
+        let mut image = Image {
+            device: self.device.clone(),
+            raw,
+            memory: vk::DeviceMemory::null(),
+        };
+        let subresource = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+        // SAFETY: the image is alive, and linear.
+        let (own, requirements) = unsafe {
+            (
+                self.device.get_image_subresource_layout(raw, subresource),
+                self.device.get_image_memory_requirements(raw),
+            )
+        };
+        let start = plane.offset.checked_sub(own.offset);
+        let Some(start) = start.filter(|start| {
+            own.row_pitch == u64::from(plane.stride)
+                && start.is_multiple_of(requirements.alignment.max(1))
+                && start
+                    .checked_add(requirements.size)
+                    .is_some_and(|end| end <= available)
+        }) else {
+            return Ok(None);
+        };
+        // A dedicated allocation starts where its image does.
+        let dedicated = (start == 0).then_some(raw);
+        if dedicated.is_none() && features.contains(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+        {
+            return Ok(None);
+        }
+        image.memory = self.import_memory(index, &plane.fd, requirements, available, dedicated)?;
+        // SAFETY: the memory is large enough, and its start aligned as the driver wants it.
+        unsafe { self.device.bind_image_memory(raw, image.memory, start) }
+            .map_err(|e| vulkan("vkBindImageMemory", e))?;
+        Ok(Some(image))
+    }
+
     /// Records the copy of an imported image into a buffer with rows of `row` bytes.
     ///
     /// # Safety
@@ -621,6 +712,7 @@ struct Rows {
     buffer: BufferId,
     offset: u64,
     stride: u32,
+    way: ImportWay,
 }
 
 /// Ids that are dropped on the way out, with the images that commands still use.
@@ -675,27 +767,14 @@ pub(super) fn import(
     for (index, (plane, layout)) in frame.planes().iter().zip(&layouts).enumerate() {
         wait_for_writers(index, &plane.fd)?;
         let linear = frame.modifier() == DrmModifier::LINEAR;
-        if linear && (plane.stride.is_multiple_of(ROW_ALIGNMENT) || !raw.modifiers) {
-            let known = shared.iter().find(|(fd, _)| Arc::ptr_eq(fd, &plane.fd));
-            let buffer = match known {
-                Some(&(_, buffer)) => buffer,
-                None => {
-                    let bytes = linear_end(frame, &layouts, &plane.fd);
-                    let buffer = raw
-                        .import_buffer(index, &plane.fd, bytes, sizes[index])?
-                        .into_wgpu(global, device)?;
-                    cleanup.buffers.push(buffer);
-                    shared.push((&plane.fd, buffer));
-                    buffer
-                }
-            };
-            rows.push(Rows {
-                buffer,
-                offset: plane.offset,
-                stride: plane.stride,
-            });
+        let image = if linear && plane.stride.is_multiple_of(ROW_ALIGNMENT) {
+            None
+        } else if linear && !raw.modifiers {
+            raw.import_linear_image(index, plane, layout, sizes[index])?
         } else {
-            let image = raw.import_image(index, plane, layout, frame.modifier(), sizes[index])?;
+            Some(raw.import_image(index, plane, layout, frame.modifier(), sizes[index])?)
+        };
+        if let Some(image) = image {
             let stride = (layout.size.width * layout.bytes).next_multiple_of(ROW_ALIGNMENT);
             let staging = raw.staging_buffer(u64::from(stride) * u64::from(layout.size.height))?;
             let handle = staging.raw;
@@ -706,13 +785,38 @@ pub(super) fn import(
                 buffer,
                 offset: 0,
                 stride,
+                way: ImportWay::Image,
             });
+            continue;
         }
+        let known = shared.iter().find(|(fd, _)| Arc::ptr_eq(fd, &plane.fd));
+        let buffer = match known {
+            Some(&(_, buffer)) => buffer,
+            None => {
+                let bytes = linear_end(frame, &layouts, &plane.fd);
+                let buffer = raw
+                    .import_buffer(index, &plane.fd, bytes, sizes[index])?
+                    .into_wgpu(global, device)?;
+                cleanup.buffers.push(buffer);
+                shared.push((&plane.fd, buffer));
+                buffer
+            }
+        };
+        rows.push(Rows {
+            buffer,
+            offset: plane.offset,
+            stride: plane.stride,
+            way: if plane.stride.is_multiple_of(ROW_ALIGNMENT) {
+                ImportWay::Buffer
+            } else {
+                ImportWay::Rows
+            },
+        });
     }
 
     let mut planes = Vec::with_capacity(layouts.len());
-    for layout in &layouts {
-        let plane = create_texture(global, device, layout)?;
+    for (layout, rows) in layouts.iter().zip(&rows) {
+        let plane = create_texture(global, device, layout, rows.way)?;
         cleanup.textures.push(plane.texture);
         planes.push(plane);
     }
@@ -782,6 +886,7 @@ fn create_texture(
     global: &Global,
     device: DeviceId,
     layout: &DmaBufPlaneLayout,
+    way: ImportWay,
 ) -> Result<ImportedPlane, ImportError> {
     let format = texture_format(layout.fourcc)
         .ok_or(reelcore_media::dmabuf::DmaBufError::Format(layout.fourcc))?;
@@ -811,6 +916,7 @@ fn create_texture(
         texture,
         format,
         size: layout.size,
+        way,
     })
 }
 
@@ -864,16 +970,15 @@ fn copy_rows(
     bytes: u32,
 ) -> Result<(), ImportError> {
     let Size { width, height } = plane.size;
-    let (step, bytes_per_row) = if rows.stride.is_multiple_of(ROW_ALIGNMENT) {
-        (height, Some(rows.stride))
-    } else {
-        (1, None)
+    let (step, bytes_per_row) = match rows.way {
+        ImportWay::Buffer | ImportWay::Image => (height, Some(rows.stride)),
+        ImportWay::Rows => (1, None),
     };
-    if step == 1 && !rows.offset.is_multiple_of(u64::from(bytes))
-        || step == 1 && !rows.stride.is_multiple_of(bytes)
+    if !rows.offset.is_multiple_of(u64::from(bytes))
+        || (rows.way == ImportWay::Rows && !rows.stride.is_multiple_of(bytes))
     {
         return Err(ImportError::Driver(format!(
-            "rows at odd places (offset {}, stride {}) need VK_EXT_image_drm_format_modifier",
+            "rows at odd places (offset {}, stride {}) have no copy in WebGPU",
             rows.offset, rows.stride
         )));
     }

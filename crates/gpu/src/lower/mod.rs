@@ -18,6 +18,7 @@ use naga::front::wgsl;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, WithSpan};
 
+use crate::Gpu;
 use interface::Interface;
 
 /// What [`lower_external_textures`] made of a shader.
@@ -85,6 +86,29 @@ pub struct Location {
     pub length: u32,
 }
 
+impl Gpu {
+    /// [`lower_external_textures`] for this device: what it lacks is reported with the user's lines.
+    ///
+    /// # Errors
+    /// Those of [`lower_external_textures`]. Of a device that is lost nothing is lowered: wgpu has
+    /// the error for that.
+    pub fn lower_wgsl(&self, source: &str) -> Result<Lowered, LowerError> {
+        if !source.contains(WORD) {
+            return Ok(Lowered::Unchanged);
+        }
+        let Ok(_entered) = self.enter() else {
+            return Ok(Lowered::Unchanged);
+        };
+        let downlevel = self.global().device_downlevel_properties(self.device_id());
+        let capabilities =
+            wgpu_naga_bridge::features_to_naga_capabilities(self.features(), downlevel.flags);
+        lower_external_textures(source, capabilities)
+    }
+}
+
+/// What a source says that has an external texture.
+const WORD: &str = "texture_external";
+
 /// Turns the external textures of a WGSL shader into sampled 2D float textures.
 ///
 /// `capabilities` are those of the device that will get the shader (`wgpu_naga_bridge` derives them
@@ -98,7 +122,7 @@ pub fn lower_external_textures(
     source: &str,
     capabilities: Capabilities,
 ) -> Result<Lowered, LowerError> {
-    if !source.contains("texture_external") {
+    if !source.contains(WORD) {
         return Ok(Lowered::Unchanged);
     }
     let parse = |source: &str| {

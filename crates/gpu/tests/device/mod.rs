@@ -275,6 +275,8 @@ impl Device {
         self.global
             .queue_submit(self.queue, &[buffer])
             .expect("submit");
+        self.global.command_buffer_drop(buffer);
+        self.global.command_encoder_drop(encoder);
     }
 
     /// Runs one workgroup of `entry`, and gives `words` words of what it wrote into binding 9.
@@ -469,6 +471,39 @@ impl Device {
             .expect("copy");
         self.submit(encoder);
         self.read(read, size)
+    }
+
+    /// The texels of a texture of `bytes` bytes a texel, without padding.
+    pub fn texels(&self, texture: TextureId, width: u32, height: u32, bytes: u32) -> Vec<u8> {
+        let row = width * bytes;
+        let padded = row.next_multiple_of(wgt::COPY_BYTES_PER_ROW_ALIGNMENT);
+        let size = u64::from(padded * height);
+        let read = self.buffer(
+            size,
+            wgt::BufferUsages::MAP_READ | wgt::BufferUsages::COPY_DST,
+        );
+        let encoder = self.encoder();
+        self.global
+            .command_encoder_copy_texture_to_buffer(
+                encoder,
+                &whole(texture),
+                &wgt::TexelCopyBufferInfo {
+                    buffer: read,
+                    layout: wgt::TexelCopyBufferLayout {
+                        offset: 0,
+                        bytes_per_row: Some(padded),
+                        rows_per_image: None,
+                    },
+                },
+                &extent(width, height),
+            )
+            .expect("copy");
+        self.submit(encoder);
+        self.read(read, size)
+            .chunks_exact(padded as usize)
+            .flat_map(|padded| &padded[..row as usize])
+            .copied()
+            .collect()
     }
 
     pub fn wait(&self) {
