@@ -29,13 +29,13 @@ impl Codec {
     const ALL: &'static [Self] = &[Self::H264, Self::Hevc, Self::Vp8, Self::Vp9];
 
     fn is_of(self, codec: &VideoCodec) -> bool {
-        match (self, codec) {
+        matches!(
+            (self, codec),
             (Self::H264, VideoCodec::Avc(_))
-            | (Self::Hevc, VideoCodec::Hevc(_))
-            | (Self::Vp8, VideoCodec::Vp8)
-            | (Self::Vp9, VideoCodec::Vp9(_)) => true,
-            _ => false,
-        }
+                | (Self::Hevc, VideoCodec::Hevc(_))
+                | (Self::Vp8, VideoCodec::Vp8)
+                | (Self::Vp9, VideoCodec::Vp9(_))
+        )
     }
 
     /// libavcodec's name of the decoder.
