@@ -165,8 +165,11 @@ fn assert_imported(device: &Device, frame: &DmaBufFrame, wanted: &[Vec<u8>]) -> 
     planes.iter().map(|plane| plane.way).collect()
 }
 
+/// Width, height and bytes a texel of each plane.
+type Planes = Vec<(u32, u32, u32)>;
+
 /// Every format, odd sizes included.
-fn formats() -> Vec<(DrmFourcc, Size, Vec<(u32, u32, u32)>)> {
+fn formats() -> Vec<(DrmFourcc, Size, Planes)> {
     let size = Size::new(53, 19);
     let whole = |bytes| (53, 19, bytes);
     vec![

@@ -67,9 +67,7 @@ pub enum LowerError {
         location: Option<Location>,
     },
     /// The shader is valid, and has something that cannot be written back.
-    #[error(
-        "a shader with texture_external cannot have {0} on this device, which has no external textures of its own"
-    )]
+    #[error("texture_external cannot be used on this device together with {0}")]
     Unsupported(String),
 }
 
@@ -154,13 +152,13 @@ pub fn lower_external_textures(
     // Nothing that a pipeline can see may have been lost on the way.
     let again = parse(&written).map_err(|e| {
         unsupported(format!(
-            "what becomes invalid: {}",
+            "code that cannot be written back: {}",
             e.emit_to_string(&written)
         ))
     })?;
     let again_info = validate(&again, lacking).map_err(|e| {
         unsupported(format!(
-            "what becomes invalid: {}",
+            "code that cannot be written back: {}",
             e.emit_to_string(&written)
         ))
     })?;
