@@ -15,8 +15,10 @@
 //! for those the device has to come from an instance made by [`instance`]. Writes that are still
 //! under way when [`import`] is called are waited for through the dma-buf's own fences.
 
+mod images;
+mod import;
 mod instance;
-mod vulkan;
+mod raw;
 
 use std::time::Duration;
 
@@ -142,7 +144,7 @@ pub struct Support {
 
 /// What the device can do with dma-bufs.
 pub fn support(global: &Global, device: DeviceId) -> Support {
-    vulkan::support(global, device)
+    import::support(global, device)
 }
 
 /// Copies the planes of `frame` into textures of their own, on the device.
@@ -159,7 +161,7 @@ pub fn import(
     queue: QueueId,
     frame: &DmaBufFrame,
 ) -> Result<Vec<ImportedPlane>, ImportError> {
-    vulkan::import(global, device, queue, frame)
+    import::import(global, device, queue, frame)
 }
 
 impl Gpu {
