@@ -1,6 +1,6 @@
 //! A device, whoever owns it, and what is kept for it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use wgpu_core::global::Global;
@@ -66,6 +66,8 @@ pub struct Gpu {
     pub(crate) pool: TexturePool,
     pub(crate) converter: Converter,
     pub(crate) readback: Readback,
+    /// Frames that were prepared since one was asked for.
+    pub(crate) prepared: AtomicU32,
     /// Set where the device is this value's own.
     owned: Option<AdapterId>,
 }
@@ -176,6 +178,7 @@ impl Gpu {
             pool: TexturePool::default(),
             converter: Converter::default(),
             readback: Readback::default(),
+            prepared: AtomicU32::new(0),
             global,
             device,
             queue,

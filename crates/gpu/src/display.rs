@@ -1,6 +1,7 @@
 //! Images as they are shown: RGBA, cropped, upright.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use reelcore_media::color::{Primaries, Transfer};
 use reelcore_media::convert::{PredefinedColorSpace, effective_color_space};
@@ -14,6 +15,9 @@ use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::image::{GpuImage, Shown};
 use crate::pool::{Purpose, Texture};
+
+/// How many frames are prepared that nobody imports: more than decoders have in flight.
+const MAX_UNUSED: u32 = 32;
 
 /// The primaries of a colour space for display.
 pub(crate) fn primaries(space: PredefinedColorSpace) -> Primaries {
@@ -55,6 +59,18 @@ impl Gpu {
         frame: &VideoFrame,
         target: PredefinedColorSpace,
     ) -> Result<Arc<Texture>, GpuError> {
+        let (image, shown) = self.shown(frame, target, true)?;
+        let _entered = self.enter()?;
+        image.conversion(&shown, || self.convert_for_display(&image, &shown))
+    }
+
+    /// The image of `frame`, uploaded, and how it is shown.
+    fn shown(
+        self: &Arc<Self>,
+        frame: &VideoFrame,
+        target: PredefinedColorSpace,
+        premultiplied: bool,
+    ) -> Result<(Arc<GpuImage>, Shown), GpuError> {
         let rect = frame.visible_rect;
         let (image, _) = self.image_unflushed(frame)?;
         if frame.format.is_none() || !rect.fits(image.size()) || rect.size().area() == 0 {
@@ -70,9 +86,52 @@ impl Gpu {
             color_space: effective_color_space(frame.color_space, image.format(), image.size()),
             alpha: frame.format.is_some_and(|format| format.has_alpha()),
             target,
+            premultiplied,
         };
+        Ok((image, shown))
+    }
+
+    /// `frame` as a texture of RGBA for display, like [`Gpu::rgba`] but with unpremultiplied alpha, as
+    /// `importExternalTexture` wants it, and for the caller alone, who destroys it when the frame is closed: views of it may be
+    /// in a script's hands, so that it does not go back to the pool. What [`Gpu::prepare_external`] made is taken.
+    ///
+    /// # Errors
+    /// As [`Gpu::rgba`].
+    pub fn external_texture(
+        self: &Arc<Self>,
+        frame: &VideoFrame,
+        target: PredefinedColorSpace,
+    ) -> Result<Arc<Texture>, GpuError> {
+        let (image, shown) = self.shown(frame, target, false)?;
         let _entered = self.enter()?;
-        image.conversion(&shown, || self.convert_for_display(&image, &shown))
+        let texture = match image.take_conversion(&shown) {
+            Some(prepared) => {
+                self.prepared.store(0, Ordering::Relaxed);
+                prepared
+            }
+            None => self.convert_for_display(&image, &shown)?,
+        };
+        texture.withhold();
+        Ok(texture)
+    }
+
+    /// Makes what [`Gpu::external_texture`] will give, on a decoder's thread before a script asks for it. `false` when
+    /// that is not worth it any more: the last 32 frames that were prepared were not asked for, or the device is lost.
+    pub fn prepare_external(
+        self: &Arc<Self>,
+        frame: &VideoFrame,
+        target: PredefinedColorSpace,
+    ) -> bool {
+        if self.prepared.fetch_add(1, Ordering::Relaxed) >= MAX_UNUSED {
+            self.prepared.store(0, Ordering::Relaxed);
+            return false;
+        }
+        // An error comes up again when the script asks.
+        let prepared = self.shown(frame, target, false).and_then(|(image, shown)| {
+            let _entered = self.enter()?;
+            image.conversion(&shown, || self.convert_for_display(&image, &shown))
+        });
+        prepared.is_ok()
     }
 
     fn convert_for_display(
@@ -95,7 +154,7 @@ impl Gpu {
         };
         let map = Map::of_orientation(shown.rect.size(), shown.rotation, shown.flip);
         let mut params = Params::new(&from, map, To::Srgb(primaries(shown.target)));
-        params.modes[2] |= FLAG_PREMULTIPLY;
+        params.modes[2] |= if shown.premultiplied { FLAG_PREMULTIPLY } else { 0 };
         let target = Target {
             view: texture.view_id(),
             format,

@@ -38,6 +38,7 @@ pub(crate) struct Shown {
     pub(crate) color_space: ColorSpace,
     pub(crate) alpha: bool,
     pub(crate) target: PredefinedColorSpace,
+    pub(crate) premultiplied: bool,
 }
 
 /// The format of the texture for `plane` of an image of `format`.
@@ -143,6 +144,14 @@ impl GpuImage {
         }
         kept.push((*shown, texture.clone()));
         Ok(texture)
+    }
+
+    /// The conversion that `shown` describes, if it is kept: the caller's from here on.
+    pub(crate) fn take_conversion(&self, shown: &Shown) -> Option<Arc<Texture>> {
+        let mut kept = lock(&self.conversions);
+        let found = kept.iter().position(|(other, _)| other == shown)?;
+        let (_, texture) = kept.remove(found);
+        (!texture.is_destroyed()).then_some(texture)
     }
 }
 

@@ -84,7 +84,9 @@ pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result
             map.after((1.0 / x.0, 1.0 / y.0), (shift(x), shift(y)))
         };
         let mut params = Params::new(&from, map, to);
-        params.set_kernel(scaled);
+        if scaled {
+            params.set_scaled();
+        }
         let components = pack_rows(
             &mut params,
             wanted.format,

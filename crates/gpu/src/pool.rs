@@ -69,6 +69,7 @@ pub struct Texture {
     /// It came from the pool and may go back.
     pooled: bool,
     destroyed: AtomicBool,
+    withheld: AtomicBool,
 }
 
 impl Debug for Texture {
@@ -127,6 +128,12 @@ impl Texture {
         }
     }
 
+    /// Keeps the texture from going back to the pool: somebody else may hold a view of it, and must not see what another
+    /// frame puts there.
+    pub fn withhold(&self) {
+        self.withheld.store(true, Ordering::Release);
+    }
+
     /// Whether [`Texture::destroy`] was called.
     pub fn is_destroyed(&self) -> bool {
         self.destroyed.load(Ordering::Acquire)
@@ -160,6 +167,7 @@ impl Texture {
             pair: Some(pair),
             pooled: false,
             destroyed: AtomicBool::new(false),
+            withheld: AtomicBool::new(false),
         }))
     }
 }
@@ -170,8 +178,8 @@ impl Drop for Texture {
             return;
         };
         if self.pooled {
-            let destroyed = *self.destroyed.get_mut();
-            self.gpu.pool.give_back(self.kind, pair, destroyed);
+            let spent = *self.destroyed.get_mut() || *self.withheld.get_mut();
+            self.gpu.pool.give_back(self.kind, pair, spent);
         }
     }
 }
@@ -216,13 +224,13 @@ impl Default for TexturePool {
 }
 
 impl TexturePool {
-    fn give_back(&self, kind: Kind, pair: Pair, destroyed: bool) {
+    fn give_back(&self, kind: Kind, pair: Pair, spent: bool) {
         let limit = self.limit.load(Ordering::Relaxed);
         let mut evicted = Vec::new();
         let mut state = lock(&self.state);
         state.lent.remove(&pair.texture.id());
         state.lent_bytes -= kind.bytes();
-        if destroyed || state.closed || kind.bytes() > limit {
+        if spent || state.closed || kind.bytes() > limit {
             evicted.push((kind, pair));
         } else {
             state.idle_bytes += kind.bytes();
@@ -342,6 +350,7 @@ impl Gpu {
             pair: Some(pair),
             pooled: true,
             destroyed: AtomicBool::new(false),
+            withheld: AtomicBool::new(false),
         }))
     }
 
@@ -379,5 +388,44 @@ pub(crate) fn extent(size: Size) -> wgt::Extent3d {
         width: size.width,
         height: size.height,
         depth_or_array_layers: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::OpenOptions;
+
+    /// Four GiB: more than lavapipe puts into a texture, and sixty-four of them more than a GPU has.
+    const HUGE: Size = Size::new(16_384, 16_384);
+
+    #[test]
+    fn memory_that_is_used_up_is_an_error_and_not_the_end() {
+        let gpu = match Gpu::open(&OpenOptions::default()) {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                panic!("{error}. Install a Vulkan driver: mesa-vulkan-drivers has one in software")
+            }
+        };
+        let take = |size| gpu.texture(wgt::TextureFormat::Rgba32Float, size, Purpose::Plane);
+        let small = Size::new(16, 16);
+        drop(take(small));
+        assert_eq!(gpu.stats().idle_textures, 1);
+        let mut taken = Vec::new();
+        let error = (0..64).find_map(|_| take(HUGE).map(|texture| taken.push(texture)).err());
+        assert!(
+            matches!(error, Some(GpuError::OutOfMemory { .. })),
+            "{error:?}"
+        );
+        let stats = gpu.stats();
+        assert_eq!(
+            stats.idle_textures, 0,
+            "idle textures went before the error did"
+        );
+        assert_eq!(stats.textures, taken.len(), "what failed is not counted");
+        assert_eq!(stats.wgpu_textures, taken.len(), "nor kept");
+        drop(taken);
+        gpu.trim();
+        assert!(take(small).is_ok(), "the device goes on");
     }
 }

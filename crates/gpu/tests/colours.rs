@@ -98,7 +98,10 @@ fn every_space(format: PixelFormat) {
 }
 
 fn formats(wanted: impl Fn(PixelFormat) -> bool) -> impl Iterator<Item = PixelFormat> {
-    PixelFormat::ALL.iter().copied().filter(move |format| wanted(*format))
+    PixelFormat::ALL
+        .iter()
+        .copied()
+        .filter(move |format| wanted(*format))
 }
 
 #[test]
@@ -204,7 +207,9 @@ fn a_conversion_is_made_once_and_kept_with_its_image() {
     let gpu = gpu();
     let frame = frame(PixelFormat::I420, Size::new(16, 16), ColorSpace::REC709, 1);
     let first = gpu.rgba(&frame, PredefinedColorSpace::Srgb).unwrap();
-    let again = gpu.rgba(&frame.clone(), PredefinedColorSpace::Srgb).unwrap();
+    let again = gpu
+        .rgba(&frame.clone(), PredefinedColorSpace::Srgb)
+        .unwrap();
     assert_eq!(first.id(), again.id());
     let wide = gpu.rgba(&frame, PredefinedColorSpace::DisplayP3).unwrap();
     assert_ne!(first.id(), wide.id());

@@ -1,9 +1,8 @@
 //! Conversions as passes on the GPU: pipelines, their parameters, and the recording of passes.
 //!
 //! `source.wgsl` makes colours of an image at any position; `draw.wgsl` writes them to a texture and `pack.wgsl` to rows in a
-//! buffer. There are few pipelines, as everything but the type of the planes and the format of the target is a number in
-//! [`Params`]; they are compiled at first use. The numbers of a stream's frames are the same, so buffers that
-//! hold them are kept.
+//! buffer. What decides which code runs is constant in a pipeline, the rest is a number in [`Params`]. The frames of a stream have the
+//! same, so pipelines and the buffers that hold numbers are kept.
 
 mod color;
 mod params;
@@ -80,11 +79,27 @@ impl Texels {
     }
 }
 
+/// How many pipelines of each kind are kept.
+const MAX_PIPELINES: usize = 64;
+
+/// Planes, target, and [`Params::modes`].
+type DrawKey = (Texels, wgt::TextureFormat, [u32; 4]);
+/// Planes, [`Params::modes`], components of a sample and their bits.
+type PackKey = (Texels, [u32; 4], [u32; 2]);
+
+/// Keeps one more; the one that was made first goes.
+fn keep<K, V>(kept: &mut Vec<(K, V)>, key: K, value: V) {
+    if kept.len() == MAX_PIPELINES {
+        kept.remove(0);
+    }
+    kept.push((key, value));
+}
+
 /// The pipelines of a device.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
-    draws: Mutex<Vec<((Texels, wgt::TextureFormat), Arc<Draw>)>>,
-    packs: Mutex<Vec<(Texels, Arc<Pack>)>>,
+    draws: Mutex<Vec<(DrawKey, Arc<Draw>)>>,
+    packs: Mutex<Vec<(PackKey, Arc<Pack>)>>,
     uniforms: Mutex<Vec<(Params, Arc<Buffer>)>>,
 }
 
@@ -167,7 +182,7 @@ impl Gpu {
         target: &Target,
     ) -> Result<(), GpuError> {
         let what = "a conversion";
-        let draw = self.draw_pipeline(texels, target.format)?;
+        let draw = self.draw_pipeline(texels, target.format, params)?;
         let uniform = self.uniform(params)?;
         let group = self.bind(what, &draw.bindings, uniform.id(), planes, None)?;
         let attachment = RenderPassColorAttachment {
@@ -226,13 +241,13 @@ impl Gpu {
         buffer: BufferId,
     ) -> Result<(), GpuError> {
         let what = "a conversion";
-        let pack = self.pack_pipeline(texels)?;
         let mut groups = Vec::with_capacity(params.len());
         for params in params {
+            let pack = self.pack_pipeline(texels, params)?;
             let uniform = self.uniform(params)?;
             let group = self.bind(what, &pack.bindings, uniform.id(), planes, Some(buffer))?;
             let columns = params.out[2].div_ceil(WORKGROUP);
-            groups.push((group, columns, params.out_size[1]));
+            groups.push((pack, group, columns, params.out_size[1]));
         }
         let global = &self.global;
         let (mut pass, error) = global.command_encoder_begin_compute_pass(
@@ -245,16 +260,15 @@ impl Gpu {
         if let Some(error) = error {
             return Err(GpuError::of(what, &error));
         }
-        let recorded = global
-            .compute_pass_set_pipeline(&mut pass, pack.pipeline.id())
-            .and_then(|()| {
-                for (group, columns, rows) in &groups {
+        for (pack, group, columns, rows) in &groups {
+            let recorded = global
+                .compute_pass_set_pipeline(&mut pass, pack.pipeline.id())
+                .and_then(|()| {
                     global.compute_pass_set_bind_group(&mut pass, 0, Some(group.id()), &[])?;
-                    global.compute_pass_dispatch_workgroups(&mut pass, *columns, *rows, 1)?;
-                }
-                Ok(())
-            });
-        recorded.map_err(|error| GpuError::of(what, &error))?;
+                    global.compute_pass_dispatch_workgroups(&mut pass, *columns, *rows, 1)
+                });
+            recorded.map_err(|error| GpuError::of(what, &error))?;
+        }
         global
             .compute_pass_end(&mut pass)
             .map_err(|error| GpuError::of(what, &error))
@@ -402,9 +416,11 @@ impl Gpu {
         &self,
         texels: Texels,
         format: wgt::TextureFormat,
+        params: &Params,
     ) -> Result<Arc<Draw>, GpuError> {
+        let key = (texels, format, params.modes);
         let mut kept = lock(&self.converter.draws);
-        if let Some((_, draw)) = kept.iter().find(|(key, _)| *key == (texels, format)) {
+        if let Some((_, draw)) = kept.iter().find(|(other, _)| *other == key) {
             return Ok(draw.clone());
         }
         let (bindings, layout, shader) = self.module(
@@ -412,10 +428,14 @@ impl Gpu {
             wgt::ShaderStages::FRAGMENT,
             include_str!("draw.wgsl"),
         )?;
+        let constants = params.constants();
+        let constants: naga::back::PipelineConstants = constants
+            .map(|(name, value)| (name.to_owned(), f64::from(value)))
+            .collect();
         let stage = |entry_point| ProgrammableStageDescriptor {
             module: shader.id(),
             entry_point: Some(Cow::Borrowed(entry_point)),
-            constants: Default::default(),
+            constants: constants.clone(),
             zero_initialize_workgroup_memory: false,
         };
         let target = wgt::ColorTargetState {
@@ -446,13 +466,15 @@ impl Gpu {
         );
         let pipeline = RenderPipeline::new(&self.global, "a conversion's pipeline", pipeline)?;
         let draw = Arc::new(Draw { bindings, pipeline });
-        kept.push(((texels, format), draw.clone()));
+        keep(&mut kept, key, draw.clone());
         Ok(draw)
     }
 
-    fn pack_pipeline(&self, texels: Texels) -> Result<Arc<Pack>, GpuError> {
+    fn pack_pipeline(&self, texels: Texels, params: &Params) -> Result<Arc<Pack>, GpuError> {
+        let [components, bits, ..] = params.out;
+        let key = (texels, params.modes, [components, bits]);
         let mut kept = lock(&self.converter.packs);
-        if let Some((_, pack)) = kept.iter().find(|(key, _)| *key == texels) {
+        if let Some((_, pack)) = kept.iter().find(|(other, _)| *other == key) {
             return Ok(pack.clone());
         }
         let (bindings, layout, shader) = self.module(
@@ -468,7 +490,11 @@ impl Gpu {
                 stage: ProgrammableStageDescriptor {
                     module: shader.id(),
                     entry_point: Some(Cow::Borrowed("pack")),
-                    constants: Default::default(),
+                    constants: params
+                        .constants()
+                        .chain([("COMPONENTS", components), ("BITS", bits)])
+                        .map(|(name, value)| (name.to_owned(), f64::from(value)))
+                        .collect(),
                     zero_initialize_workgroup_memory: false,
                 },
                 cache: None,
@@ -477,7 +503,7 @@ impl Gpu {
         );
         let pipeline = ComputePipeline::new(&self.global, "a conversion's pipeline", pipeline)?;
         let pack = Arc::new(Pack { bindings, pipeline });
-        kept.push((texels, pack.clone()));
+        keep(&mut kept, key, pack.clone());
         Ok(pack)
     }
 }

@@ -1,6 +1,10 @@
 // Samples in packed rows, one word for each invocation.
 @group(0) @binding(5) var<storage, read_write> words: array<u32>;
 
+// Of a sample: components, and bits of each.
+override COMPONENTS: u32;
+override BITS: u32;
+
 fn packed(c: vec4<f32>) -> vec4<u32> {
     let value = vec4<f32>(
         dot(params.pack[0], c),
@@ -13,19 +17,17 @@ fn packed(c: vec4<f32>) -> vec4<u32> {
 
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) id: vec3<u32>) {
-    let components = params.out.x;
-    let bits = params.out.y;
     if id.x >= params.out.z || id.y >= params.out_size.y {
         return;
     }
     // Samples of a word: a sample has one, two or four components of eight bits, or one of sixteen.
-    let samples = 32u / (bits * components);
+    let samples = 32u / (BITS * COMPONENTS);
     var word = 0u;
     for (var i = 0u; i < samples; i++) {
         let column = min(id.x * samples + i, params.out_size.x - 1u);
         let codes = packed(colour(vec2<f32>(vec2<u32>(column, id.y)) + 0.5));
-        for (var component = 0u; component < components; component++) {
-            word |= codes[component] << (bits * (i * components + component));
+        for (var component = 0u; component < COMPONENTS; component++) {
+            word |= codes[component] << (BITS * (i * COMPONENTS + component));
         }
     }
     words[params.out.w + id.y * params.out.z + id.x] = word;

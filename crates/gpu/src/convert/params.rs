@@ -33,8 +33,9 @@ pub(crate) const FLAG_OPAQUE: u32 = 4;
 pub(crate) const FLAG_DECODE_SRGB: u32 = 8;
 const FLAG_ALPHA_PLANE: u32 = 16;
 
-const KERNEL_LINEAR: u32 = 0;
-const KERNEL_CATMULL_ROM: u32 = 1;
+const KERNEL_EXACT: u32 = 0;
+const KERNEL_LINEAR: u32 = 1;
+const KERNEL_CATMULL_ROM: u32 = 2;
 
 /// An affine map of positions: `x' = x[0] * x + x[1] * y + x[2]`, and so for `y'`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,6 +182,11 @@ impl Params {
             (true, false) => FLAG_ALPHA_PLANE,
             (true, true) => 0,
         };
+        // Every position is the middle of a pixel.
+        let kernel = match (to_x[3], to_y[3]) == (1.0, 1.0) {
+            true => KERNEL_EXACT,
+            false => KERNEL_LINEAR,
+        };
         let last = |first: u32, length: u32| (first + length.max(1) - 1) as i32;
         let (right, bottom) = (last(rect.x, rect.width), last(rect.y, rect.height));
         Self {
@@ -205,7 +211,7 @@ impl Params {
                 0.0,
                 0.0,
             ],
-            modes: [layout, transfer, flags, KERNEL_LINEAR],
+            modes: [layout, transfer, flags, kernel],
             out: [0; 4],
             out_size: [0; 4],
         }
@@ -213,13 +219,16 @@ impl Params {
 }
 
 impl Params {
-    /// Whether to filter as scaling does, or to interpolate chroma only.
-    pub(crate) fn set_kernel(&mut self, scaled: bool) {
-        self.modes[3] = if scaled {
-            KERNEL_CATMULL_ROM
-        } else {
-            KERNEL_LINEAR
-        };
+    /// Filters as scaling does.
+    pub(crate) fn set_scaled(&mut self) {
+        self.modes[3] = KERNEL_CATMULL_ROM;
+    }
+
+    /// The names and values of the pipeline's constants.
+    pub(crate) fn constants(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        ["LAYOUT", "TRANSFER", "FLAGS", "KERNEL"]
+            .into_iter()
+            .zip(self.modes)
     }
 }
 

@@ -18,7 +18,7 @@ struct Params {
     pack_offset: vec4<f32>,
     // Texel to code value, code value of alpha to alpha, largest code value of the destination.
     scale: vec4<f32>,
-    // Layout, transfer function, flags, kernel.
+    // What the pipeline's constants were made of: layout, transfer function, flags, kernel.
     modes: vec4<u32>,
     // Components and bits of a sample of the destination, words of a row, first word.
     out: vec4<u32>,
@@ -27,6 +27,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+
+// What differs from conversion to conversion and not from frame to frame is constant in a pipeline: each then has the code that it needs.
+override LAYOUT: u32;
+override TRANSFER: u32;
+override FLAGS: u32;
+override KERNEL: u32;
 
 const LAYOUT_PLANAR = 0u;
 const LAYOUT_NV12 = 1u;
@@ -44,18 +50,21 @@ const FLAG_OPAQUE = 4u;
 const FLAG_DECODE_SRGB = 8u;
 const FLAG_ALPHA_PLANE = 16u;
 
-const KERNEL_CATMULL_ROM = 1u;
+// Pixel to pixel, where only chroma is interpolated; linear; Catmull-Rom.
+const KERNEL_EXACT = 0u;
+const KERNEL_LINEAR = 1u;
+const KERNEL_CATMULL_ROM = 2u;
 
 // The most taps that a kernel has to one side. Beyond, it skips samples: no size can hang the GPU.
 const MAX_TAPS = 64.0;
 
 fn flag(bit: u32) -> bool {
-    return (params.modes.z & bit) != 0u;
+    return (FLAGS & bit) != 0u;
 }
 
 fn weight(distance: vec2<f32>) -> vec2<f32> {
     let d = abs(distance);
-    if params.modes.w == KERNEL_CATMULL_ROM {
+    if KERNEL == KERNEL_CATMULL_ROM {
         let near = (1.5 * d - 2.5) * d * d + 1.0;
         let far = ((-0.5 * d + 2.5) * d - 4.0) * d + 2.0;
         return select(select(vec2<f32>(0.0), far, d < vec2<f32>(2.0)), near, d < vec2<f32>(1.0));
@@ -67,7 +76,7 @@ fn weight(distance: vec2<f32>) -> vec2<f32> {
 // samples are apart.
 fn filtered(plane: u32, centre: vec2<f32>, spacing: vec2<f32>, bounds: vec4<i32>) -> vec4<f32> {
     let width = max(spacing, vec2<f32>(1.0));
-    let support = select(width, width * 2.0, params.modes.w == KERNEL_CATMULL_ROM);
+    let support = select(width, width * 2.0, KERNEL == KERNEL_CATMULL_ROM);
     let first = vec2<i32>(floor(centre - support)) + 1;
     let last = vec2<i32>(ceil(centre + support)) - 1;
     let step = vec2<i32>(ceil(support / MAX_TAPS));
@@ -84,6 +93,33 @@ fn filtered(plane: u32, centre: vec2<f32>, spacing: vec2<f32>, bounds: vec4<i32>
     return sum / total;
 }
 
+// Chroma between two samples, or four: linear.
+fn between(plane: u32, centre: vec2<f32>) -> vec4<f32> {
+    let lower = floor(centre);
+    let part = centre - lower;
+    let first = vec2<i32>(lower);
+    let bounds = params.chroma_bounds;
+    let a = load(plane, clamp(first, bounds.xy, bounds.zw));
+    let b = load(plane, clamp(first + vec2<i32>(1, 0), bounds.xy, bounds.zw));
+    let c = load(plane, clamp(first + vec2<i32>(0, 1), bounds.xy, bounds.zw));
+    let d = load(plane, clamp(first + vec2<i32>(1, 1), bounds.xy, bounds.zw));
+    return mix(mix(a, b, part.x), mix(c, d, part.x), part.y);
+}
+
+fn luma(plane: u32, position: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
+    if KERNEL == KERNEL_EXACT {
+        return load(plane, clamp(vec2<i32>(floor(position)), params.luma_bounds.xy, params.luma_bounds.zw));
+    }
+    return filtered(plane, position - 0.5, spacing, params.luma_bounds);
+}
+
+fn chroma(plane: u32, centre: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
+    if KERNEL == KERNEL_EXACT {
+        return between(plane, centre);
+    }
+    return filtered(plane, centre, spacing, params.chroma_bounds);
+}
+
 // R'G'B'A (or code values and A) of the image for the destination's position `at`.
 fn image(at: vec2<f32>) -> vec4<f32> {
     let position = vec2<f32>(
@@ -91,23 +127,23 @@ fn image(at: vec2<f32>) -> vec4<f32> {
         params.to_y.x * at.x + params.to_y.y * at.y + params.to_y.z,
     );
     let spacing = vec2<f32>(params.to_x.w, params.to_y.w);
-    let first = filtered(0u, position - 0.5, spacing, params.luma_bounds);
+    let first = luma(0u, position, spacing);
     var codes = first;
-    if params.modes.x != LAYOUT_RGB {
+    if LAYOUT != LAYOUT_RGB {
         let centre = position * params.chroma.xy + params.chroma.zw;
         let spread = spacing * params.chroma.xy;
         var uv: vec2<f32>;
-        if params.modes.x == LAYOUT_NV12 {
-            uv = filtered(1u, centre, spread, params.chroma_bounds).xy;
+        if LAYOUT == LAYOUT_NV12 {
+            uv = chroma(1u, centre, spread).xy;
         } else {
             uv = vec2<f32>(
-                filtered(1u, centre, spread, params.chroma_bounds).x,
-                filtered(2u, centre, spread, params.chroma_bounds).x,
+                chroma(1u, centre, spread).x,
+                chroma(2u, centre, spread).x,
             );
         }
         codes = vec4<f32>(first.x, uv, 0.0);
         if flag(FLAG_ALPHA_PLANE) {
-            codes.w = filtered(3u, position - 0.5, spacing, params.luma_bounds).x;
+            codes.w = luma(3u, position, spacing).x;
         }
     }
     codes *= params.scale.x;
@@ -164,11 +200,11 @@ fn tone_map(light: vec3<f32>) -> vec3<f32> {
 
 // To the destination's primaries and curve.
 fn managed(signal: vec3<f32>) -> vec3<f32> {
-    if params.modes.y == TRANSFER_KEEP {
+    if TRANSFER == TRANSFER_KEEP {
         return signal;
     }
     var light = signal;
-    switch params.modes.y {
+    switch TRANSFER {
         case TRANSFER_SDR: { light = srgb_to_linear(signal); }
         case TRANSFER_PQ: { light = tone_map(pq_to_linear(signal)); }
         case TRANSFER_HLG: { light = tone_map(hlg_to_linear(signal)); }

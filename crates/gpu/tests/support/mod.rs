@@ -19,7 +19,9 @@ pub fn gpu() -> Arc<Gpu> {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     GPU.get_or_init(|| match open(&OpenOptions::default()) {
         Ok(gpu) => gpu,
-        Err(error) => panic!("{error}. Install a Vulkan driver: mesa-vulkan-drivers has one in software"),
+        Err(error) => {
+            panic!("{error}. Install a Vulkan driver: mesa-vulkan-drivers has one in software")
+        }
     })
     .clone()
 }

@@ -244,7 +244,11 @@ fn srgb_encode(light: f64) -> f64 {
 
 fn pq(signal: f64) -> f64 {
     let (m1, m2) = (2610.0 / 16384.0, 2523.0 / 4096.0 * 128.0);
-    let (c1, c2, c3) = (3424.0 / 4096.0, 2413.0 / 4096.0 * 32.0, 2392.0 / 4096.0 * 32.0);
+    let (c1, c2, c3) = (
+        3424.0 / 4096.0,
+        2413.0 / 4096.0 * 32.0,
+        2392.0 / 4096.0 * 32.0,
+    );
     let power = signal.clamp(0.0, 1.0).powf(1.0 / m2);
     10_000.0 * ((power - c1).max(0.0) / (c2 - c3 * power)).powf(1.0 / m1)
 }
@@ -326,7 +330,12 @@ fn rgb_to_xyz(primaries: Primaries) -> Matrix3 {
 }
 
 /// The position in the stored picture of what is shown at `(x, y)`: the picture was rotated clockwise, then mirrored.
-pub fn stored_position(size: Size, rotation: Rotation, flip: bool, (x, y): (f64, f64)) -> (f64, f64) {
+pub fn stored_position(
+    size: Size,
+    rotation: Rotation,
+    flip: bool,
+    (x, y): (f64, f64),
+) -> (f64, f64) {
     let (w, h) = (f64::from(size.width), f64::from(size.height));
     let shown_width = match rotation {
         Rotation::R0 | Rotation::R180 => w,
