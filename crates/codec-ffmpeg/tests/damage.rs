@@ -240,12 +240,28 @@ fn hevc_that_lacks_pictures_or_slices_gives_no_other_frames() {
     assert!(tally.errors * 3 > tally.streams, "{tally:?}");
 }
 
-/// Why HEVC is rusty_h265's where it can decode it.
+/// Where the stream has an MD5 of each picture (D.3.19), all of it is found.
+#[test]
+fn changed_hevc_with_picture_hashes_gives_no_other_frames() {
+    let clips = [
+        x265("d-md5-p.265", 12, "bframes=0:ref=3:keyint=12:hash=1"),
+        x265("d-md5-b.265", 12, "bframes=3:b-pyramid=1:keyint=12:hash=1"),
+    ];
+    let tally = compare(&clips, CHANGES, &Hevc, rounds(60));
+    assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
+    assert!(tally.errors * 2 > tally.streams, "{tally:?}");
+}
+
+/// What speed costs: `Ffmpeg::finds_damage` says so, by which embedders can have rusty_h265 first.
 #[test]
 fn of_changed_hevc_libavcodec_takes_what_rusty_h265_finds_damaged() {
-    let tally = compare(&hevc_clips(), CHANGES, &Hevc, rounds(30));
+    let clips = hevc_clips();
+    let tally = compare(&clips, CHANGES, &Hevc, rounds(30));
+    assert!(!FFMPEG.finds_damage(&clips[0].config.codec));
     assert!(
         tally.wrong.len() * 10 > tally.streams,
-        "libavcodec finds damage now: let it decode HEVC first. {tally:?}"
+        "libavcodec finds damage now: say so in `Ffmpeg::finds_damage`. {tally:?}"
     );
+    // What is found all the same: it must not get less.
+    assert!(tally.errors * 4 > tally.streams, "{tally:?}");
 }
