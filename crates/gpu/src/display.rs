@@ -154,7 +154,11 @@ impl Gpu {
         };
         let map = Map::of_orientation(shown.rect.size(), shown.rotation, shown.flip);
         let mut params = Params::new(&from, map, To::Srgb(primaries(shown.target)));
-        params.modes[2] |= if shown.premultiplied { FLAG_PREMULTIPLY } else { 0 };
+        params.modes[2] |= if shown.premultiplied {
+            FLAG_PREMULTIPLY
+        } else {
+            0
+        };
         let target = Target {
             view: texture.view_id(),
             format,
