@@ -8,6 +8,7 @@ import {
   exposeInterfaces,
   VideoFrame,
 } from "ext:webcodecs/generated/interfaces.js";
+import { extendWebGPU } from "ext:webcodecs/gpu.js";
 import { Reelcore } from "ext:webcodecs/reelcore.js";
 import { makeSerializable, wrapTransfers } from "ext:webcodecs/serialization.js";
 
@@ -20,6 +21,7 @@ makeSerializable(VideoFrame, true);
 
 exposeInterfaces(globalThis);
 wrapTransfers(globalThis);
+extendWebGPU();
 
 ObjectDefineProperty(globalThis, "Reelcore", {
   __proto__: null,

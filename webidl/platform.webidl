@@ -1,6 +1,7 @@
 // What WebCodecs takes from other specifications.
 //
-// [ReelcoreExternal]: an interface that deno_web implements. It can be a result or the argument of a callback.
+// [ReelcoreExternal]: an interface that another extension implements. It can be a result, the argument of a callback, or
+// a member of a union.
 
 // https://dom.spec.whatwg.org/#interface-eventtarget
 [Exposed=*, ReelcoreExternal]
@@ -31,8 +32,13 @@ enum PredefinedColorSpace { "srgb", "display-p3" };
 // https://html.spec.whatwg.org/#colorspaceconversion
 enum ColorSpaceConversion { "none", "default" };
 
-// https://html.spec.whatwg.org/#canvasimagesource: grows to a union as the other sources come to exist here.
-typedef VideoFrame CanvasImageSource;
+// https://www.w3.org/TR/webgpu/#gputexture
+[Exposed=(Window,Worker), ReelcoreExternal]
+interface GPUTexture {};
+
+// https://html.spec.whatwg.org/#canvasimagesource, of which VideoFrame is here. GPUTexture is an extension: a specification
+// reaches the texture through the canvas that shows it.
+typedef (VideoFrame or GPUTexture) CanvasImageSource;
 
 // https://w3c.github.io/mediacapture-record/#bitratemode
 enum BitrateMode { "constant", "variable" };

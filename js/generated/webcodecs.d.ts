@@ -42,6 +42,8 @@ type VideoPixelFormat = "I420" | "I420P10" | "I420P12" | "I420A" | "I420AP10" | 
 
 type VideoTransferCharacteristics = "bt709" | "smpte170m" | "iec61966-2-1" | "linear" | "pq" | "hlg";
 
+type CanvasImageSource = VideoFrame | GPUTexture;
+
 type AudioDataOutputCallback = (output: AudioData) => void;
 
 type EncodedAudioChunkOutputCallback = (output: EncodedAudioChunk, metadata?: EncodedAudioChunkMetadata) => void;
@@ -393,7 +395,7 @@ declare class VideoEncoder extends EventTarget {
 }
 
 declare class VideoFrame {
-  constructor(image: VideoFrame, init?: VideoFrameInit);
+  constructor(image: CanvasImageSource, init?: VideoFrameInit);
   constructor(data: AllowSharedBufferSource, init: VideoFrameBufferInit);
   readonly format: VideoPixelFormat | null;
   readonly codedWidth: number;

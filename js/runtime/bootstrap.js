@@ -121,6 +121,59 @@ const functionScripts = {
   "ext:reelcore_runtime/fetch.js": ["fetch"],
 };
 
+/** Module -> the interfaces and functions that it exports. Present in builds that have WebGPU. */
+const gpuModules = core.ops.op_create_gpu === undefined ? { __proto__: null } : {
+  __proto__: null,
+  "ext:deno_image/01_image.js": ["ImageBitmap"],
+  "ext:deno_webgpu/01_webgpu.js": [
+    "GPU",
+    "GPUAdapter",
+    "GPUAdapterInfo",
+    "GPUBindGroup",
+    "GPUBindGroupLayout",
+    "GPUBuffer",
+    "GPUBufferUsage",
+    "GPUCanvasContext",
+    "GPUColorWrite",
+    "GPUCommandBuffer",
+    "GPUCommandEncoder",
+    "GPUCompilationInfo",
+    "GPUCompilationMessage",
+    "GPUComputePassEncoder",
+    "GPUComputePipeline",
+    "GPUDevice",
+    "GPUDeviceLostInfo",
+    "GPUError",
+    "GPUExternalTexture",
+    "GPUInternalError",
+    "GPUMapMode",
+    "GPUOutOfMemoryError",
+    "GPUPipelineError",
+    "GPUPipelineLayout",
+    "GPUQuerySet",
+    "GPUQueue",
+    "GPURenderBundle",
+    "GPURenderBundleEncoder",
+    "GPURenderPassEncoder",
+    "GPURenderPipeline",
+    "GPUSampler",
+    "GPUShaderModule",
+    "GPUShaderStage",
+    "GPUSupportedFeatures",
+    "GPUSupportedLimits",
+    "GPUTexture",
+    "GPUTextureUsage",
+    "GPUTextureView",
+    "GPUUncapturedErrorEvent",
+    "GPUValidationError",
+    "WGSLLanguageFeatures",
+  ],
+};
+const gpuFunctions = core.ops.op_create_gpu === undefined ? { __proto__: null } : {
+  __proto__: null,
+  "ext:deno_image/01_image.js": ["createImageBitmap"],
+};
+
 /** Defines each name of `table` on `target`; the script is loaded when a property is first read. */
 function defineLazy(target, table, enumerable) {
   const scriptOf = { __proto__: null };
@@ -139,7 +192,15 @@ function defineLazy(target, table, enumerable) {
 
 let performanceStarted = false;
 
+const moduleLoaders = { __proto__: null };
+for (const specifier of ObjectKeys(gpuModules)) {
+  moduleLoaders[specifier] = core.createLazyLoader(specifier);
+}
+
 function loadScript(specifier) {
+  if (moduleLoaders[specifier] !== undefined) {
+    return moduleLoaders[specifier]();
+  }
   const exports = core.loadExtScript(specifier);
   if (specifier === `${web}15_performance.js` && !performanceStarted) {
     // The origin itself was taken when the isolate was made; this only reads it.
@@ -225,6 +286,8 @@ ObjectDefineProperties(globalThis, {
 });
 defineLazy(globalThis, interfaceScripts, false);
 defineLazy(globalThis, functionScripts, true);
+defineLazy(globalThis, gpuModules, false);
+defineLazy(globalThis, gpuFunctions, true);
 
 // https://html.spec.whatwg.org/#the-workerglobalscope-common-interface: `error` has the five-argument handler.
 event.defineEventHandler(globalThis, "error", undefined, true);

@@ -3,7 +3,14 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { ObjectFreeze, ObjectPrototypeIsPrototypeOf, Symbol, SymbolFor, TypeError } = primordials;
+const {
+  ObjectDefineProperty,
+  ObjectFreeze,
+  ObjectPrototypeIsPrototypeOf,
+  Symbol,
+  SymbolFor,
+  TypeError,
+} = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
@@ -55,6 +62,23 @@ class WorkerNavigator {
 }
 webidl.configureInterface(WorkerNavigator);
 const WorkerNavigatorPrototype = WorkerNavigator.prototype;
+
+// https://www.w3.org/TR/webgpu/#navigatorgpu, in builds that have WebGPU.
+if (core.ops.op_create_gpu !== undefined) {
+  const loadWebGPU = core.createLazyLoader("ext:deno_webgpu/01_webgpu.js");
+  ObjectDefineProperty(WorkerNavigatorPrototype, "gpu", {
+    __proto__: null,
+    get() {
+      webidl.assertBranded(this, WorkerNavigatorPrototype);
+      const webgpu = loadWebGPU();
+      webgpu.initGPU();
+      return webgpu.gpu;
+    },
+    set: undefined,
+    enumerable: true,
+    configurable: true,
+  });
+}
 
 function create(values) {
   return new WorkerNavigator(constructorKey, { ...values, languages: ObjectFreeze(values.languages) });

@@ -80,6 +80,11 @@ pub(crate) fn all(
         deno_fs::deno_fs::init(std::sync::Arc::new(deno_fs::RealFs)),
         reelcore_runtime::init(run_state, mapper),
     ];
+    #[cfg(feature = "gpu")]
+    extensions.extend([
+        deno_webgpu::deno_webgpu::init(),
+        deno_image::deno_image::init(),
+    ]);
     extensions.extend(media());
     extensions.extend(extra);
     extensions

@@ -22,6 +22,8 @@ mod event_loop;
 #[allow(missing_docs, reason = "op2 defines constants of its own")]
 #[rustfmt::skip]
 pub mod generated;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub mod interfaces;
 mod muxer;
 mod scale;
@@ -113,6 +115,7 @@ deno_core::extension!(
         "webcodecs.js",
         "webidl.js",
         "serialization.js",
+        "gpu.js",
         "support.js",
         "muxer.js",
         "reelcore.js",
@@ -135,5 +138,7 @@ pub fn init() -> Extension {
 pub fn init_with(options: Options) -> Extension {
     let mut extension = webcodecs::init(options);
     extension.objects = Cow::Owned(generated::objects());
+    #[cfg(feature = "gpu")]
+    extension.ops.to_mut().extend(gpu::ops());
     extension
 }

@@ -128,9 +128,12 @@ fn collect(
         }
         Type::DomString | Type::UsvString | Type::Enum(_) => push(Kind::String, ""),
         Type::Any => push(Kind::Any, ""),
+        Type::External(name) => {
+            let condition = format!("webidl::is_external(scope, value, {name:?})");
+            push(Kind::Interface, &condition);
+        }
         Type::Undefined
         | Type::Promise(_)
-        | Type::External(_)
         | Type::EventHandler
         | Type::Named(_) => {
             return Err(Error::unsupported(

@@ -10,6 +10,8 @@ fn run(name: &str, tests: usize) {
         .arg(script(name))
         .args(["--flag", "two words"])
         .env("REELCORE_TEST", "1")
+        // Mesa complains on standard error where a session has none.
+        .env("XDG_RUNTIME_DIR", std::env::temp_dir())
         .output()
         .expect("the binary starts");
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -56,6 +58,11 @@ fn videos_decode_in_order_with_exact_times_and_no_copy() {
 #[test]
 fn pictures_that_are_encoded_come_back_with_their_times_layers_and_alpha() {
     run("encode.js", 55);
+}
+
+#[test]
+fn frames_stay_on_the_gpu_until_somebody_asks() {
+    run("gpu.js", 15);
 }
 
 #[test]

@@ -2,3 +2,33 @@
 
 use super::*;
 
+/// The union `CanvasImageSource`.
+#[derive(Debug)]
+pub enum CanvasImageSource<'s> {
+    /// A VideoFrame.
+    VideoFrame(Handle<'s, VideoFrame>),
+    /// A GPUTexture.
+    GPUTexture(v8::Local<'s, v8::Value>),
+}
+
+impl<'s> FromJs<'s> for CanvasImageSource<'s> {
+    /// <https://webidl.spec.whatwg.org/#js-union>
+    fn from_js(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>, context: &Context<'_>) -> Result<Self, Exception> {
+        if Handle::<VideoFrame>::from_value(scope, value).is_some() {
+            Ok(Self::VideoFrame(Handle::<VideoFrame>::from_js(scope, value, context)?))
+        } else if webidl::is_external(scope, value, "GPUTexture") {
+            Ok(Self::GPUTexture(value))
+        } else {
+            Err(context.type_error("is not of type 'CanvasImageSource'."))
+        }
+    }
+}
+
+impl<'s> ToJs<'s> for CanvasImageSource<'s> {
+    fn to_js(&self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, Exception> {
+        match self {
+            Self::VideoFrame(value) => ToJs::to_js(value, scope),
+            Self::GPUTexture(value) => ToJs::to_js(value, scope),
+        }
+    }
+}

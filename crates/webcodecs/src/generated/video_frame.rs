@@ -5,7 +5,7 @@ use super::*;
 /// What a `VideoFrame` does, written by hand.
 pub trait VideoFrameMethods: Interface {
     /// `new VideoFrame(image, init)`
-    fn from_image<'s>(scope: &mut v8::PinScope<'s, '_>, image: Handle<'s, VideoFrame>, init: VideoFrameInit) -> Result<Self, Exception>;
+    fn from_image<'s>(scope: &mut v8::PinScope<'s, '_>, image: CanvasImageSource<'s>, init: VideoFrameInit) -> Result<Self, Exception>;
 
     /// `new VideoFrame(data, init)`
     fn from_buffer<'s>(scope: &mut v8::PinScope<'s, '_>, data: BufferSource<'s>, init: VideoFrameBufferInit<'s>) -> Result<Self, Exception>;
@@ -88,7 +88,7 @@ impl VideoFrame {
                     let argument_0 = {
                         let context = &call.argument(0);
                         let value = argument(scope, args, 0);
-                        Handle::<VideoFrame>::from_js(scope, value, context)?
+                        <CanvasImageSource as FromJs>::from_js(scope, value, context)?
                     };
                     let argument_1 = {
                         let context = &call.argument(1);
@@ -103,7 +103,19 @@ impl VideoFrame {
                         let argument_0 = {
                             let context = &call.argument(0);
                             let value = argument(scope, args, 0);
-                            Handle::<VideoFrame>::from_js(scope, value, context)?
+                            <CanvasImageSource as FromJs>::from_js(scope, value, context)?
+                        };
+                        let argument_1 = {
+                            let context = &call.argument(1);
+                            let value = argument(scope, args, 1);
+                            <VideoFrameInit as FromJs>::from_js(scope, value, context)?
+                        };
+                        <VideoFrame as VideoFrameMethods>::from_image(scope, argument_0, argument_1)
+                    } else if webidl::is_external(scope, value, "GPUTexture") {
+                        let argument_0 = {
+                            let context = &call.argument(0);
+                            let value = argument(scope, args, 0);
+                            <CanvasImageSource as FromJs>::from_js(scope, value, context)?
                         };
                         let argument_1 = {
                             let context = &call.argument(1);

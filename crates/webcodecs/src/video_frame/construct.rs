@@ -96,6 +96,43 @@ pub(super) fn from_frame(
     Ok(VideoFrame::over(open))
 }
 
+/// `new VideoFrame(texture, init)` over a GPUTexture, as over any image that is no VideoFrame:
+/// <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe>
+#[cfg(feature = "gpu")]
+pub(super) fn from_texture<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    texture: v8::Local<'s, v8::Value>,
+    init: &VideoFrameInit,
+) -> Result<MediaFrame, Exception> {
+    // 5.1. If init.timestamp does not exist, throw a TypeError.
+    let Some(timestamp) = init.timestamp else {
+        return Err(Exception::type_error(
+            "timestamp is required for a VideoFrame of a GPUTexture",
+        ));
+    };
+    let keep_alpha = init.alpha != AlphaOption::Discard;
+    let mut frame = crate::gpu::texture::frame_from_texture(scope, texture, timestamp, keep_alpha)?;
+    // Initialize Frame With Resource: https://w3c.github.io/webcodecs/#videoframe-initialize-frame-with-resource-and-size
+    let geometry_init = FrameGeometryInit {
+        visible_rect: init.visible_rect.as_ref().map(rect_init),
+        display_width: init.display_width,
+        display_height: init.display_height,
+        rotation: init.rotation,
+        flip: init.flip,
+    };
+    let base = FrameGeometry {
+        visible_rect: frame.visible_rect,
+        display_size: frame.display_size,
+        rotation: frame.rotation,
+        flip: frame.flip,
+    };
+    let geometry = geometry::over(base, frame.coded_size, frame.format, &geometry_init)
+        .map_err(Exception::type_error)?;
+    apply(&mut frame, geometry);
+    frame.duration = init.duration;
+    Ok(frame)
+}
+
 fn apply(frame: &mut MediaFrame, geometry: FrameGeometry) {
     frame.visible_rect = geometry.visible_rect;
     frame.display_size = geometry.display_size;

@@ -89,6 +89,11 @@ impl Copy {
             .collect()
     }
 
+    /// Whether the pixels are in CPU memory already: nobody has to be waited for.
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.frame.resource.cpu().is_some()
+    }
+
     /// Step 8 of copyTo.
     pub(crate) fn run(&self, destination: &mut [u8]) -> Result<(), MediaError> {
         let moved;

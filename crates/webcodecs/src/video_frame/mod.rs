@@ -18,8 +18,8 @@ use copy::Copy;
 
 use crate::event_loop::EventLoop;
 use crate::generated::{
-    PlaneLayout, VideoFrameBufferInit, VideoFrameCopyToOptions, VideoFrameInit, VideoFrameMetadata,
-    VideoFrameMethods, VideoPixelFormat,
+    CanvasImageSource, PlaneLayout, VideoFrameBufferInit, VideoFrameCopyToOptions, VideoFrameInit,
+    VideoFrameMetadata, VideoFrameMethods, VideoPixelFormat,
 };
 use crate::interfaces::VideoColorSpace;
 use crate::webidl::{BufferSource, Exception, ExternalMemory, Handle, Host, Promise};
@@ -42,12 +42,17 @@ pub struct VideoFrame {
     duration: Cell<Option<u64>>,
     /// `[[color space]]`, made when first asked for.
     color_space: GcCell<Option<v8::TracedReference<v8::Object>>>,
+    /// What importExternalTexture() made of it.
+    #[cfg(feature = "gpu")]
+    imports: GcCell<crate::gpu::Imports>,
 }
 
-// SAFETY: the only V8 handle is `color_space`, and it is traced.
+// SAFETY: the V8 handles are those of `color_space` and `imports`, and both are traced.
 unsafe impl GarbageCollected for VideoFrame {
     fn trace(&self, visitor: &mut v8::cppgc::Visitor) {
         visitor.trace(&self.color_space);
+        #[cfg(feature = "gpu")]
+        visitor.trace(&self.imports);
     }
 
     fn get_name(&self) -> &'static std::ffi::CStr {
@@ -72,7 +77,15 @@ impl VideoFrame {
             duration: Cell::new(open.frame.duration),
             open: RefCell::new(Some(open)),
             color_space: GcCell::new(None),
+            #[cfg(feature = "gpu")]
+            imports: GcCell::new(crate::gpu::Imports::default()),
         }
+    }
+
+    /// The external textures of this object.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn imports(&self) -> &GcCell<crate::gpu::Imports> {
+        &self.imports
     }
 
     /// The slots, unless the frame is closed.
@@ -120,11 +133,24 @@ fn copy_failed(error: MediaError) -> Exception {
 
 impl VideoFrameMethods for VideoFrame {
     fn from_image<'s>(
-        _scope: &mut v8::PinScope<'s, '_>,
-        image: Handle<'s, VideoFrame>,
+        scope: &mut v8::PinScope<'s, '_>,
+        image: CanvasImageSource<'s>,
         init: VideoFrameInit,
     ) -> Result<Self, Exception> {
-        construct::from_frame(&image, &init)
+        match image {
+            CanvasImageSource::VideoFrame(image) => construct::from_frame(&image, &init),
+            #[cfg(feature = "gpu")]
+            CanvasImageSource::GPUTexture(texture) => {
+                let frame = construct::from_texture(scope, texture, &init)?;
+                Ok(Self::new(scope, frame))
+            }
+            // Without the feature no value is a GPUTexture.
+            #[cfg(not(feature = "gpu"))]
+            CanvasImageSource::GPUTexture(_) => {
+                let _ = scope;
+                Err(Exception::type_error("is not of type 'CanvasImageSource'."))
+            }
+        }
     }
 
     fn from_buffer<'s>(
@@ -258,8 +284,8 @@ impl VideoFrameMethods for VideoFrame {
                 stride: layout.stride,
             })
             .collect();
-        // 7., 8. Copy in parallel. A small copy is made right here: no script can tell.
-        if needed <= COPY_AT_ONCE {
+        // 7., 8. Copy in parallel. A small copy of what is in CPU memory is made right here: no script can tell.
+        if needed <= COPY_AT_ONCE && copy.is_immediate() {
             destination
                 .with_bytes_mut(|bytes| copy.run(bytes))
                 .map_err(copy_failed)?;
@@ -304,6 +330,8 @@ impl VideoFrameMethods for VideoFrame {
         // 3., 4. The slots that describe the resource read as null and 0 from now on.
         let open = self.take();
         self.color_space.set(scope, None);
+        #[cfg(feature = "gpu")]
+        std::mem::take(self.imports.get_mut(scope)).expire(scope);
         if let Some(open) = open
             && Rc::strong_count(&open.memory) == 1
         {

@@ -34,6 +34,7 @@ pub mod callback;
 mod context;
 pub mod convert;
 mod exception;
+mod external;
 mod host;
 mod integer;
 mod interface;
@@ -46,6 +47,7 @@ pub use callback::TracedCallback;
 pub use context::Context;
 pub use convert::FromJs;
 pub use exception::{DomExceptionName, Exception};
+pub use external::is_external;
 pub use host::Host;
 pub use integer::{Integer, Range, integer};
 pub use interface::{

@@ -310,7 +310,7 @@ await test("a frame that was encoded from a texture is downloaded once, at 1.5 b
 });
 
 await test("decoded frames go through a render pass and back into frames without a download", async () => {
-  const demuxer = await Reelcore.Demuxer.open("examples/media/av1.mp4");
+  const demuxer = new Reelcore.Demuxer(new URL("../../../../../examples/media/av1.mp4", import.meta.url));
   const [track] = await demuxer.tracks;
   let count = 0;
   const before = Reelcore.counters();

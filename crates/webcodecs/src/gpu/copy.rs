@@ -1,0 +1,242 @@
+//! `GPUQueue.copyExternalImageToTexture()`: <https://www.w3.org/TR/webgpu/#dom-gpuqueue-copyexternalimagetotexture>.
+
+use deno_core::{cppgc, op2, v8};
+use deno_error::JsErrorBox;
+use deno_image::bitmap::ImageBitmap;
+use deno_image::image::{DynamicImage, GenericImageView};
+use deno_webgpu::device::GPUDevice;
+use deno_webgpu::texture::GPUTexture;
+use reelcore_gpu::wgpu_types::{TextureFormat, TextureUsages};
+use reelcore_gpu::{Destination, GpuError, Pixels, Source, copy_destination_format};
+use reelcore_media::convert::PredefinedColorSpace;
+use reelcore_media::{Size, VideoFrame as MediaFrame};
+use serde::Deserialize;
+
+use super::{devices, report};
+use crate::interfaces::VideoFrame;
+use crate::webidl::Handle;
+
+/// The arguments that are no objects, converted by `js/gpu.js`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyParameters {
+    source: [u32; 2],
+    flip_y: bool,
+    destination: [u32; 3],
+    mip_level: u32,
+    aspect: String,
+    color_space: String,
+    premultiplied_alpha: bool,
+    size: [u32; 3],
+}
+
+/// What ImageData says of its pixels.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageDataInfo {
+    width: u32,
+    height: u32,
+    color_space: String,
+}
+
+/// The pixels of a source, held for as long as they are copied.
+enum Image<'s> {
+    Frame(MediaFrame),
+    Data(v8::Local<'s, v8::Uint8ClampedArray>, ImageDataInfo),
+    /// RGBA of eight bits, not multiplied by alpha.
+    Bitmap(Vec<u8>, Size),
+}
+
+impl Image<'_> {
+    /// Columns and rows as it is shown: <https://www.w3.org/TR/webgpu/#external-source-dimensions>.
+    fn size(&self) -> Size {
+        match self {
+            Image::Frame(frame) => frame.display_size,
+            Image::Data(_, info) => Size::new(info.width, info.height),
+            Image::Bitmap(_, size) => *size,
+        }
+    }
+}
+
+fn space(name: &str) -> PredefinedColorSpace {
+    match name {
+        "display-p3" => PredefinedColorSpace::DisplayP3,
+        _ => PredefinedColorSpace::Srgb,
+    }
+}
+
+const PREFIX: &str = "Failed to execute 'copyExternalImageToTexture' on 'GPUQueue'";
+
+/// The image that `value` is, if it can be used:
+/// <https://html.spec.whatwg.org/#check-the-usability-of-the-image-argument>.
+fn image<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+    info: Option<ImageDataInfo>,
+) -> Result<Image<'s>, JsErrorBox> {
+    let detached = |what: &str| {
+        let message = format!("{PREFIX}: the {what} is closed.");
+        JsErrorBox::new("Reelcore.InvalidStateError", message)
+    };
+    if let Some(info) = info {
+        return match v8::Local::<v8::Uint8ClampedArray>::try_from(value) {
+            Ok(data) => Ok(Image::Data(data, info)),
+            Err(_) => Err(JsErrorBox::new(
+                "Reelcore.NotSupportedError",
+                format!("{PREFIX}: ImageData of floats is not supported."),
+            )),
+        };
+    }
+    if let Some(frame) = Handle::<VideoFrame>::from_value(scope, value) {
+        let open = frame.open().ok_or_else(|| detached("VideoFrame"))?;
+        return Ok(Image::Frame(open.frame));
+    }
+    if let Some(bitmap) = cppgc::try_unwrap_cppgc_object::<ImageBitmap>(scope, value) {
+        if bitmap.detached.get().is_some() {
+            return Err(detached("ImageBitmap"));
+        }
+        let data = bitmap.data.borrow();
+        let (width, height) = data.dimensions();
+        // A bitmap of RGBA, which most are, is copied as it is: its cell must not stay borrowed.
+        let pixels = match &*data {
+            DynamicImage::ImageRgba8(pixels) => pixels.as_raw().clone(),
+            other => other.to_rgba8().into_raw(),
+        };
+        return Ok(Image::Bitmap(pixels, Size::new(width, height)));
+    }
+    Err(JsErrorBox::type_error(format!(
+        "{PREFIX}: source is not a VideoFrame, an ImageBitmap or an ImageData."
+    )))
+}
+
+/// What the device's timeline checks: <https://www.w3.org/TR/webgpu/#abstract-opdef-validating-gputexelcopytextureinfo>
+/// and the steps of the method that follow it.
+fn validate(
+    texture: &GPUTexture,
+    device: &GPUDevice,
+    parameters: &CopyParameters,
+) -> Result<(), GpuError> {
+    let refuse = |message: String| Err(GpuError::Validation(format!("{PREFIX}: {message}.")));
+    if texture.device_id != device.id {
+        return refuse("the destination's texture is of another device".into());
+    }
+    if parameters.mip_level >= texture.mip_level_count {
+        let (found, levels) = (parameters.mip_level, texture.mip_level_count);
+        return refuse(format!(
+            "mipLevel is {found}, the texture has {levels} levels"
+        ));
+    }
+    if parameters.aspect != "all" {
+        return refuse(format!("aspect is {}, not all", parameters.aspect));
+    }
+    let usage = TextureUsages::from_bits_truncate(texture.usage.bits());
+    let needed = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_DST;
+    if !usage.contains(needed) {
+        return refuse("the texture lacks RENDER_ATTACHMENT or COPY_DST".into());
+    }
+    if texture.dimension.as_str() != "2d" || texture.sample_count != 1 {
+        return refuse("the texture is not a 2d texture of one sample".into());
+    }
+    if !copy_destination_format(TextureFormat::from(texture.format.clone())) {
+        return refuse(format!(
+            "the texture's format is {}",
+            texture.format.as_str()
+        ));
+    }
+    let level = |length: u32| (length >> parameters.mip_level).max(1);
+    let [x, y, z] = parameters.destination;
+    let [width, height, layers] = parameters.size;
+    let fits = |origin: u32, length: u32, whole: u32| {
+        origin.checked_add(length).is_some_and(|end| end <= whole)
+    };
+    if !fits(x, width, level(texture.size.width))
+        || !fits(y, height, level(texture.size.height))
+        || !fits(z, layers, texture.size.depth_or_array_layers)
+    {
+        return refuse(format!(
+            "{width}x{height} at ({x}, {y}, {z}) are not within level {} of a texture of {}x{}",
+            parameters.mip_level, texture.size.width, texture.size.height
+        ));
+    }
+    Ok(())
+}
+
+/// Copies a part of an image to a texture. `device` is that of the queue.
+#[op2]
+pub fn op_gpu_copy_external_image<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    #[cppgc] device: &GPUDevice,
+    source: v8::Local<'s, v8::Value>,
+    #[cppgc] texture: &GPUTexture,
+    #[serde] parameters: CopyParameters,
+    #[serde] info: Option<ImageDataInfo>,
+) -> Result<(), JsErrorBox> {
+    // 1., 2. The shapes of the arguments were checked where they were converted. 5. The usability of the source.
+    let image = image(scope, source, info)?;
+    // 4. If the part is not within the source, or has several layers, throw an OperationError.
+    let whole = image.size();
+    let [width, height, layers] = parameters.size;
+    let [x, y] = parameters.source;
+    let inside = |origin: u32, length: u32, whole: u32| {
+        origin.checked_add(length).is_some_and(|end| end <= whole)
+    };
+    if layers > 1 || !inside(x, width, whole.width) || !inside(y, height, whole.height) {
+        return Err(JsErrorBox::new(
+            "Reelcore.OperationError",
+            format!(
+                "{PREFIX}: {width}x{height}x{layers} at ({x}, {y}) is not within the source of {}x{}.",
+                whole.width, whole.height
+            ),
+        ));
+    }
+    // 6. On the device's timeline: validation errors go to the device.
+    let result = validate(texture, device, &parameters).and_then(|()| {
+        if width == 0 || height == 0 || layers == 0 {
+            return Ok(());
+        }
+        let destination = Destination {
+            texture: texture.id,
+            format: TextureFormat::from(texture.format.clone()),
+            mip_level: parameters.mip_level,
+            origin: parameters.destination,
+            size: Size::new(width, height),
+            source_origin: parameters.source,
+            flip_y: parameters.flip_y,
+            color_space: space(&parameters.color_space),
+            premultiplied_alpha: parameters.premultiplied_alpha,
+        };
+        let gpu = devices::gpu(scope, device.id)?;
+        match &image {
+            Image::Frame(frame) => gpu.copy_to_texture(Source::Frame(frame), &destination),
+            Image::Bitmap(pixels, size) => {
+                let pixels = Pixels {
+                    data: pixels,
+                    stride: size.width as usize * 4,
+                    size: *size,
+                    bgra: false,
+                    premultiplied: false,
+                    color_space: PredefinedColorSpace::Srgb,
+                };
+                gpu.copy_to_texture(Source::Pixels(pixels), &destination)
+            }
+            Image::Data(data, info) => {
+                // Copied, as a script's memory may be detached or, on another thread, changed.
+                let mut bytes = vec![0; data.byte_length()];
+                data.copy_contents(&mut bytes);
+                let pixels = Pixels {
+                    data: &bytes,
+                    stride: info.width as usize * 4,
+                    size: Size::new(info.width, info.height),
+                    bgra: false,
+                    premultiplied: false,
+                    color_space: space(&info.color_space),
+                };
+                gpu.copy_to_texture(Source::Pixels(pixels), &destination)
+            }
+        }
+    });
+    if let Err(error) = result {
+        report(&device.error_handler, &error);
+    }
+    Ok(())
+}

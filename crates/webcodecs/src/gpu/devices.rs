@@ -1,0 +1,118 @@
+//! The devices of scripts that frames live on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deno_core::{JsRuntime, cppgc, op2, v8};
+use deno_error::JsErrorBox;
+use deno_webgpu::device::GPUDevice;
+use reelcore_gpu::wgpu_core::id::DeviceId;
+use reelcore_gpu::{Gpu, GpuError};
+
+/// The GPUDevices of a runtime.
+#[derive(Default)]
+struct Devices(HashMap<DeviceId, Known>);
+
+struct Known {
+    object: v8::Weak<v8::Object>,
+    /// Made when a frame first needs it.
+    gpu: Option<Arc<Gpu>>,
+    /// Keeps the GPUDevice while frames or workers use it: wgpu-core panics when it is asked for a device that was
+    /// dropped.
+    held: Option<v8::Global<v8::Object>>,
+}
+
+impl Drop for Devices {
+    /// The isolate goes, and its GPUDevices with it: no worker may use them from here on.
+    fn drop(&mut self) {
+        for gpu in self.0.values().filter_map(|known| known.gpu.as_ref()) {
+            gpu.retire();
+        }
+    }
+}
+
+impl Devices {
+    /// Calls `with` on the table of the runtime that `scope` runs in.
+    fn of<T>(
+        scope: &mut v8::PinScope<'_, '_>,
+        with: impl FnOnce(&mut Self, &mut v8::PinScope<'_, '_>) -> T,
+    ) -> T {
+        let state = JsRuntime::op_state_from(scope);
+        // Taken out of the state meanwhile, as `with` needs the scope.
+        let mut devices = state.borrow_mut().try_take::<Self>().unwrap_or_default();
+        devices.settle();
+        let result = with(&mut devices, scope);
+        state.borrow_mut().put(devices);
+        result
+    }
+
+    /// Lets go of devices that nothing of ours uses, and holds those that something does.
+    fn settle(&mut self) {
+        self.0.retain(|_, known| {
+            // A new reference can only come from another one, or from this table on this thread.
+            let used = known
+                .gpu
+                .as_ref()
+                .is_some_and(|gpu| Arc::strong_count(gpu) > 1);
+            if !used {
+                known.held = None;
+            }
+            used || !known.object.is_empty()
+        });
+    }
+}
+
+/// The GPUDevice that `value` is.
+pub(super) fn device(
+    scope: &mut v8::PinScope<'_, '_>,
+    value: v8::Local<'_, v8::Value>,
+) -> Option<cppgc::UnsafePtr<GPUDevice>> {
+    cppgc::try_unwrap_cppgc_object::<GPUDevice>(scope, value)
+}
+
+/// Has the table know a device, so that the device of a GPUTexture can be found.
+#[op2(fast)]
+pub fn op_gpu_know_device<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    object: v8::Local<'s, v8::Object>,
+) -> Result<(), JsErrorBox> {
+    let device =
+        device(scope, object.into()).ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
+    let id = device.id;
+    Devices::of(scope, |devices, scope| {
+        devices.0.entry(id).or_insert_with(|| Known {
+            object: v8::Weak::new(scope, object),
+            gpu: None,
+            held: None,
+        });
+    });
+    Ok(())
+}
+
+/// Ours over the GPUDevice `id`, the same one each time.
+///
+/// # Errors
+/// [`GpuError::Lost`] where no GPUDevice of that id is alive; [`GpuError::Unsupported`] where it lacks what frames need.
+pub(super) fn gpu(scope: &mut v8::PinScope<'_, '_>, id: DeviceId) -> Result<Arc<Gpu>, GpuError> {
+    Devices::of(scope, |devices, scope| {
+        let known = devices.0.get_mut(&id).ok_or(GpuError::Lost)?;
+        let object = known.object.to_local(scope).ok_or(GpuError::Lost)?;
+        let gpu = match &known.gpu {
+            Some(gpu) => gpu.clone(),
+            None => {
+                let device = device(scope, object.into()).ok_or(GpuError::Lost)?;
+                let gpu = Gpu::over(
+                    device.instance.clone(),
+                    Some(device.adapter),
+                    device.id,
+                    device.queue,
+                )?;
+                known.gpu.insert(gpu).clone()
+            }
+        };
+        if known.held.is_none() {
+            known.held = Some(v8::Global::new(scope, object));
+        }
+        Ok(gpu)
+    })
+}

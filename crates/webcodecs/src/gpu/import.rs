@@ -1,0 +1,208 @@
+//! `GPUDevice.importExternalTexture()`: <https://www.w3.org/TR/webgpu/#dom-gpudevice-importexternaltexture>.
+//!
+//! The frame becomes one RGBA texture of its own, which a script's shaders sample in place of the external texture.
+//! Closing the frame destroys the texture, so that a later submission of its bind groups is a validation error: that is
+//! how an external texture expires.
+
+use std::sync::Arc;
+
+use deno_core::v8::cppgc::{Traced, Visitor};
+use deno_core::{cppgc, op2, v8};
+use deno_error::JsErrorBox;
+use deno_webgpu::device::GPUDevice;
+use deno_webgpu::texture::GPUTextureView;
+use reelcore_gpu::wgpu_core::id::{DeviceId, TextureViewId};
+use reelcore_gpu::wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
+use reelcore_gpu::wgpu_types::{Extent3d, TextureDimension, TextureFormat, TextureUsages};
+use reelcore_gpu::{Gpu, GpuError, Texture};
+use reelcore_media::VideoFrame as MediaFrame;
+use reelcore_media::convert::PredefinedColorSpace;
+use reelcore_media::preparation::Prepare;
+
+use super::{devices, report};
+use crate::interfaces::VideoFrame;
+use crate::webidl::{ExternalMemory, Handle};
+
+/// The external textures of one VideoFrame object.
+#[derive(Default)]
+pub(crate) struct Imports(Vec<Imported>);
+
+struct Imported {
+    device: DeviceId,
+    space: PredefinedColorSpace,
+    /// `None` where the import failed.
+    texture: Option<Arc<Texture>>,
+    /// The GPUTextureView that stands for the external texture.
+    view: v8::TracedReference<v8::Object>,
+    memory: ExternalMemory,
+}
+
+impl Traced for Imports {
+    fn trace(&self, visitor: &mut Visitor) {
+        for imported in &self.0 {
+            visitor.trace(&imported.view);
+        }
+    }
+}
+
+impl Imports {
+    fn find<'s>(
+        &self,
+        scope: &v8::PinScope<'s, '_>,
+        device: DeviceId,
+        space: PredefinedColorSpace,
+    ) -> Option<v8::Local<'s, v8::Object>> {
+        let found = |imported: &&Imported| imported.device == device && imported.space == space;
+        self.0.iter().find(found)?.view.get(scope)
+    }
+
+    /// The frame is closed: its external textures expire.
+    pub(crate) fn expire(self, scope: &mut v8::PinScope<'_, '_>) {
+        for imported in self.0 {
+            if let Some(texture) = imported.texture {
+                texture.destroy();
+            }
+            imported.memory.release(scope);
+        }
+    }
+}
+
+/// A view of `texture` for a script to own.
+fn view(device: &GPUDevice, texture: &Texture) -> Result<TextureViewId, GpuError> {
+    let (id, error) =
+        device
+            .instance
+            .texture_create_view(texture.id(), &TextureViewDescriptor::default(), None);
+    match error {
+        None => Ok(id),
+        Some(error) => {
+            device.instance.texture_view_drop(id);
+            Err(GpuError::Validation(error.to_string()))
+        }
+    }
+}
+
+/// A view that is invalid, for what could not be imported: using it is a validation error.
+fn invalid_view(device: &GPUDevice) -> TextureViewId {
+    let descriptor = TextureDescriptor {
+        label: None,
+        // Refused, as a texture has pixels.
+        size: Extent3d {
+            width: 0,
+            height: 0,
+            depth_or_array_layers: 1,
+        },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: TextureDimension::D2,
+        format: TextureFormat::Rgba8Unorm,
+        usage: TextureUsages::TEXTURE_BINDING,
+        view_formats: Vec::new(),
+    };
+    let instance = &device.instance;
+    let (texture, _) = instance.device_create_texture(device.id, &descriptor, None);
+    let (view, _) = instance.texture_create_view(texture, &TextureViewDescriptor::default(), None);
+    instance.texture_drop(texture);
+    view
+}
+
+/// The external texture of `source` as a GPUTextureView; the same one each time while the frame is open.
+#[op2]
+pub fn op_gpu_import_external_texture<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    device: v8::Local<'s, v8::Value>,
+    source: v8::Local<'s, v8::Value>,
+    #[string] color_space: &str,
+) -> Result<v8::Local<'s, v8::Object>, JsErrorBox> {
+    let device = devices::device(scope, device)
+        .ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
+    let device: &GPUDevice = &device;
+    // 1. Let source be descriptor.source.
+    let handle = Handle::<VideoFrame>::from_value(scope, source).ok_or_else(|| {
+        JsErrorBox::type_error(
+            "Failed to execute 'importExternalTexture' on 'GPUDevice': source is not of type 'VideoFrame'.",
+        )
+    })?;
+    let space = match color_space {
+        "display-p3" => PredefinedColorSpace::DisplayP3,
+        _ => PredefinedColorSpace::Srgb,
+    };
+    // 4. Let usability be ? check the usability of the image argument(source).
+    // https://html.spec.whatwg.org/#check-the-usability-of-the-image-argument
+    let frame = handle
+        .open()
+        .ok_or_else(|| {
+            JsErrorBox::new(
+                "Reelcore.InvalidStateError",
+                "Failed to execute 'importExternalTexture' on 'GPUDevice': the VideoFrame is closed.",
+            )
+        })?
+        .frame;
+    // 2. If the current image contents of source are the same as the most recent import's, the previous external texture
+    //    may be returned.
+    if let Some(view) = handle.imports().get(scope).find(scope, device.id, space) {
+        return Ok(view);
+    }
+    // 6., 7. Convert the current image contents of source into the colour space, with unpremultiplied alpha.
+    let converted = devices::gpu(scope, device.id).and_then(|gpu| {
+        ahead(&gpu, &frame, space);
+        let texture = gpu.external_texture(&frame, space)?;
+        Ok((view(device, &texture)?, texture))
+    });
+    let (id, texture) = match converted {
+        Ok((id, texture)) => (id, Some(texture)),
+        // 5. Where that is not possible: a validation error, and an invalid external texture.
+        Err(error) => {
+            report(&device.error_handler, &error);
+            (invalid_view(device), None)
+        }
+    };
+    let bytes = texture.as_ref().map_or(0, |texture| texture.byte_size());
+    let view = cppgc::make_cppgc_object(
+        scope,
+        GPUTextureView {
+            instance: device.instance.clone(),
+            id,
+            label: String::new(),
+        },
+    );
+    let imported = Imported {
+        device: device.id,
+        space,
+        texture,
+        view: v8::TracedReference::new(scope, view),
+        memory: ExternalMemory::new(scope, usize::try_from(bytes).unwrap_or(usize::MAX)),
+    };
+    // 9. When source is closed, the external texture expires.
+    handle.imports().get_mut(scope).0.push(imported);
+    Ok(view)
+}
+
+/// A script imports the frames of a decoder: those that come later are converted on the decoder's thread, before
+/// JavaScript sees them.
+#[derive(Debug)]
+struct Ahead {
+    gpu: std::sync::Weak<Gpu>,
+    space: PredefinedColorSpace,
+}
+
+impl Prepare for Ahead {
+    fn prepare(&self, frame: &MediaFrame) -> bool {
+        match self.gpu.upgrade() {
+            Some(gpu) => gpu.prepare_external(frame, self.space),
+            None => false,
+        }
+    }
+}
+
+fn ahead(gpu: &Arc<Gpu>, frame: &MediaFrame, space: PredefinedColorSpace) {
+    let Some(preparation) = frame.lease.as_ref().and_then(|lease| lease.preparation()) else {
+        return;
+    };
+    if !preparation.is_set() {
+        preparation.set(Arc::new(Ahead {
+            gpu: Arc::downgrade(gpu),
+            space,
+        }));
+    }
+}
