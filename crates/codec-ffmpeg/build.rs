@@ -19,7 +19,13 @@ fn without(reason: impl Display) {
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(libavcodec)");
-    for file in ["src/shim.c", "src/guard.c", "src/bare.c", "src/encode.c", "src/shim.h"] {
+    for file in [
+        "src/shim.c",
+        "src/guard.c",
+        "src/bare.c",
+        "src/encode.c",
+        "src/shim.h",
+    ] {
         println!("cargo:rerun-if-changed={file}");
     }
     // FFmpeg 5.1 (59.37) up to and with FFmpeg 8 (62).

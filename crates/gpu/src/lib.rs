@@ -14,10 +14,10 @@
 
 mod convert;
 mod device;
+mod display;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "Vulkan below wgpu")]
 pub mod dmabuf;
-mod display;
 mod error;
 mod external;
 mod handles;

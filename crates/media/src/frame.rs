@@ -354,7 +354,11 @@ mod tests {
         assert_eq!(*image.device_side(7, make).unwrap(), 1);
         assert_eq!(*image.device_side(8, make).unwrap(), 2);
         assert!(image.device_side::<u8, _>(9, || Err(())).is_err());
-        assert_eq!(*image.device_side(9, make).unwrap(), 3, "errors are not kept");
+        assert_eq!(
+            *image.device_side(9, make).unwrap(),
+            3,
+            "errors are not kept"
+        );
         let side = image.device_side(10, make).unwrap();
         assert_eq!(Arc::strong_count(&side), 2);
         assert_eq!(*image.device_side(11, make).unwrap(), 5);

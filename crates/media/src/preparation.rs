@@ -35,7 +35,10 @@ impl Preparation {
             && !prepare.prepare(frame)
         {
             let mut current = self.lock();
-            if current.as_ref().is_some_and(|now| Arc::ptr_eq(now, &prepare)) {
+            if current
+                .as_ref()
+                .is_some_and(|now| Arc::ptr_eq(now, &prepare))
+            {
                 *current = None;
             }
         }

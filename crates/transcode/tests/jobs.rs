@@ -259,7 +259,7 @@ fn inputs_that_are_no_media_are_named() {
     for path in [
         &text,
         &folder.path().join("missing.mp4"),
-        &folder.path().to_owned(),
+        folder.path(),
         Path::new("/dev/null"),
     ] {
         let error = refused(serde_json::json!({

@@ -132,10 +132,7 @@ fn collect(
             let condition = format!("webidl::is_external(scope, value, {name:?})");
             push(Kind::Interface, &condition);
         }
-        Type::Undefined
-        | Type::Promise(_)
-        | Type::EventHandler
-        | Type::Named(_) => {
+        Type::Undefined | Type::Promise(_) | Type::EventHandler | Type::Named(_) => {
             return Err(Error::unsupported(
                 location,
                 "this type in a union or an overload",

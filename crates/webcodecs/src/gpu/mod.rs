@@ -1,9 +1,9 @@
 //! Frames on the GPU: what WebGPU and WebCodecs share, over deno_webgpu's objects.
 //!
-//! - [`import`]: `GPUDevice.importExternalTexture()`
-//! - [`copy`]: `GPUQueue.copyExternalImageToTexture()`
-//! - [`texture`]: `new VideoFrame(gpuTexture)`
-//! - [`devices`]: which of our devices belongs to which GPUDevice, and for how long
+//! - [`import`] has `GPUDevice.importExternalTexture()`
+//! - [`copy`] has `GPUQueue.copyExternalImageToTexture()`
+//! - [`texture`] has `new VideoFrame(gpuTexture)`
+//! - [`devices`] has which of our devices belongs to which GPUDevice, and for how long
 //!
 //! `js/gpu.js` puts them on the prototypes. Nothing here waits for the GPU: that is done on worker threads.
 
