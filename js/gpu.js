@@ -120,6 +120,7 @@ function extendWebGPU() {
     op_gpu_import_external_texture,
     op_gpu_know_device,
     op_gpu_lower_wgsl,
+    op_gpu_retire_device,
   } = core.ops;
   if (GPUDevice === undefined || op_gpu_lower_wgsl === undefined) {
     return;
@@ -134,6 +135,13 @@ function extendWebGPU() {
         op_gpu_know_device(device);
         return device;
       });
+    });
+
+  override(DevicePrototype, "destroy", (original) =>
+    function () {
+      // Also checks that `this` is a GPUDevice.
+      op_gpu_retire_device(this);
+      return ReflectApply(original, this, arguments);
     });
 
   // deno_webgpu does not say which device a queue is of; a script can only have got it here.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deno_core::{JsRuntime, cppgc, op2, v8};
+use deno_core::{JsRuntime, OpState, cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
 use reelcore_gpu::wgpu_core::id::DeviceId;
@@ -87,6 +87,16 @@ pub fn op_gpu_know_device<'s>(
         });
     });
     Ok(())
+}
+
+/// The script is about to destroy a device: no worker may be in the middle of a read-back from then on.
+#[op2(fast)]
+pub fn op_gpu_retire_device(state: &mut OpState, #[cppgc] device: &GPUDevice) {
+    let devices = state.try_borrow::<Devices>();
+    let known = devices.and_then(|devices| devices.0.get(&device.id));
+    if let Some(gpu) = known.and_then(|known| known.gpu.as_ref()) {
+        gpu.retire();
+    }
 }
 
 /// Ours over the GPUDevice `id`, the same one each time.

@@ -351,6 +351,34 @@ await test("the rotation and the flip of a frame are those of its external textu
   frame.close();
 });
 
+await test("a device that is destroyed while frames are read back ends the reading, and nothing else", async () => {
+  const doomed = await (await navigator.gpu.requestAdapter()).requestDevice();
+  const texture = doomed.createTexture({ size: [1024, 1024], format: "rgba8unorm", usage });
+  const frames = Array.from({ length: 8 }, (_, timestamp) => new VideoFrame(texture, { timestamp }));
+  const reads = frames.map((frame) => frame.copyTo(new Uint8Array(frame.allocationSize())));
+  await Promise.race([reads[0], new Promise((resolve) => setTimeout(resolve, 1))]);
+  doomed.destroy();
+  for (const { status, reason } of await Promise.allSettled(reads)) {
+    assert(status === "fulfilled" || reason.name === "OperationError", `${reason}`);
+  }
+  frames.forEach((frame) => frame.close());
+});
+
+await test("what a script forgets to close is garbage: V8 knows how much memory it holds", async () => {
+  const texture = target(512, 512);
+  const alive = () => Reelcore.counters().frames_alive;
+  const before = alive();
+  let most = 0;
+  for (let i = 0; i < 1000; i++) {
+    const frame = new VideoFrame(texture, { timestamp: i });
+    device.importExternalTexture({ source: frame });
+    most = Math.max(most, alive() - before);
+    if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  // 1000 of them are 2 GiB with their external textures.
+  assert(most < 500, `${most} of 1000 frames were alive at once`);
+});
+
 await test("on a lost device frames are errors of the device, and the CPU goes on", async () => {
   const lost = await (await navigator.gpu.requestAdapter()).requestDevice();
   const frame = plain(100, 128, 128);
