@@ -4,6 +4,7 @@
 //! decoding, `memcpy` for copies. Absolute numbers depend on the machine; ratios are what to quote.
 
 mod encode_jobs;
+mod gpu_jobs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,7 +40,7 @@ fn main() -> Result<()> {
         }
     }
     let reelcore = reelcore_binary()?;
-    let jobs: [(&str, Job); 9] = [
+    let jobs: [(&str, Job); 10] = [
         ("demux", |_| demux()),
         ("decode", decode),
         ("encode", encode_jobs::video),
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
         ("copy", copy),
         ("startup", startup),
         ("timers", timers),
+        ("gpu", gpu_jobs::all),
     ];
     let mut rows = Vec::new();
     for (name, job) in jobs {

@@ -1,0 +1,188 @@
+// Frames on the GPU. Prints JSON.
+//   gpu.js pipeline FILE FRAMES   decode, a compute pass, a frame from the texture: on the GPU, then over the CPU
+//   gpu.js import FILE FRAMES     what importExternalTexture() takes of the JavaScript thread
+//   gpu.js upload FILE FRAMES     GB/s of copyExternalImageToTexture() with frames that are on the CPU
+//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and the longest stall of the event loop meanwhile
+
+const [mode, file, wanted] = Deno.args;
+const count = Number(wanted);
+const adapter = await navigator.gpu?.requestAdapter();
+if (!adapter) throw new Error("no GPU adapter: install a Vulkan driver (Debian: mesa-vulkan-drivers)");
+const device = await adapter.requestDevice();
+const demuxer = new Reelcore.Demuxer(file);
+const track = (await demuxer.tracks).find((track) => track.type === "video");
+const chunks = [];
+for await (const chunk of demuxer.chunks(track)) chunks.push(chunk);
+
+const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
+
+/** Decodes up to `count` frames; `use` gets each and closes it. */
+async function decode(use) {
+  const used = [];
+  const decoder = new VideoDecoder({
+    output(frame) {
+      if (used.length < count) used.push(use(frame, used.length));
+      else frame.close();
+    },
+    error(error) {
+      throw error;
+    },
+  });
+  decoder.configure(track.decoderConfig);
+  for (const chunk of chunks) {
+    if (used.length >= count) break;
+    decoder.decode(chunk);
+    while (decoder.decodeQueueSize > 4) {
+      await new Promise((done) => decoder.addEventListener("dequeue", done, { once: true }));
+    }
+  }
+  await decoder.flush();
+  decoder.close();
+  await Promise.all(used);
+  return used.length;
+}
+
+const module = device.createShaderModule({
+  code: `
+@group(0) @binding(0) var video: texture_external;
+@group(0) @binding(1) var result: texture_storage_2d<rgba8unorm, write>;
+@compute @workgroup_size(8, 8) fn invert(@builtin(global_invocation_id) id: vec3u) {
+  if (any(id.xy >= textureDimensions(video))) { return; }
+  textureStore(result, id.xy, vec4f(1 - textureLoad(video, id.xy).rgb, 1));
+}`,
+});
+const pipeline = device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: "invert" } });
+const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST |
+  GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.RENDER_ATTACHMENT;
+let result;
+const prepare = ({ displayWidth, displayHeight }) =>
+  result ??= device.createTexture({ size: [displayWidth, displayHeight], format: "rgba8unorm", usage });
+
+function invert(source) {
+  prepare(source);
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: [
+      { binding: 0, resource: device.importExternalTexture({ source }) },
+      { binding: 1, resource: result.createView() },
+    ],
+  });
+  const commands = device.createCommandEncoder();
+  const pass = commands.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(Math.ceil(result.width / 8), Math.ceil(result.height / 8));
+  pass.end();
+  device.queue.submit([commands.finish()]);
+}
+
+/** Waits until the GPU has done all that was submitted: a read-back of one pixel comes after it. */
+async function settled() {
+  const frame = new VideoFrame(result, { timestamp: 0, visibleRect: { x: 0, y: 0, width: 1, height: 1 } });
+  await frame.copyTo(new Uint8Array(4));
+  frame.close();
+}
+
+const counters = () => Reelcore.counters();
+
+async function pipelined(roundTrip) {
+  const before = counters();
+  const began = performance.now();
+  const frames = await decode(async (frame) => {
+    let source = frame;
+    if (roundTrip) {
+      // What a server without GPU frames does: pixels to JavaScript, and a new frame of them.
+      const { timestamp, visibleRect: { width: codedWidth, height: codedHeight } } = frame;
+      const data = new Uint8Array(frame.allocationSize({ format: "RGBA" }));
+      await frame.copyTo(data, { format: "RGBA" });
+      frame.close();
+      source = new VideoFrame(data, { format: "RGBA", codedWidth, codedHeight, timestamp, transfer: [data.buffer] });
+    }
+    invert(source);
+    const out = new VideoFrame(result, { timestamp: source.timestamp });
+    if (roundTrip) await out.copyTo(new Uint8Array(out.allocationSize()));
+    out.close();
+    source.close();
+  });
+  await settled();
+  const seconds = (performance.now() - began) / 1000;
+  const after = counters();
+  return {
+    frames,
+    rate: frames / seconds,
+    uploads: after.uploads - before.uploads,
+    downloads: after.downloads - before.downloads - 1,
+  };
+}
+
+const jobs = {
+  async pipeline() {
+    return { gpu: await pipelined(false), cpu: await pipelined(true) };
+  },
+
+  async import() {
+    const took = [];
+    await decode((frame, index) => {
+      const began = performance.now();
+      device.importExternalTexture({ source: frame });
+      // The first ones build pipelines, and tell the decoder to convert ahead.
+      if (index >= count / 4) took.push((performance.now() - began) * 1000);
+      frame.close();
+    });
+    return { median: median(took), worst: Math.max(...took) };
+  },
+
+  async upload() {
+    const frames = [];
+    await decode((frame) => frames.push(frame));
+    prepare(frames[0]);
+    const bytes = frames.length * frames[0].codedWidth * frames[0].codedHeight * 1.5;
+    const size = [result.width, result.height];
+    const began = performance.now();
+    for (const source of frames) device.queue.copyExternalImageToTexture({ source }, { texture: result }, size);
+    const called = performance.now();
+    await settled();
+    const data = new Uint8Array(bytes / frames.length);
+    const other = new Uint8Array(data.length).fill(1);
+    const copying = performance.now();
+    for (let i = 0; i < frames.length; i++) data.set(other);
+    const copied = performance.now();
+    frames.forEach((frame) => frame.close());
+    return {
+      calls: bytes / 1e6 / (called - began),
+      whole: bytes / 1e6 / (copying - began),
+      memcpy: bytes / 1e6 / (copied - copying),
+    };
+  },
+
+  async read() {
+    await decode((frame, index) => {
+      if (index === 0) invert(frame);
+      frame.close();
+    });
+    await settled();
+    const took = [];
+    let stall = 0;
+    let due = performance.now() + 1;
+    let over = false;
+    const tick = () => {
+      stall = Math.max(stall, performance.now() - due);
+      due = performance.now() + 1;
+      if (!over) setTimeout(tick, 1);
+    };
+    setTimeout(tick, 1);
+    for (let i = 0; i < count; i++) {
+      const frame = new VideoFrame(result, { timestamp: i });
+      const data = new Uint8Array(frame.allocationSize());
+      await new Promise((done) => setTimeout(done, 2));
+      const began = performance.now();
+      await frame.copyTo(data);
+      took.push(performance.now() - began);
+      frame.close();
+    }
+    over = true;
+    return { median: median(took), worst: Math.max(...took), stall };
+  },
+};
+
+console.log(JSON.stringify(await jobs[mode]()));
