@@ -136,21 +136,29 @@ const jobs = {
     const frames = [];
     await decode((frame) => frames.push(frame));
     prepare(frames[0]);
-    const bytes = frames.length * frames[0].codedWidth * frames[0].codedHeight * 1.5;
     const size = [result.width, result.height];
+    // The first one builds a pipeline, which takes longer than all copies.
+    const [first, ...rest] = frames;
+    device.queue.copyExternalImageToTexture({ source: first }, { texture: result }, size);
+    await settled();
+    first.close();
+    frames.splice(0, frames.length, ...rest);
+    const bytes = frames.length * frames[0].codedWidth * frames[0].codedHeight * 1.5;
     const began = performance.now();
     for (const source of frames) device.queue.copyExternalImageToTexture({ source }, { texture: result }, size);
     const called = performance.now();
     await settled();
+    const done = performance.now();
+    // From other memory each time, as uploads are.
     const data = new Uint8Array(bytes / frames.length);
-    const other = new Uint8Array(data.length).fill(1);
+    const others = frames.map((_, index) => new Uint8Array(data.length).fill(index));
     const copying = performance.now();
-    for (let i = 0; i < frames.length; i++) data.set(other);
+    for (const other of others) data.set(other);
     const copied = performance.now();
     frames.forEach((frame) => frame.close());
     return {
       calls: bytes / 1e6 / (called - began),
-      whole: bytes / 1e6 / (copying - began),
+      whole: bytes / 1e6 / (done - began),
       memcpy: bytes / 1e6 / (copied - copying),
     };
   },
