@@ -32,7 +32,11 @@ impl Content {
     ) -> Result<Self, Exception> {
         let closed = || Exception::data_clone("The object is closed.");
         if let Some(frame) = Handle::<VideoFrame>::from_value(scope, value) {
-            let open = if take { frame.take() } else { frame.open() };
+            let open = if take {
+                frame.take(scope)
+            } else {
+                frame.open()
+            };
             return open
                 .map(|open| Self::VideoFrame(open.frame))
                 .ok_or_else(closed);

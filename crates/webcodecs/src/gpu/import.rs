@@ -182,16 +182,14 @@ pub fn op_gpu_import_external_texture<'s>(
 /// JavaScript sees them.
 #[derive(Debug)]
 struct Ahead {
-    gpu: std::sync::Weak<Gpu>,
+    /// Strong, so that the table of devices sees that the device is in use as long as a decoder's thread may use it.
+    gpu: Arc<Gpu>,
     space: PredefinedColorSpace,
 }
 
 impl Prepare for Ahead {
     fn prepare(&self, frame: &MediaFrame) -> bool {
-        match self.gpu.upgrade() {
-            Some(gpu) => gpu.prepare_external(frame, self.space),
-            None => false,
-        }
+        self.gpu.prepare_external(frame, self.space)
     }
 }
 
@@ -201,7 +199,7 @@ fn ahead(gpu: &Arc<Gpu>, frame: &MediaFrame, space: PredefinedColorSpace) {
     };
     if !preparation.is_set() {
         preparation.set(Arc::new(Ahead {
-            gpu: Arc::downgrade(gpu),
+            gpu: gpu.clone(),
             space,
         }));
     }

@@ -93,8 +93,12 @@ impl VideoFrame {
         self.open.borrow().clone()
     }
 
-    /// Takes the slots and leaves the frame closed: the transfer steps.
-    pub(crate) fn take(&self) -> Option<Open> {
+    /// Takes the slots and leaves the frame closed, with its external textures expired: the transfer steps, and those of
+    /// `close()`.
+    pub(crate) fn take(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Open> {
+        #[cfg(feature = "gpu")]
+        std::mem::take(self.imports.get_mut(scope)).expire(scope);
+        let _ = scope;
         self.open.borrow_mut().take()
     }
 
@@ -328,10 +332,8 @@ impl VideoFrameMethods for VideoFrame {
     fn close(&self, scope: &mut v8::PinScope<'_, '_>) -> Result<(), Exception> {
         // 1. Assign null to [[resource reference]]. 2. Assign true to [[Detached]].
         // 3., 4. The slots that describe the resource read as null and 0 from now on.
-        let open = self.take();
+        let open = self.take(scope);
         self.color_space.set(scope, None);
-        #[cfg(feature = "gpu")]
-        std::mem::take(self.imports.get_mut(scope)).expire(scope);
         if let Some(open) = open
             && Rc::strong_count(&open.memory) == 1
         {

@@ -126,6 +126,16 @@ await test("an external texture expires with its frame, and not with a clone of 
   clone.close();
 });
 
+await test("a transferred frame's external texture expires, as the frame is closed", async () => {
+  const frame = plain(100, 128, 128);
+  const commands = draw(device.importExternalTexture({ source: frame }), target(64, 32));
+  const moved = structuredClone(frame, { transfer: [frame] });
+  const error = await scoped(() => device.queue.submit([commands]));
+  assert(error instanceof GPUValidationError, `${error}`);
+  equal(await scoped(() => device.queue.submit([draw(device.importExternalTexture({ source: moved }), target(64, 32))])), null);
+  moved.close();
+});
+
 await test("what cannot be imported is refused as the specification says", async () => {
   const frame = plain(100, 128, 128);
   throws(() => device.importExternalTexture(), "TypeError");
@@ -194,6 +204,9 @@ await test("a shader with external textures and a mistake is told so with its ow
     })
   );
   assert(error instanceof GPUValidationError);
+  // Not what wgpu says of every shader with external textures where it lacks them.
+  assert(!/EXTERNAL_TEXTURE|TEXTURE_EXTERNAL/.test(error.message), error.message);
+  assert(error.message.includes("textureLoad(t, vec2f(0.5))"), error.message);
 });
 
 await test("copyExternalImageToTexture takes a part, flips, and premultiplies", async () => {
