@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use reelcore_codec_aom::Aom;
 use reelcore_codec_dav1d::Dav1d;
 use reelcore_conformance::encoding::{
-    bits_a_second, chunks, encode_all, encoder_context, ffmpeg_checksums, ivf, scene_frame,
+    self, bits_a_second, chunks, encode_all, encoder_context, ffmpeg_checksums, ivf, scene_frame,
     scene_frames, worst_psnr,
 };
 use reelcore_conformance::video::{checksums, context, decode_all};
@@ -59,23 +59,8 @@ fn is_key(data: &[u8]) -> bool {
     av1::inspect(data).unwrap().first_frame_is_key == Some(true)
 }
 
-/// What holds of every stream: a chunk a frame, their times, and kinds that say what the bits say.
 fn check_chunks(config: &VideoEncoderConfig, frames: &[VideoFrame], pictures: &[EncodedVideo]) {
-    let times = |n: usize| (frames[n].timestamp, frames[n].duration);
-    assert_eq!(pictures.len(), frames.len(), "a chunk a frame");
-    for (index, picture) in pictures.iter().enumerate() {
-        let chunk = &picture.chunk;
-        assert_eq!((chunk.timestamp, chunk.duration), times(index));
-        let key = chunk.kind == ChunkKind::Key;
-        assert_eq!(key, is_key(&chunk.data), "chunk {index}");
-        assert_eq!(picture.decoder_config.is_some(), index == 0);
-    }
-    assert_eq!(pictures[0].chunk.kind, ChunkKind::Key);
-    let first = pictures[0].decoder_config.as_ref().expect("checked");
-    assert_eq!(first.codec, config.codec);
-    assert_eq!(first.coded_size, Some(config.size));
-    assert_eq!(first.description, None);
-    assert_eq!(first.color_space, frames[0].color_space);
+    encoding::check_chunks(config, frames, pictures, is_key);
 }
 
 #[test]

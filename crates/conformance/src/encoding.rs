@@ -7,8 +7,8 @@ use reelcore_media::encoder::{
 };
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
-    ColorSpace, CpuImage, EncodedChunk, PixelFormat, Plane, Size, VideoCodec, VideoEncoder,
-    VideoEncoderBackend, VideoFrame,
+    ChunkKind, ColorSpace, CpuImage, EncodedChunk, PixelFormat, Plane, Size, VideoCodec,
+    VideoEncoder, VideoEncoderBackend, VideoFrame,
 };
 
 use crate::error::Error;
@@ -275,6 +275,34 @@ fn processor_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
     Some(nanoseconds / 1e9)
+}
+
+/// Checks what holds of every stream without a description: a chunk a frame, their times, and kinds that say what the bits
+/// say, of which `is_key` knows.
+///
+/// # Panics
+/// Where it does not hold.
+pub fn check_chunks(
+    config: &VideoEncoderConfig,
+    frames: &[VideoFrame],
+    pictures: &[EncodedVideo],
+    is_key: impl Fn(&[u8]) -> bool,
+) {
+    let times = |n: usize| (frames[n].timestamp, frames[n].duration);
+    assert_eq!(pictures.len(), frames.len(), "a chunk a frame");
+    for (index, picture) in pictures.iter().enumerate() {
+        let chunk = &picture.chunk;
+        assert_eq!((chunk.timestamp, chunk.duration), times(index));
+        let key = chunk.kind == ChunkKind::Key;
+        assert_eq!(key, is_key(&chunk.data), "chunk {index}");
+        assert_eq!(picture.decoder_config.is_some(), index == 0);
+    }
+    assert_eq!(pictures[0].chunk.kind, ChunkKind::Key);
+    let first = pictures[0].decoder_config.as_ref().expect("checked");
+    assert_eq!(first.codec, config.codec);
+    assert_eq!(first.coded_size, Some(config.size));
+    assert_eq!(first.description, None);
+    assert_eq!(first.color_space, frames[0].color_space);
 }
 
 #[cfg(test)]

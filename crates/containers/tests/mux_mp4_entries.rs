@@ -2,24 +2,20 @@
 
 #[path = "support/clips.rs"]
 mod made;
+#[path = "support/mux_mp4.rs"]
+mod mp4;
 #[path = "support/mux.rs"]
 mod muxed;
 mod support;
 
 use std::sync::Arc;
 
+use mp4::fragmented;
 use muxed::{ffprobe, open_bytes, save, tracks};
 use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::MemorySink;
 use reelcore_containers::open;
 use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket};
-
-fn fragmented() -> MuxOptions {
-    MuxOptions {
-        fragmented: true,
-        ..MuxOptions::default()
-    }
-}
 
 #[test]
 fn a_change_of_the_description_gets_a_second_sample_entry() {

@@ -2,6 +2,8 @@
 
 #[path = "support/clips.rs"]
 mod made;
+#[path = "support/mux_mp4.rs"]
+mod mp4;
 #[path = "support/mux.rs"]
 mod muxed;
 mod support;
@@ -10,51 +12,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
+use mp4::{described, fragmented, opus, read, write};
+use muxed::{audio, ffprobe, open_bytes, packet, save, video};
 use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::{FileSink, MemorySink, QueueSink};
 use reelcore_containers::open;
-use reelcore_media::demux::{Packet, Source, TrackKind};
-use reelcore_media::mux::{
-    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
-};
+use reelcore_media::demux::{Source, TrackKind};
+use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, Sink};
 use reelcore_media::{ChunkKind, ColorSpace, Rotation, Size};
-
-const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
-
-fn described(track: OutputTrack, description: &'static [u8]) -> OutputTrack {
-    OutputTrack {
-        description: Some(Bytes::from_static(description)),
-        ..track
-    }
-}
-
-fn opus() -> OutputTrack {
-    described(audio("opus", 48_000, 2), OPUS_HEAD)
-}
-
-fn fragmented() -> MuxOptions {
-    MuxOptions {
-        fragmented: true,
-        ..MuxOptions::default()
-    }
-}
-
-/// Writes one track to memory.
-fn write(options: MuxOptions, track: OutputTrack, packets: &[OutputPacket]) -> Bytes {
-    let mut sink = MemorySink::default();
-    let mut muxer = Mp4Muxer::new(options);
-    muxer.add_track(track).expect("a codec");
-    for packet in packets {
-        muxer.write(0, packet.clone(), &mut sink).expect("written");
-    }
-    muxer.finish(&mut sink).expect("finished");
-    sink.into_bytes()
-}
-
-fn read(bytes: Bytes) -> Vec<Packet> {
-    tracks(&open_bytes(bytes)).remove(0).1
-}
 
 #[test]
 fn orientation_aspect_colour_and_language_are_read_back() {

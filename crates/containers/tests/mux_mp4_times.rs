@@ -2,6 +2,8 @@
 
 #[path = "support/clips.rs"]
 mod made;
+#[path = "support/mux_mp4.rs"]
+mod mp4;
 #[path = "support/mux.rs"]
 mod muxed;
 mod support;
@@ -9,49 +11,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
-use reelcore_containers::mp4::Mp4Muxer;
-use reelcore_containers::mux::MemorySink;
+use mp4::{described, fragmented, opus, read, write};
+use muxed::{audio, ffprobe, packet, save, video};
 use reelcore_media::demux::Packet;
-use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket, OutputTrack};
+use reelcore_media::mux::{MuxOptions, OutputPacket};
 use reelcore_media::{ChunkKind, SideData};
-
-const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
-
-fn described(track: OutputTrack, description: &'static [u8]) -> OutputTrack {
-    OutputTrack {
-        description: Some(Bytes::from_static(description)),
-        ..track
-    }
-}
-
-fn opus() -> OutputTrack {
-    described(audio("opus", 48_000, 2), OPUS_HEAD)
-}
-
-fn fragmented() -> MuxOptions {
-    MuxOptions {
-        fragmented: true,
-        ..MuxOptions::default()
-    }
-}
-
-/// Writes one track to memory.
-fn write(options: MuxOptions, track: OutputTrack, packets: &[OutputPacket]) -> Bytes {
-    let mut sink = MemorySink::default();
-    let mut muxer = Mp4Muxer::new(options);
-    muxer.add_track(track).expect("a codec");
-    for packet in packets {
-        muxer.write(0, packet.clone(), &mut sink).expect("written");
-    }
-    muxer.finish(&mut sink).expect("finished");
-    sink.into_bytes()
-}
-
-fn read(bytes: Bytes) -> Vec<Packet> {
-    tracks(&open_bytes(bytes)).remove(0).1
-}
 
 /// A packet of Opus that lasts 20 ms.
 fn sound(timestamp: i64, start: u64, end: u64, counts_kept: bool) -> OutputPacket {
