@@ -4,6 +4,7 @@
 // are given that.
 
 import { core, primordials } from "ext:core/mod.js";
+import { define, override } from "ext:webcodecs/support.js";
 
 const {
   ArrayPrototypeMap,
@@ -79,25 +80,6 @@ function coordinates(value, names, defaults, most, prefix, context) {
     }
     return required(defaults[index], prefix, `${name} of ${context}`);
   });
-}
-
-function define(prototype, name, value) {
-  ObjectDefineProperty(prototype, name, {
-    __proto__: null,
-    value,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  });
-}
-
-/** Has `wrap` make the method `name` of `prototype` anew, over the one that is there. */
-function override(prototype, name, wrap) {
-  const original = prototype[name];
-  const method = wrap(original);
-  ObjectDefineProperty(method, "name", { __proto__: null, value: name, configurable: true });
-  ObjectDefineProperty(method, "length", { __proto__: null, value: original.length, configurable: true });
-  define(prototype, name, method);
 }
 
 /** Whether `descriptor` has entries of which `found` is true of one; reads no more than it must. */

@@ -42,6 +42,26 @@ for (const name of new SafeArrayIterator([
   });
 }
 
+/** Defines an operation of an interface. */
+export function define(prototype, name, value) {
+  ObjectDefineProperty(prototype, name, {
+    __proto__: null,
+    value,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+/** Has `wrap` make the method `name` of `prototype` anew, over the one that is there. */
+export function override(prototype, name, wrap) {
+  const original = prototype[name];
+  const method = wrap(original);
+  ObjectDefineProperty(method, "name", { __proto__: null, value: name, configurable: true });
+  ObjectDefineProperty(method, "length", { __proto__: null, value: original.length, configurable: true });
+  define(prototype, name, method);
+}
+
 /** Where the script is now: the frames that are not this file's. */
 export function callSite() {
   const holder = { __proto__: null };

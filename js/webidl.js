@@ -4,6 +4,7 @@
 
 import { core, primordials } from "ext:core/mod.js";
 import { op_webidl_set_host } from "ext:core/ops";
+import { canvasHost } from "ext:webcodecs/canvas.js";
 
 const {
   FunctionPrototypeCall,
@@ -39,6 +40,7 @@ function handlerAccessors(name) {
 
 op_webidl_set_host({
   __proto__: null,
+  ...canvasHost,
   createDOMException(message, name) {
     DOMException ??= core.loadExtScript("ext:deno_web/01_dom_exception.js").DOMException;
     return new DOMException(message, name);

@@ -36,9 +36,17 @@ enum ColorSpaceConversion { "none", "default" };
 [Exposed=(Window,Worker), ReelcoreExternal]
 interface GPUTexture {};
 
-// https://html.spec.whatwg.org/#canvasimagesource, of which VideoFrame is here. GPUTexture is an extension: a specification
-// reaches the texture through the canvas that shows it.
-typedef (VideoFrame or GPUTexture) CanvasImageSource;
+// https://html.spec.whatwg.org/#imagebitmap
+[Exposed=(Window,Worker), ReelcoreExternal]
+interface ImageBitmap {};
+
+// https://html.spec.whatwg.org/#offscreencanvas
+[Exposed=(Window,Worker), ReelcoreExternal]
+interface OffscreenCanvas {};
+
+// https://html.spec.whatwg.org/#canvasimagesource, without what only documents have. GPUTexture is an extension: a
+// specification reaches the texture through the canvas that shows it.
+typedef (VideoFrame or GPUTexture or ImageBitmap or OffscreenCanvas) CanvasImageSource;
 
 // https://w3c.github.io/mediacapture-record/#bitratemode
 enum BitrateMode { "constant", "variable" };

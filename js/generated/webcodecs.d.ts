@@ -42,7 +42,7 @@ type VideoPixelFormat = "I420" | "I420P10" | "I420P12" | "I420A" | "I420AP10" | 
 
 type VideoTransferCharacteristics = "bt709" | "smpte170m" | "iec61966-2-1" | "linear" | "pq" | "hlg";
 
-type CanvasImageSource = VideoFrame | GPUTexture;
+type CanvasImageSource = VideoFrame | GPUTexture | ImageBitmap | OffscreenCanvas;
 
 type AudioDataOutputCallback = (output: AudioData) => void;
 

@@ -124,6 +124,7 @@ const functionScripts = {
 /** Module -> the interfaces and functions that it exports. Present in builds that have WebGPU. */
 const gpuModules = core.ops.op_create_gpu === undefined ? { __proto__: null } : {
   __proto__: null,
+  "ext:deno_canvas/01_canvas.js": ["ImageBitmapRenderingContext", "OffscreenCanvas"],
   "ext:deno_image/01_image.js": ["ImageBitmap"],
   "ext:deno_webgpu/01_webgpu.js": [
     "GPU",

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use reelcore_media::color::Transfer;
 use reelcore_media::convert::{PredefinedColorSpace, effective_color_space};
 use reelcore_media::counters::count_upload;
 use reelcore_media::{ColorSpace, PixelFormat, Rect, Rotation, Size, VideoFrame};
-use wgpu_core::id::{CommandEncoderId, TextureId};
+use wgpu_core::id::{CommandEncoderId, TextureId, TextureViewId};
 use wgpu_core::resource::TextureViewDescriptor;
 use wgpu_types as wgt;
 use wgt::TextureFormat;
@@ -28,6 +29,8 @@ pub enum Source<'a> {
     Frame(&'a VideoFrame),
     /// Pixels in CPU memory.
     Pixels(Pixels<'a>),
+    /// A texture, as it is now.
+    Texture(TextureSource),
 }
 
 /// RGBA or BGRA pixels of eight bits in CPU memory: of ImageData, ImageBitmap or a canvas.
@@ -45,6 +48,21 @@ pub struct Pixels<'a> {
     pub premultiplied: bool,
     /// The colours.
     pub color_space: PredefinedColorSpace,
+}
+
+/// A texture of the device whose pixels are an image: that of a canvas.
+#[derive(Clone, Copy, Debug)]
+pub struct TextureSource {
+    /// The texture. It may be the destination's: what is read is what was in it before.
+    pub texture: TextureId,
+    /// What of it is read.
+    pub description: TextureDescription,
+    /// Its colours, with primaries and curve.
+    pub color_space: ColorSpace,
+    /// Whether the colours have been multiplied by alpha.
+    pub premultiplied: bool,
+    /// Whether its alpha counts as 1, whatever it is.
+    pub opaque: bool,
 }
 
 /// Where [`Gpu::copy_to_texture`] puts pixels.
@@ -91,7 +109,7 @@ pub const fn copy_destination_format(format: TextureFormat) -> bool {
     )
 }
 
-/// A texture that [`Gpu::frame_from_texture`] reads.
+/// A texture that [`Gpu::frame_from_texture`] and [`Source::Texture`] read.
 #[derive(Clone, Copy, Debug)]
 pub struct TextureDescription {
     /// Its format.
@@ -146,6 +164,39 @@ impl FrameInit {
     }
 }
 
+/// What a pass reads, held while it is recorded.
+enum Read {
+    Image(Arc<GpuImage>),
+    Texture(Sampled),
+}
+
+/// Somebody's texture as a pass reads it: through a view, or through a copy where it cannot be sampled.
+enum Sampled {
+    View(View),
+    Copy {
+        from: TextureId,
+        description: TextureDescription,
+        to: Arc<Texture>,
+    },
+}
+
+impl Sampled {
+    /// Records what comes before the pass, and gives the view that the pass reads.
+    fn record(&self, gpu: &Gpu, encoder: CommandEncoderId) -> Result<TextureViewId, GpuError> {
+        match self {
+            Self::View(view) => Ok(view.id()),
+            Self::Copy {
+                from,
+                description,
+                to,
+            } => {
+                gpu.copy_level(encoder, *from, description, to)?;
+                Ok(to.view_id())
+            }
+        }
+    }
+}
+
 impl Gpu {
     /// Copies a part of `source` to a texture, converted: the pixels of `copyExternalImageToTexture`. What is opaque gets alpha 1. A format
     /// with `-srgb` gets the code values that it would get without, as the specification has it. Values
@@ -166,7 +217,7 @@ impl Gpu {
             )));
         }
         let size = destination.size;
-        let (image, mut from, orientation, shown, premultiplied) = match source {
+        let (read, mut from, orientation, shown, premultiplied) = match source {
             Source::Frame(frame) => {
                 let (image, _) = self.image_unflushed(frame)?;
                 let rect = frame.visible_rect;
@@ -183,7 +234,7 @@ impl Gpu {
                 };
                 let map = Map::of_orientation(rect.size(), frame.rotation, frame.flip);
                 (
-                    image,
+                    Read::Image(image),
                     from,
                     map,
                     shown_size(rect.size(), frame.rotation),
@@ -199,11 +250,40 @@ impl Gpu {
                     alpha: true,
                 };
                 (
-                    image,
+                    Read::Image(image),
                     from,
                     Map::IDENTITY,
                     pixels.size,
                     pixels.premultiplied,
+                )
+            }
+            Source::Texture(source) => {
+                let TextureSource {
+                    texture,
+                    description,
+                    ..
+                } = source;
+                let from = From {
+                    format: PixelFormat::Rgba,
+                    rect: Rect::of_size(description.size),
+                    color: ColorSpace {
+                        // A texture with -srgb decodes what is read.
+                        transfer: match description.format.is_srgb() {
+                            true => Some(Transfer::Linear),
+                            false => source.color_space.transfer,
+                        },
+                        ..source.color_space
+                    },
+                    alpha: !source.opaque && description.format.components() == 4,
+                };
+                // A pass cannot read what it writes.
+                let itself = texture == destination.texture;
+                (
+                    Read::Texture(self.sampled(texture, &description, itself)?),
+                    from,
+                    Map::IDENTITY,
+                    description.size,
+                    source.premultiplied,
                 )
             }
         };
@@ -262,7 +342,41 @@ impl Gpu {
             keep: true,
         };
         self.record("a copy to a texture", |encoder| {
-            self.draw(encoder, image.texels(), image.views(), &params, &target)
+            let (texels, planes) = match &read {
+                Read::Image(image) => (image.texels(), image.views()),
+                Read::Texture(sampled) => (Texels::Float, [sampled.record(self, encoder)?; 4]),
+            };
+            self.draw(encoder, texels, planes, &params, &target)
+        })
+    }
+
+    /// What a pass reads of a texture: the texture itself if it can be sampled, and need not be `copied` all the same.
+    fn sampled(
+        self: &Arc<Self>,
+        texture: TextureId,
+        description: &TextureDescription,
+        copied: bool,
+    ) -> Result<Sampled, GpuError> {
+        let format = description.format;
+        if !matches!(
+            format.sample_type(None, None),
+            Some(wgt::TextureSampleType::Float { .. })
+        ) {
+            return Err(GpuError::Validation(format!(
+                "a texture of {format:?} is no image"
+            )));
+        }
+        let _entered = self.enter()?;
+        let usage = description.usage;
+        let bound = usage.contains(wgt::TextureUsages::TEXTURE_BINDING);
+        if bound && !(copied && usage.contains(wgt::TextureUsages::COPY_SRC)) {
+            let view = self.view_of_level(texture, description.mip_level, description.layer)?;
+            return Ok(Sampled::View(view));
+        }
+        Ok(Sampled::Copy {
+            from: texture,
+            description: *description,
+            to: self.texture(format, description.size, Purpose::Plane)?,
         })
     }
 
@@ -302,7 +416,7 @@ impl Gpu {
 
     /// A frame of RGBA or BGRA (RGBX or BGRX without alpha) with what is in `texture` now. It is copied on the GPU, as a frame does not
     /// change and a texture may. Textures of other formats than `rgba8unorm` and `bgra8unorm` (with or without `-srgb`) are converted to
-    /// RGBA of eight bits; they must be of floats and need `TEXTURE_BINDING`.
+    /// RGBA of eight bits; they must be of floats.
     ///
     /// # Errors
     /// [`GpuError::Validation`] for a texture without a fitting usage, of integers or depth, multisampled, or of another device;
@@ -403,16 +517,8 @@ impl Gpu {
         bgra: bool,
     ) -> Result<Arc<Texture>, GpuError> {
         let format = description.format;
-        if !matches!(
-            format.sample_type(None, None),
-            Some(wgt::TextureSampleType::Float { .. })
-        ) {
-            return Err(GpuError::Validation(format!(
-                "a frame cannot be made of a texture of {format:?}"
-            )));
-        }
         let size = description.size;
-        let view = self.view_of_level(texture, description.mip_level, description.layer)?;
+        let sampled = self.sampled(texture, description, false)?;
         let to = if bgra {
             TextureFormat::Bgra8Unorm
         } else {
@@ -425,8 +531,8 @@ impl Gpu {
             color: ColorSpace {
                 // A texture with -srgb decodes what is read.
                 transfer: Some(match format.is_srgb() {
-                    true => reelcore_media::color::Transfer::Linear,
-                    false => reelcore_media::color::Transfer::Iec61966_2_1,
+                    true => Transfer::Linear,
+                    false => Transfer::Iec61966_2_1,
                 }),
                 ..ColorSpace::SRGB
             },
@@ -446,7 +552,8 @@ impl Gpu {
             keep: false,
         };
         self.record("a copy of a texture", |encoder| {
-            self.draw(encoder, Texels::Float, [view.id(); 4], &params, &target)
+            let view = sampled.record(self, encoder)?;
+            self.draw(encoder, Texels::Float, [view; 4], &params, &target)
         })?;
         Ok(pixels)
     }

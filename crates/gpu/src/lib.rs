@@ -36,7 +36,8 @@ pub use wgpu_types;
 pub use device::{Gpu, OpenOptions, Stats};
 pub use error::GpuError;
 pub use external::{
-    Destination, FrameInit, Pixels, Source, TextureDescription, copy_destination_format,
+    Destination, FrameInit, Pixels, Source, TextureDescription, TextureSource,
+    copy_destination_format,
 };
 pub use image::{GpuImage, GpuResource, gpu_image, plane_texture_format};
 pub use pool::Texture;

@@ -84,6 +84,7 @@ pub(crate) fn all(
     extensions.extend([
         deno_webgpu::deno_webgpu::init(),
         deno_image::deno_image::init(),
+        deno_canvas::deno_canvas::init(),
     ]);
     extensions.extend(media());
     extensions.extend(extra);

@@ -114,6 +114,7 @@ deno_core::extension!(
         dir "../../js",
         "webcodecs.js",
         "webidl.js",
+        "canvas.js",
         "serialization.js",
         "gpu.js",
         "support.js",

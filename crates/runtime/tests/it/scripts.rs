@@ -66,6 +66,11 @@ fn frames_stay_on_the_gpu_until_somebody_asks() {
 }
 
 #[test]
+fn canvases_are_sources_of_frames_textures_and_bitmaps() {
+    run("canvas.js", 16);
+}
+
+#[test]
 fn sound_that_is_encoded_comes_back_in_time() {
     run("encode_audio.js", 14);
 }

@@ -9,6 +9,10 @@ pub enum CanvasImageSource<'s> {
     VideoFrame(Handle<'s, VideoFrame>),
     /// A GPUTexture.
     GPUTexture(v8::Local<'s, v8::Value>),
+    /// A ImageBitmap.
+    ImageBitmap(v8::Local<'s, v8::Value>),
+    /// A OffscreenCanvas.
+    OffscreenCanvas(v8::Local<'s, v8::Value>),
 }
 
 impl<'s> FromJs<'s> for CanvasImageSource<'s> {
@@ -18,6 +22,10 @@ impl<'s> FromJs<'s> for CanvasImageSource<'s> {
             Ok(Self::VideoFrame(Handle::<VideoFrame>::from_js(scope, value, context)?))
         } else if webidl::is_external(scope, value, "GPUTexture") {
             Ok(Self::GPUTexture(value))
+        } else if webidl::is_external(scope, value, "ImageBitmap") {
+            Ok(Self::ImageBitmap(value))
+        } else if webidl::is_external(scope, value, "OffscreenCanvas") {
+            Ok(Self::OffscreenCanvas(value))
         } else {
             Err(context.type_error("is not of type 'CanvasImageSource'."))
         }
@@ -29,6 +37,8 @@ impl<'s> ToJs<'s> for CanvasImageSource<'s> {
         match self {
             Self::VideoFrame(value) => ToJs::to_js(value, scope),
             Self::GPUTexture(value) => ToJs::to_js(value, scope),
+            Self::ImageBitmap(value) => ToJs::to_js(value, scope),
+            Self::OffscreenCanvas(value) => ToJs::to_js(value, scope),
         }
     }
 }

@@ -123,6 +123,30 @@ impl VideoFrame {
                             <VideoFrameInit as FromJs>::from_js(scope, value, context)?
                         };
                         <VideoFrame as VideoFrameMethods>::from_image(scope, argument_0, argument_1)
+                    } else if webidl::is_external(scope, value, "ImageBitmap") {
+                        let argument_0 = {
+                            let context = &call.argument(0);
+                            let value = argument(scope, args, 0);
+                            <CanvasImageSource as FromJs>::from_js(scope, value, context)?
+                        };
+                        let argument_1 = {
+                            let context = &call.argument(1);
+                            let value = argument(scope, args, 1);
+                            <VideoFrameInit as FromJs>::from_js(scope, value, context)?
+                        };
+                        <VideoFrame as VideoFrameMethods>::from_image(scope, argument_0, argument_1)
+                    } else if webidl::is_external(scope, value, "OffscreenCanvas") {
+                        let argument_0 = {
+                            let context = &call.argument(0);
+                            let value = argument(scope, args, 0);
+                            <CanvasImageSource as FromJs>::from_js(scope, value, context)?
+                        };
+                        let argument_1 = {
+                            let context = &call.argument(1);
+                            let value = argument(scope, args, 1);
+                            <VideoFrameInit as FromJs>::from_js(scope, value, context)?
+                        };
+                        <VideoFrame as VideoFrameMethods>::from_image(scope, argument_0, argument_1)
                     } else if BufferType::ALLOW_SHARED_BUFFER_SOURCE.accepts(value) {
                         let argument_0 = {
                             let context = &call.argument(0);

@@ -1,9 +1,7 @@
 //! `GPUQueue.copyExternalImageToTexture()`: <https://www.w3.org/TR/webgpu/#dom-gpuqueue-copyexternalimagetotexture>.
 
-use deno_core::{cppgc, op2, v8};
+use deno_core::{op2, v8};
 use deno_error::JsErrorBox;
-use deno_image::bitmap::ImageBitmap;
-use deno_image::image::{DynamicImage, GenericImageView};
 use deno_webgpu::device::GPUDevice;
 use deno_webgpu::texture::GPUTexture;
 use reelcore_gpu::wgpu_types::{TextureFormat, TextureUsages};
@@ -12,6 +10,8 @@ use reelcore_media::convert::PredefinedColorSpace;
 use reelcore_media::{Size, VideoFrame as MediaFrame};
 use serde::Deserialize;
 
+use super::bitmap::Bitmap;
+use super::canvas::{self, CanvasTexture, Contents};
 use super::{devices, report};
 use crate::interfaces::VideoFrame;
 use crate::webidl::Handle;
@@ -43,8 +43,8 @@ pub struct ImageDataInfo {
 enum Image<'s> {
     Frame(MediaFrame),
     Data(v8::Local<'s, v8::Uint8ClampedArray>, ImageDataInfo),
-    /// RGBA of eight bits, not multiplied by alpha.
-    Bitmap(Vec<u8>, Size),
+    Bitmap(Bitmap),
+    Texture(CanvasTexture),
 }
 
 impl Image<'_> {
@@ -53,7 +53,8 @@ impl Image<'_> {
         match self {
             Image::Frame(frame) => frame.display_size,
             Image::Data(_, info) => Size::new(info.width, info.height),
-            Image::Bitmap(_, size) => *size,
+            Image::Bitmap(bitmap) => bitmap.size,
+            Image::Texture(texture) => texture.size(),
         }
     }
 }
@@ -74,8 +75,8 @@ fn image<'s>(
     value: v8::Local<'s, v8::Value>,
     info: Option<ImageDataInfo>,
 ) -> Result<Image<'s>, JsErrorBox> {
-    let detached = |what: &str| {
-        let message = format!("{PREFIX}: the {what} is closed.");
+    let unusable = |what: &str| {
+        let message = format!("{PREFIX}: the {what}.");
         JsErrorBox::new("Reelcore.InvalidStateError", message)
     };
     if let Some(info) = info {
@@ -88,24 +89,26 @@ fn image<'s>(
         };
     }
     if let Some(frame) = Handle::<VideoFrame>::from_value(scope, value) {
-        let open = frame.open().ok_or_else(|| detached("VideoFrame"))?;
+        let open = frame
+            .open()
+            .ok_or_else(|| unusable("VideoFrame is closed"))?;
         return Ok(Image::Frame(open.frame));
     }
-    if let Some(bitmap) = cppgc::try_unwrap_cppgc_object::<ImageBitmap>(scope, value) {
-        if bitmap.detached.get().is_some() {
-            return Err(detached("ImageBitmap"));
+    if let Some(bitmap) = Bitmap::of_value(scope, value) {
+        let bitmap = bitmap.ok_or_else(|| unusable("ImageBitmap is closed"))?;
+        return Ok(Image::Bitmap(bitmap));
+    }
+    if let Some(size) = canvas::size(scope, value) {
+        if size.area() == 0 {
+            return Err(unusable("OffscreenCanvas has no pixels"));
         }
-        let data = bitmap.data.borrow();
-        let (width, height) = data.dimensions();
-        // A bitmap of RGBA, which most are, is copied as it is: its cell must not stay borrowed.
-        let pixels = match &*data {
-            DynamicImage::ImageRgba8(pixels) => pixels.as_raw().clone(),
-            other => other.to_rgba8().into_raw(),
-        };
-        return Ok(Image::Bitmap(pixels, Size::new(width, height)));
+        return Ok(match canvas::contents(scope, value, size) {
+            Contents::Bitmap(bitmap) => Image::Bitmap(bitmap),
+            Contents::Texture(texture) => Image::Texture(texture),
+        });
     }
     Err(JsErrorBox::type_error(format!(
-        "{PREFIX}: source is not a VideoFrame, an ImageBitmap or an ImageData."
+        "{PREFIX}: source is not a VideoFrame, an ImageBitmap, an ImageData or an OffscreenCanvas."
     )))
 }
 
@@ -162,7 +165,7 @@ fn validate(
 }
 
 /// Copies a part of an image to a texture. `device` is that of the queue.
-#[op2]
+#[op2(reentrant)]
 pub fn op_gpu_copy_external_image<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     #[cppgc] device: &GPUDevice,
@@ -208,11 +211,20 @@ pub fn op_gpu_copy_external_image<'s>(
         let gpu = devices::gpu(scope, device.id)?;
         match &image {
             Image::Frame(frame) => gpu.copy_to_texture(Source::Frame(frame), &destination),
-            Image::Bitmap(pixels, size) => {
+            Image::Texture(canvas) => {
+                // The image would have to come to the CPU and go back, which nobody should wait for here.
+                if canvas.texture.device_id != device.id {
+                    return Err(GpuError::Validation(format!(
+                        "{PREFIX}: the texture of the OffscreenCanvas is of another device."
+                    )));
+                }
+                gpu.copy_to_texture(Source::Texture(canvas.source()), &destination)
+            }
+            Image::Bitmap(bitmap) => {
                 let pixels = Pixels {
-                    data: pixels,
-                    stride: size.width as usize * 4,
-                    size: *size,
+                    data: &bitmap.data,
+                    stride: bitmap.size.width as usize * 4,
+                    size: bitmap.size,
                     bgra: false,
                     premultiplied: false,
                     color_space: PredefinedColorSpace::Srgb,

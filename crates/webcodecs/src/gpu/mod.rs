@@ -3,10 +3,13 @@
 //! - [`import`] has `GPUDevice.importExternalTexture()`
 //! - [`copy`] has `GPUQueue.copyExternalImageToTexture()`
 //! - [`texture`] has `new VideoFrame(gpuTexture)`
+//! - [`canvas`] has what is on an `OffscreenCanvas`, and [`bitmap`] what is in an `ImageBitmap`
 //! - [`devices`] has which of our devices belongs to which GPUDevice, and for how long
 //!
 //! `js/gpu.js` puts them on the prototypes. Nothing here waits for the GPU: that is done on worker threads.
 
+pub(crate) mod bitmap;
+pub(crate) mod canvas;
 pub(crate) mod copy;
 pub(crate) mod devices;
 pub(crate) mod import;
@@ -53,8 +56,10 @@ pub fn op_gpu_lower_wgsl(#[cppgc] device: &GPUDevice, #[string] source: &str) ->
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 5] {
+pub(crate) fn ops() -> [OpDecl; 7] {
     [
+        bitmap::op_gpu_copy_bitmap(),
+        bitmap::op_gpu_frame_pixels(),
         copy::op_gpu_copy_external_image(),
         devices::op_gpu_know_device(),
         devices::op_gpu_retire_device(),

@@ -65,8 +65,18 @@ pub(crate) fn frame_from_texture<'s>(
         keep_alpha,
         ..FrameInit::new(timestamp)
     };
+    frame_of(scope, texture, &description, &init)
+}
+
+/// A frame of what is in `texture` now.
+pub(super) fn frame_of(
+    scope: &mut v8::PinScope<'_, '_>,
+    texture: &GPUTexture,
+    description: &TextureDescription,
+    init: &FrameInit,
+) -> Result<MediaFrame, Exception> {
     let made = devices::gpu(scope, texture.device_id)
-        .and_then(|gpu| gpu.frame_from_texture(texture.id, &description, &init));
+        .and_then(|gpu| gpu.frame_from_texture(texture.id, description, init));
     made.map_err(|error| match error {
         GpuError::Lost => Exception::invalid_state("The device of the GPUTexture is lost."),
         error => {

@@ -96,6 +96,19 @@ pub(super) fn from_frame(
     Ok(VideoFrame::over(open))
 }
 
+/// Step 4.1 over any image that is no VideoFrame: if init.timestamp does not exist, throw a TypeError.
+#[cfg(feature = "gpu")]
+fn require_timestamp(init: &VideoFrameInit, what: &str) -> Result<i64, Exception> {
+    init.timestamp.ok_or_else(|| {
+        Exception::type_error(format!("timestamp is required for a VideoFrame of {what}"))
+    })
+}
+
+#[cfg(feature = "gpu")]
+fn keeps_alpha(init: &VideoFrameInit) -> bool {
+    init.alpha != AlphaOption::Discard
+}
+
 /// `new VideoFrame(texture, init)` over a GPUTexture, as over any image that is no VideoFrame:
 /// <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe>
 #[cfg(feature = "gpu")]
@@ -104,15 +117,54 @@ pub(super) fn from_texture<'s>(
     texture: v8::Local<'s, v8::Value>,
     init: &VideoFrameInit,
 ) -> Result<MediaFrame, Exception> {
-    // 5.1. If init.timestamp does not exist, throw a TypeError.
-    let Some(timestamp) = init.timestamp else {
-        return Err(Exception::type_error(
-            "timestamp is required for a VideoFrame of a GPUTexture",
-        ));
-    };
-    let keep_alpha = init.alpha != AlphaOption::Discard;
-    let mut frame = crate::gpu::texture::frame_from_texture(scope, texture, timestamp, keep_alpha)?;
-    // Initialize Frame With Resource: https://w3c.github.io/webcodecs/#videoframe-initialize-frame-with-resource-and-size
+    let timestamp = require_timestamp(init, "a GPUTexture")?;
+    let keep_alpha = keeps_alpha(init);
+    let frame = crate::gpu::texture::frame_from_texture(scope, texture, timestamp, keep_alpha)?;
+    with_resource(frame, init)
+}
+
+/// `new VideoFrame(image, init)` over an ImageBitmap: <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe>
+#[cfg(feature = "gpu")]
+pub(super) fn from_bitmap<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    bitmap: v8::Local<'s, v8::Value>,
+    init: &VideoFrameInit,
+) -> Result<MediaFrame, Exception> {
+    // 1. Check the usability of the image argument. If this throws or returns bad, throw an InvalidStateError.
+    crate::gpu::bitmap::require_open(scope, bitmap)?;
+    // 4.1. If init.timestamp does not exist, throw a TypeError.
+    let timestamp = require_timestamp(init, "an ImageBitmap")?;
+    // 4.2., 4.3. The resource is a copy of the bitmap data, of its size.
+    let frame = crate::gpu::bitmap::frame(scope, bitmap, timestamp, keeps_alpha(init))?;
+    with_resource(frame, init)
+}
+
+/// `new VideoFrame(image, init)` over an OffscreenCanvas: <https://w3c.github.io/webcodecs/#dom-videoframe-videoframe>
+#[cfg(feature = "gpu")]
+pub(super) fn from_canvas<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    canvas: v8::Local<'s, v8::Value>,
+    init: &VideoFrameInit,
+) -> Result<MediaFrame, Exception> {
+    // 1. Check the usability of the image argument. If this throws or returns bad, throw an InvalidStateError. It throws
+    //    for canvases of no width or height: https://html.spec.whatwg.org/#check-the-usability-of-the-image-argument
+    let size = crate::gpu::canvas::size(scope, canvas)
+        .filter(|size| size.area() > 0)
+        .ok_or_else(|| {
+            Exception::invalid_state("The OffscreenCanvas to construct from has no pixels.")
+        })?;
+    // 4.1. If init.timestamp does not exist, throw a TypeError.
+    let timestamp = require_timestamp(init, "an OffscreenCanvas")?;
+    // 4.2., 4.3. The resource is a copy of the canvas's bitmap, of its size.
+    let keep_alpha = keeps_alpha(init);
+    let frame = crate::gpu::canvas::frame(scope, canvas, size, timestamp, keep_alpha)?;
+    with_resource(frame, init)
+}
+
+/// Initialize Frame With Resource: <https://w3c.github.io/webcodecs/#videoframe-initialize-frame-with-resource-and-size>.
+/// `frame` shows all of the resource.
+#[cfg(feature = "gpu")]
+fn with_resource(mut frame: MediaFrame, init: &VideoFrameInit) -> Result<MediaFrame, Exception> {
     let geometry_init = FrameGeometryInit {
         visible_rect: init.visible_rect.as_ref().map(rect_init),
         display_width: init.display_width,

@@ -148,9 +148,21 @@ impl VideoFrameMethods for VideoFrame {
                 let frame = construct::from_texture(scope, texture, &init)?;
                 Ok(Self::new(scope, frame))
             }
-            // Without the feature no value is a GPUTexture.
+            #[cfg(feature = "gpu")]
+            CanvasImageSource::ImageBitmap(bitmap) => {
+                let frame = construct::from_bitmap(scope, bitmap, &init)?;
+                Ok(Self::new(scope, frame))
+            }
+            #[cfg(feature = "gpu")]
+            CanvasImageSource::OffscreenCanvas(canvas) => {
+                let frame = construct::from_canvas(scope, canvas, &init)?;
+                Ok(Self::new(scope, frame))
+            }
+            // Without the feature no value is one of these.
             #[cfg(not(feature = "gpu"))]
-            CanvasImageSource::GPUTexture(_) => {
+            CanvasImageSource::GPUTexture(_)
+            | CanvasImageSource::ImageBitmap(_)
+            | CanvasImageSource::OffscreenCanvas(_) => {
                 let _ = scope;
                 Err(Exception::type_error("is not of type 'CanvasImageSource'."))
             }

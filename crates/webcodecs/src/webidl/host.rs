@@ -33,6 +33,9 @@ host! {
     get_event_handler "getEventHandler";
     set_event_handler "setEventHandler";
     report_exception "reportException";
+    canvas_size "canvasSize";
+    canvas_context "canvasContext";
+    canvas_bitmap "canvasBitmap";
 }
 
 fn read_function<'s>(
@@ -202,5 +205,37 @@ impl Host {
         v8::tc_scope!(let scope, scope);
         // Fails only when script execution is being terminated.
         let _ = Self::call(scope, self.report_exception.as_ref(), &[exception]);
+    }
+
+    /// Width and height of an OffscreenCanvas; `None` of anything else.
+    pub fn canvas_size<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Option<[u32; 2]> {
+        let size = Self::call(scope, self.canvas_size.as_ref(), &[value])?;
+        let size = v8::Local::<v8::Array>::try_from(size).ok()?;
+        let side = |index| size.get_index(scope, index)?.uint32_value(scope);
+        Some([side(0)?, side(1)?])
+    }
+
+    /// The context of an OffscreenCanvas, if it has one.
+    pub fn canvas_context<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        canvas: v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::Value>> {
+        Self::call(scope, self.canvas_context.as_ref(), &[canvas])
+            .filter(|context| context.is_object())
+    }
+
+    /// A copy of the bitmap of an OffscreenCanvas with a "bitmaprenderer" context, as an ImageBitmap; `None` only when
+    /// script execution is being terminated.
+    pub fn canvas_bitmap<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        canvas: v8::Local<'s, v8::Value>,
+    ) -> Option<v8::Local<'s, v8::Value>> {
+        Self::call(scope, self.canvas_bitmap.as_ref(), &[canvas])
     }
 }

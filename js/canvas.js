@@ -1,0 +1,119 @@
+// OffscreenCanvas and ImageBitmap as sources and results of frames, where deno_canvas and deno_image are.
+//
+// deno_canvas keeps its types to itself, so Rust reads a canvas through the functions here; and it does not say whether a
+// canvas has a context, so that is remembered here.
+
+import { core, primordials } from "ext:core/mod.js";
+import { override } from "ext:webcodecs/support.js";
+
+const {
+  ArrayPrototypeSlice,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectHasOwn,
+  ObjectPrototypeIsPrototypeOf,
+  ReflectApply,
+  SafeArrayIterator,
+  SafeWeakMap,
+  TypedArrayPrototypeGetBuffer,
+  Uint8ClampedArray,
+  WeakMapPrototypeGet,
+  WeakMapPrototypeSet,
+} = primordials;
+
+const { ImageBitmapRenderingContext, OffscreenCanvas } = core.ops;
+
+/** OffscreenCanvas -> its context. */
+const contextOf = new SafeWeakMap();
+
+/** What Rust calls: `crates/webcodecs/src/webidl/host.rs`. Without deno_canvas nothing is a canvas. */
+export const canvasHost = OffscreenCanvas === undefined ? { __proto__: null } : watch();
+
+function watch() {
+  const { prototype } = OffscreenCanvas;
+  const { get: width } = ObjectGetOwnPropertyDescriptor(prototype, "width");
+  const { get: height } = ObjectGetOwnPropertyDescriptor(prototype, "height");
+  const { transferToImageBitmap } = prototype;
+  const { transferFromImageBitmap } = ImageBitmapRenderingContext.prototype;
+
+  override(prototype, "getContext", (original) =>
+    function () {
+      const context = ReflectApply(original, this, arguments);
+      if (context !== null) WeakMapPrototypeSet(contextOf, this, context);
+      return context;
+    });
+
+  return {
+    __proto__: null,
+    /** The width and height of an OffscreenCanvas; undefined for anything else. */
+    canvasSize(value) {
+      try {
+        return [ReflectApply(width, value, []), ReflectApply(height, value, [])];
+      } catch {
+        return undefined;
+      }
+    },
+    /** The context that the canvas has, or null. */
+    canvasContext(canvas) {
+      return WeakMapPrototypeGet(contextOf, canvas) ?? null;
+    },
+    /** A copy of the bitmap of a canvas with a "bitmaprenderer" context. */
+    canvasBitmap(canvas) {
+      // There is no way to look at the bitmap where it is: it is taken out, which copies nothing, and put back.
+      const bitmap = ReflectApply(transferToImageBitmap, canvas, []);
+      const copy = core.ops.op_gpu_copy_bitmap(bitmap);
+      ReflectApply(transferFromImageBitmap, WeakMapPrototypeGet(contextOf, canvas), [bitmap]);
+      return copy;
+    },
+  };
+}
+
+/**
+ * Has createImageBitmap() take the sources that deno_image does not know: VideoFrame and OffscreenCanvas.
+ * https://html.spec.whatwg.org/#dom-createimagebitmap
+ */
+export function extendCreateImageBitmap(global, VideoFrame) {
+  const { op_create_image_bitmap, op_gpu_frame_pixels } = core.ops;
+  // What is on the global object may be loaded when it is first read: it is not read here.
+  const there = ObjectHasOwn(global, "createImageBitmap");
+  if (op_create_image_bitmap === undefined || op_gpu_frame_pixels === undefined || !there) {
+    return;
+  }
+  const load = core.createLazyLoader("ext:deno_image/01_image.js");
+  const { prototype } = VideoFrame;
+  const { close } = prototype;
+  const { get: displayWidth } = ObjectGetOwnPropertyDescriptor(prototype, "displayWidth");
+  const { get: displayHeight } = ObjectGetOwnPropertyDescriptor(prototype, "displayHeight");
+
+  /** The frame or canvas as ImageData that shows what it shows now: upright, at its display size, in sRGB. */
+  async function imageData(image) {
+    // Checks the usability of the image argument, and is done before this function returns.
+    const frame = new VideoFrame(image, { __proto__: null, timestamp: 0 });
+    try {
+      const pixels = await op_gpu_frame_pixels(frame);
+      const { ImageData } = core.loadExtScript("ext:deno_web/16_image_data.js");
+      const data = new Uint8ClampedArray(TypedArrayPrototypeGetBuffer(pixels));
+      return new ImageData(data, ReflectApply(displayWidth, frame, []), ReflectApply(displayHeight, frame, []));
+    } finally {
+      ReflectApply(close, frame, []);
+    }
+  }
+
+  async function createImageBitmap(image) {
+    const { createImageBitmap: original } = load();
+    const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
+    if (!ours) {
+      return await ReflectApply(original, undefined, arguments);
+    }
+    const rest = ArrayPrototypeSlice(arguments, 1);
+    return await ReflectApply(original, undefined, [await imageData(image), ...new SafeArrayIterator(rest)]);
+  }
+
+  ObjectDefineProperty(global, "createImageBitmap", {
+    __proto__: null,
+    value: createImageBitmap,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+}
