@@ -67,6 +67,12 @@ declare namespace Reelcore {
     start?: number;
   }
 
+  interface Packet<Chunk, Config> {
+    chunk: Chunk;
+    /** `decoderConfig` is null where WebCodecs has no codec string, or the packets are encrypted. */
+    metadata: { decoderConfig?: Config | null };
+  }
+
   /** Reads tracks and packets out of a container. */
   class Demuxer {
     constructor(source: DemuxerSource, options?: DemuxerOptions);
@@ -75,13 +81,33 @@ declare namespace Reelcore {
     readonly info: Promise<DemuxerInfo>;
     /** Moves to a time; gives that of the last key packet at or before it, in `track` or the first of video. */
     seek(time: number, track?: Track | number): Promise<number | null>;
-    /** The packets of a track in decode order. */
+    /**
+     * The packets of a track in decode order. They are all for the track's `decoderConfig`: where that changes in the
+     * middle of the track, a NotSupportedError ends them, and `packets()` goes on.
+     */
     chunks(track: VideoTrack, options?: ChunksOptions): AsyncGenerator<EncodedVideoChunk, void, void>;
     chunks(track: AudioTrack, options?: ChunksOptions): AsyncGenerator<EncodedAudioChunk, void, void>;
     chunks(
       track: Track | number,
       options?: ChunksOptions,
     ): AsyncGenerator<EncodedVideoChunk | EncodedAudioChunk, void, void>;
+    /** As `chunks()`, with the decoder config beside the first chunk and beside each from which another holds. */
+    packets(
+      track: VideoTrack,
+      options?: ChunksOptions,
+    ): AsyncGenerator<Packet<EncodedVideoChunk, VideoDecoderConfig>, void, void>;
+    packets(
+      track: AudioTrack,
+      options?: ChunksOptions,
+    ): AsyncGenerator<Packet<EncodedAudioChunk, AudioDecoderConfig>, void, void>;
+    packets(
+      track: Track | number,
+      options?: ChunksOptions,
+    ): AsyncGenerator<
+      Packet<EncodedVideoChunk, VideoDecoderConfig> | Packet<EncodedAudioChunk, AudioDecoderConfig>,
+      void,
+      void
+    >;
     /** Lets go of the source. */
     close(): void;
     [Symbol.dispose](): void;
@@ -96,6 +122,8 @@ declare namespace Reelcore {
     | "ogg"
     | "wav"
     | "adts"
+    | "flac"
+    | "mp3"
     | "ivf"
     | "mpegts";
 

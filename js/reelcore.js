@@ -10,6 +10,7 @@ import {
   op_reelcore_demuxer_open_stream,
   op_reelcore_demuxer_reader,
   op_reelcore_demuxer_tracks,
+  op_reelcore_reader_config,
   op_reelcore_reader_fill,
   op_reelcore_reader_seek,
   op_reelcore_reader_take,
@@ -142,7 +143,7 @@ class Demuxer {
   }
 
   /**
-   * Moves to `time` (microseconds): `chunks()` without a `start` then begins at the last key
+   * Moves to `time` (microseconds): `chunks()` and `packets()` without a `start` then begin at the last key
    * packet at or before it. Gives the time of that packet in `track` (by default the first video track,
    * else the first track), or null if it has none.
    */
@@ -159,20 +160,49 @@ class Demuxer {
 
   /**
    * The packets of a track in decode order, as EncodedVideoChunk or EncodedAudioChunk.
-   * `start` (microseconds) begins at the last key packet at or before it.
+   * `start` (microseconds) begins at the last key packet at or before it. They are all for the track's `decoderConfig`:
+   * where that changes in the middle of the track, it ends with a NotSupportedError, and `packets()` goes on.
    */
   async *chunks(track, options = { __proto__: null }) {
-    const start = checkTime(options?.start ?? this.#position, "start");
     const site = callSite();
-    const handle = await this.#handle;
-    const index = this.#index(await this.#tracks, track);
-    const reader = op_reelcore_demuxer_reader(handle, index);
-    if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+    const { reader } = await this.#reader(track, options, site, false);
     while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
       for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
         yield chunk;
       }
     }
+  }
+
+  /**
+   * As `chunks()`, each with metadata as an encoder's output callback gets it: `{ chunk, metadata }`. The first has
+   * `metadata.decoderConfig`, and so has each from which another holds.
+   */
+  async *packets(track, options = { __proto__: null }) {
+    const site = callSite();
+    const { reader, config } = await this.#reader(track, options, site, true);
+    let first = true;
+    while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
+      for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
+        const changed = op_reelcore_reader_config(reader);
+        const metadata = changed !== null
+          ? { decoderConfig: changed[0] }
+          : first
+          ? { decoderConfig: config }
+          : {};
+        first = false;
+        yield { chunk, metadata };
+      }
+    }
+  }
+
+  async #reader(track, options, site, changes) {
+    const start = checkTime(options?.start ?? this.#position, "start");
+    const handle = await this.#handle;
+    const tracks = await this.#tracks;
+    const index = this.#index(tracks, track);
+    const reader = op_reelcore_demuxer_reader(handle, index, changes);
+    if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+    return { __proto__: null, reader, config: tracks[index].decoderConfig };
   }
 
   /**

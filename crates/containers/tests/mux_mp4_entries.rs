@@ -10,65 +10,197 @@ mod support;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mp4::fragmented;
 use muxed::{ffprobe, open_bytes, save, tracks};
 use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::MemorySink;
 use reelcore_containers::open;
+use reelcore_media::demux::{DemuxError, Packet, Track, TrackConfig, TrackKind};
 use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket};
 
-#[test]
-fn a_change_of_the_description_gets_a_second_sample_entry() {
-    let clips = ["64x48", "96x64"].map(|size| {
+/// Two clips of 10 pictures each, of different sizes.
+fn two_sizes(encoder: &[&str]) -> [(Track, Vec<Packet>); 2] {
+    ["64x48", "96x64"].map(|size| {
         let input = format!("testsrc2=size={size}:rate=25:duration=0.4,format=yuv420p");
-        let path = made::ffmpeg(
-            &format!("avc-{size}.mp4"),
-            &[
-                "-f",
-                "lavfi",
-                "-i",
-                &input,
-                "-c:v",
-                "libx264",
-                "-x264-params",
-                "log-level=error",
-            ],
-        );
+        let mut args = vec!["-f", "lavfi", "-i", &input];
+        args.extend(encoder);
+        let path = made::ffmpeg(&format!("entry-{size}.mp4"), &args);
         let source = reelcore_containers::FileSource::open(path).expect("a clip");
         tracks(&open(Arc::new(source)).expect("a clip")).remove(0)
-    });
-    for options in [MuxOptions::default(), fragmented()] {
-        let mut sink = MemorySink::default();
-        let mut muxer = Mp4Muxer::new(options);
-        muxer
-            .add_track(muxed::output_track(&clips[0].0).expect("H.264"))
-            .expect("H.264");
-        let mut start = 0;
-        for (track, packets) in &clips {
-            for (index, packet) in packets.iter().enumerate() {
-                let mut out = OutputPacket::new(packet.chunk.clone());
-                out.chunk.timestamp += start;
-                out.decode_time = Some(packet.decode_time + start);
-                if index == 0 && start > 0 {
-                    out.description = track.description.clone();
-                }
-                muxer.write(0, out, &mut sink).expect("written");
+    })
+}
+
+const H264: &[&str] = &["-c:v", "libx264", "-x264-params", "log-level=error"];
+const AV1: &[&str] = &["-c:v", "libaom-av1", "-cpu-used", "8", "-g", "5"];
+
+/// One clip after the other in one track, as often as `order` says, a second apart.
+fn joined(
+    clips: &[(Track, Vec<Packet>); 2],
+    order: &[usize],
+    options: MuxOptions,
+    told: bool,
+) -> Bytes {
+    let mut sink = MemorySink::default();
+    let mut muxer = Mp4Muxer::new(options);
+    let mut first = muxed::output_track(&clips[order[0]].0).expect("a codec");
+    if !told {
+        first.description = None;
+    }
+    muxer.add_track(first).expect("a codec");
+    for (at, &clip) in order.iter().enumerate() {
+        let (track, packets) = &clips[clip];
+        let start = at as i64 * 1_000_000;
+        for (index, packet) in packets.iter().enumerate() {
+            let mut out = OutputPacket::new(packet.chunk.clone());
+            out.chunk.timestamp += start;
+            out.decode_time = Some(packet.decode_time + start);
+            if index == 0 && at > 0 && told {
+                out.description = track.description.clone();
             }
-            start = 1_000_000;
+            muxer.write(0, out, &mut sink).expect("written");
         }
-        muxer.finish(&mut sink).expect("finished");
-        let bytes = sink.into_bytes();
+    }
+    muxer.finish(&mut sink).expect("finished");
+    sink.into_bytes()
+}
+
+fn size(kind: &TrackKind) -> (u32, u32) {
+    match kind {
+        TrackKind::Video {
+            coded_size,
+            display_aspect,
+            ..
+        } => {
+            assert_eq!(coded_size, display_aspect, "square pixels");
+            (coded_size.width, coded_size.height)
+        }
+        _ => panic!("pictures"),
+    }
+}
+
+/// The configurations that are told, each with the number of its first packet.
+fn changes(packets: &[Packet]) -> Vec<(usize, TrackConfig)> {
+    let told = packets.iter().enumerate();
+    told.filter_map(|(at, packet)| Some((at, (**packet.config.as_ref()?).clone())))
+        .collect()
+}
+
+#[test]
+fn a_change_of_the_description_is_read_back_from_where_it_holds() {
+    let clips = two_sizes(H264);
+    for options in [MuxOptions::default(), fragmented()] {
+        let bytes = joined(&clips, &[0, 1, 1, 0], options, true);
+        // The third clip is as the second, the fourth as the first.
         assert_eq!(bytes.windows(4).filter(|w| *w == b"avcC").count(), 2);
         let streams = ffprobe(&save("changed.mp4", &bytes));
-        assert_eq!(streams[0].1, 20);
-        // Ours reads up to the change, and says where it is.
+        assert_eq!(streams[0].1, 40);
         let demuxer = open_bytes(bytes);
+        let (track, packets) = tracks(&demuxer).remove(0);
+        assert_eq!(size(&track.kind), (64, 48));
+        assert_eq!(track.description, clips[0].0.description);
+        let told = changes(&packets);
+        let places: Vec<usize> = told.iter().map(|(at, _)| *at).collect();
+        assert_eq!(places, [10, 30]);
+        assert_eq!(size(&told[0].1.kind), (96, 64));
+        assert_eq!(told[0].1.description, clips[1].0.description);
+        assert_eq!(told[0].1.codec, clips[1].0.codec);
+        assert_eq!(told[1].1, track.config());
+        for (got, want) in packets
+            .iter()
+            .zip([0, 1, 1, 0].into_iter().flat_map(|i| &clips[i].1))
+        {
+            assert_eq!(got.chunk.data, want.chunk.data);
+        }
+    }
+}
+
+#[test]
+fn after_a_seek_the_first_packet_tells_the_configuration_that_holds_there() {
+    let clips = two_sizes(H264);
+    for options in [MuxOptions::default(), fragmented()] {
+        let demuxer = open_bytes(joined(&clips, &[0, 1], options.clone(), true));
+        let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+        let first = reader.next_sample().expect("read").expect("a packet");
+        assert_eq!(first.config, None, "the track's own holds");
+        for (time, want) in [(1_000_000, (96, 64)), (0, (64, 48)), (1_100_000, (96, 64))] {
+            reader.seek(time).expect("sought");
+            let packet = reader.next_sample().expect("read").expect("a packet");
+            let config = packet.config.expect("told after a seek");
+            assert_eq!(size(&config.kind), want, "at {time}");
+            let next = reader.next_sample().expect("read").expect("a packet");
+            assert_eq!(next.config, None, "told once");
+        }
+        // Where there is nothing to tell apart, nothing is told.
+        let demuxer = open_bytes(joined(&clips, &[0, 0], options, true));
+        let mut reader = demuxer.reader(0).expect("a track");
+        reader.seek(1_000_000).expect("sought");
+        let packet = reader.next_sample().expect("read").expect("a packet");
+        assert_eq!(packet.config, None);
+    }
+}
+
+#[test]
+fn a_new_sequence_header_of_av1_gets_a_sample_entry_of_its_own() {
+    let clips = two_sizes(AV1);
+    for options in [MuxOptions::default(), fragmented()] {
+        // As our encoders give it, which have no description; and as files do.
+        for told in [false, true] {
+            let bytes = joined(&clips, &[0, 1, 0], options.clone(), told);
+            assert_eq!(bytes.windows(4).filter(|w| *w == b"av1C").count(), 2);
+            let (track, packets) = tracks(&open_bytes(bytes)).remove(0);
+            assert_eq!(size(&track.kind), (64, 48));
+            let told: Vec<_> = changes(&packets)
+                .into_iter()
+                .map(|(at, config)| (at, size(&config.kind)))
+                .collect();
+            assert_eq!(told, [(10, (96, 64)), (20, (64, 48))]);
+        }
+    }
+}
+
+#[test]
+fn a_sample_description_that_does_not_exist_is_an_error_at_its_packet() {
+    let clips = two_sizes(H264);
+    for options in [MuxOptions::default(), fragmented()] {
+        let fragmented = options.fragmented;
+        let mut bytes = joined(&clips, &[0, 1], options, true).to_vec();
+        let find = |bytes: &[u8], kind: &[u8; 4], flags: u8| {
+            let mut places = bytes.windows(4).enumerate().filter(|(at, window)| {
+                window == kind
+                    && bytes
+                        .get(at + 7)
+                        .is_some_and(|found| found & flags == flags)
+            });
+            places.next().expect("the box").0 + 4
+        };
+        let at = match fragmented {
+            // Behind version, flags and the number of the track, where its flag is set.
+            true => find(&bytes, b"tfhd", 2) + 8,
+            // The last field of the last entry of `stsc`.
+            false => {
+                let stsc = find(&bytes, b"stsc", 0);
+                let count = u32::from_be_bytes(bytes[stsc + 4..stsc + 8].try_into().expect("4"));
+                stsc + 8 + 12 * count as usize - 4
+            }
+        };
+        assert_eq!(bytes[at..at + 4], [0, 0, 0, 2]);
+        bytes[at + 3] = 3;
+        let demuxer = open_bytes(bytes.into());
         let mut reader = demuxer.reader(0).expect("a track");
         for _ in 0..10 {
-            assert!(reader.next_packet().expect("a packet").is_some());
+            assert!(reader.next_sample().expect("a packet").is_some());
         }
-        let error = reader.next_packet().expect_err("a change");
-        assert!(error.to_string().contains("number 2"), "{error}");
+        match reader.next_sample() {
+            Err(DemuxError::Invalid { offset, message }) => {
+                assert!(
+                    offset > 0 && message.contains("1 to 2, found 3"),
+                    "{message}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(reader.next_sample(), Ok(None)));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Arbitrary tracks and packets into each muxer: what it takes is read back.
 //!
 //! An input is: the container; flags of options and sink; the number of tracks; for each track its codec, flags, and a
-//! description after its length; then packets, each its track, flags, a step in time, a length and bytes.
+//! description after its length; then packets, each its track, flags, a step in time, a length and bytes, and another
+//! description where the track's byte says so.
 
 use std::io;
 use std::sync::Arc;
@@ -47,6 +48,12 @@ const CODECS: [(&str, &[u8]); 18] = [
 const AVCC: &[u8] = &[
     1, 66, 0xc0, 12, 0xff, 0xe1, 0, 10, 0x67, 66, 0xc0, 12, 0x8c, 0x8d, 0x40, 0xa0, 0xcb, 0x40, 1,
     0, 4, 0x68, 0xce, 0x3c, 0x80,
+];
+
+/// Of another size: 96x64.
+const OTHER_AVCC: &[u8] = &[
+    1, 66, 0xc0, 12, 0xff, 0xe1, 0, 9, 0x67, 66, 0xc0, 12, 0xda, 0x0d, 0x08, 0x41, 0x10, 1, 0, 4,
+    0x68, 0xce, 0x3c, 0x80,
 ];
 
 const STREAMINFO: &[u8] = &[
@@ -225,7 +232,15 @@ fn write(
             continue;
         }
         let taken = &mut tracks[index];
-        let packet = packet(input, &mut clocks[index], flags, &mut taken.odd);
+        let mut packet = packet(input, &mut clocks[index], flags, &mut taken.odd);
+        if which & 0x40 != 0 {
+            // Another set-up from here on: one that fits H.264, or any.
+            packet.description = Some(match input.byte() {
+                0 => Bytes::from_static(AVCC),
+                1 => Bytes::from_static(OTHER_AVCC),
+                len => input.bytes(usize::from(len)),
+            });
+        }
         let chunk = packet.chunk.clone();
         muxer.write(index, packet, sink)?;
         taken.packets.push(chunk);

@@ -72,7 +72,7 @@ pub enum DemuxError {
 }
 
 /// What a track holds, with all a decoder needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackKind {
     /// Pictures.
     Video {
@@ -117,6 +117,43 @@ pub struct Track {
     pub duration: Option<u64>,
     /// Number of samples, where known without reading the whole file.
     pub samples: Option<u64>,
+}
+
+/// What a decoder of a track is configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackConfig {
+    /// As [`Track::kind`].
+    pub kind: TrackKind,
+    /// As [`Track::codec`].
+    pub codec: Option<String>,
+    /// As [`Track::description`].
+    pub description: Option<Bytes>,
+    /// As [`Track::encryption`].
+    pub encryption: Option<Encryption>,
+}
+
+impl Track {
+    /// What a decoder of the track's first packets is configured with.
+    pub fn config(&self) -> TrackConfig {
+        TrackConfig {
+            kind: self.kind.clone(),
+            codec: self.codec.clone(),
+            description: self.description.clone(),
+            encryption: self.encryption.clone(),
+        }
+    }
+
+    /// The track as it is where `config` holds.
+    #[must_use]
+    pub fn with_config(&self, config: &TrackConfig) -> Self {
+        Self {
+            kind: config.kind.clone(),
+            codec: config.codec.clone(),
+            description: config.description.clone(),
+            encryption: config.encryption.clone(),
+            ..self.clone()
+        }
+    }
 }
 
 /// How the samples of a track are encrypted (ISO/IEC 23001-7).
@@ -169,6 +206,10 @@ pub struct Packet {
     pub presented: bool,
     /// How it is encrypted; `None` for a sample in clear.
     pub encryption: Option<Arc<SampleEncryption>>,
+    /// What decoders are configured with from this packet on, where it changes in the middle of the track: they are flushed
+    /// and configured anew. In a track that has several, the first packet after a [`PacketReader::seek`] has it always. `None`
+    /// where what came before holds on, which at a reader's start is the track's own.
+    pub config: Option<Arc<TrackConfig>>,
 }
 
 /// An opened container.
@@ -212,7 +253,8 @@ pub trait PacketReader: Send {
     /// When the container is invalid there or cannot be read.
     fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError>;
 
-    /// As [`PacketReader::next_sample`], the chunk alone.
+    /// As [`PacketReader::next_sample`], the chunk alone: enough for who does not decode, as it does not tell of
+    /// [`Packet::config`].
     ///
     /// # Errors
     /// As [`PacketReader::next_sample`].

@@ -73,6 +73,8 @@ pub(crate) fn usual(container: Format) -> (Option<VideoName>, Option<AudioCodec>
         Format::Ogg => (None, Some(AudioCodec::Opus)),
         Format::Wav => (None, AudioCodec::parse("pcm-s16").ok()),
         Format::Adts => (None, Some(AudioCodec::Aac(2))),
+        Format::Flac => (None, Some(AudioCodec::Flac)),
+        Format::Mp3 => (None, Some(AudioCodec::Mp3)),
         Format::Ivf => (Some(VideoName::Vp9), None),
     }
 }

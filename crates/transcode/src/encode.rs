@@ -479,6 +479,11 @@ impl AudioEncoding {
     }
 }
 
+/// What stands before profile and level in a codec string.
+fn family(codec: &str) -> &str {
+    codec.split('.').next().unwrap_or_default()
+}
+
 /// Copies packets as they are, until a time in microseconds.
 pub(crate) fn copy(
     context: &Context,
@@ -499,6 +504,7 @@ pub(crate) fn copy(
         };
         let (index, track) = media.track(kind, number).ok_or_else(missing)?;
         let codec = codec_of(track).map_err(|error| JobError::input(&media.path, error))?;
+        let codec_text = codec.clone();
         let failed = |error| error::demux(&media.path, &error);
         let mut reader = demuxer.clone().reader(index).map_err(failed)?;
         let mut next = reader.next_sample().map_err(failed)?;
@@ -548,6 +554,17 @@ pub(crate) fn copy(
             let mut output = OutputPacket::new(packet.chunk);
             output.chunk.timestamp = output.chunk.timestamp.saturating_sub(*origin);
             output.decode_time = Some(decode_time);
+            if let Some(config) = &packet.config {
+                let now = codec_of(&track.with_config(config))
+                    .map_err(|error| JobError::input(&media.path, error))?;
+                if family(&now) != family(&codec_text) {
+                    return Err(JobError::input(
+                        &media.path,
+                        format!("the track changes from {codec_text} to {now}, which cannot be copied into one track"),
+                    ));
+                }
+                output.description.clone_from(&config.description);
+            }
             outlet.push(Item::Packet(output))?;
             next = reader.next_sample().map_err(failed)?;
         }

@@ -14,7 +14,7 @@ use deno_core::{GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8};
 use deno_error::JsErrorBox;
 use reelcore_containers as containers;
 use reelcore_media::demux::{
-    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackKind,
+    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackConfig, TrackKind,
 };
 use reelcore_media::{ColorSpace, EncodedChunk};
 use serde::Serialize;
@@ -89,8 +89,16 @@ unsafe impl GarbageCollected for DemuxerHandle {
 pub struct ReaderHandle {
     reader: Arc<Mutex<Reader>>,
     /// The packets of the present batch.
-    taken: RefCell<VecDeque<EncodedChunk>>,
+    taken: RefCell<VecDeque<Taken>>,
+    /// What decoders are configured with from the chunk on that was taken last.
+    config: RefCell<Option<Arc<TrackConfig>>>,
     kind: ChunkClass,
+}
+
+/// A packet as scripts get it.
+struct Taken {
+    chunk: EncodedChunk,
+    config: Option<Arc<TrackConfig>>,
 }
 
 /// The class of a track's chunks.
@@ -102,8 +110,10 @@ enum ChunkClass {
 
 struct Reader {
     reader: Box<dyn PacketReader>,
+    /// What the track itself says, where the script does not look for changes of it.
+    only: Option<TrackConfig>,
     /// Read ahead, for the next batch.
-    batch: VecDeque<EncodedChunk>,
+    batch: VecDeque<Taken>,
     failed: Option<DemuxError>,
 }
 
@@ -125,10 +135,23 @@ impl Reader {
     fn fill(&mut self) {
         let mut bytes = 0;
         while self.failed.is_none() && self.batch.len() < BATCH_PACKETS && bytes < BATCH_BYTES {
-            match self.reader.next_packet() {
+            match self.reader.next_sample() {
                 Ok(Some(packet)) => {
-                    bytes += packet.data.len();
-                    self.batch.push_back(packet);
+                    if let (Some(only), Some(config)) = (&self.only, &packet.config)
+                        && only != &**config
+                    {
+                        let error = format!(
+                            "the decoder's configuration changes at {} us: packets() tells it",
+                            packet.chunk.timestamp
+                        );
+                        self.failed = Some(DemuxError::Unsupported(error));
+                        return;
+                    }
+                    bytes += packet.chunk.data.len();
+                    self.batch.push_back(Taken {
+                        chunk: packet.chunk,
+                        config: packet.config,
+                    });
                 }
                 Ok(None) => return,
                 // Reported after the packets before it.
@@ -377,16 +400,14 @@ struct JsColorSpace {
     full_range: Option<bool>,
 }
 
-fn js_track(index: usize, track: &Track) -> JsTrack {
-    let mut config = track.codec.clone().map(|codec| JsDecoderConfig {
+/// The type of a track, and what decoders of it are configured with.
+fn js_config(of: &TrackConfig) -> (&'static str, Option<JsDecoderConfig>) {
+    let mut config = of.codec.clone().map(|codec| JsDecoderConfig {
         codec,
-        description: track
-            .description
-            .as_ref()
-            .map(|bytes| bytes.to_vec().into()),
+        description: of.description.as_ref().map(|bytes| bytes.to_vec().into()),
         ..JsDecoderConfig::default()
     });
-    let kind = match &track.kind {
+    let kind = match &of.kind {
         TrackKind::Video {
             coded_size,
             display_aspect,
@@ -430,6 +451,11 @@ fn js_track(index: usize, track: &Track) -> JsTrack {
             "other"
         }
     };
+    (kind, config)
+}
+
+fn js_track(index: usize, track: &Track) -> JsTrack {
+    let (kind, config) = js_config(&track.config());
     JsTrack {
         index,
         id: track.id,
@@ -456,19 +482,17 @@ pub fn op_reelcore_demuxer_tracks(
         .collect())
 }
 
-/// A reader of the track at `index`, at its start.
+/// A reader of the track at `index`, at its start. `changes`: whether who reads looks for other decoder configurations.
 #[op2]
 #[cppgc]
 pub fn op_reelcore_demuxer_reader(
     #[cppgc] demuxer: &DemuxerHandle,
     #[smi] index: u32,
+    changes: bool,
 ) -> Result<ReaderHandle, JsErrorBox> {
     let demuxer = demuxer.get()?;
-    let kind = match demuxer
-        .tracks()
-        .get(index as usize)
-        .map(|track| &track.kind)
-    {
+    let track = demuxer.tracks().get(index as usize);
+    let kind = match track.map(|track| &track.kind) {
         Some(TrackKind::Video { .. }) => ChunkClass::Video,
         Some(TrackKind::Audio { .. }) => ChunkClass::Audio,
         _ => {
@@ -477,17 +501,21 @@ pub fn op_reelcore_demuxer_reader(
             ));
         }
     };
+    let only = track.filter(|_| !changes).map(Track::config);
     let reader = demuxer
+        .clone()
         .reader(index as usize)
         .map_err(|error| to_js(&error))?;
     let reader = Reader {
         reader,
+        only,
         batch: VecDeque::new(),
         failed: None,
     };
     Ok(ReaderHandle {
         reader: Arc::new(Mutex::new(reader)),
         taken: RefCell::default(),
+        config: RefCell::default(),
         kind,
     })
 }
@@ -543,7 +571,9 @@ pub fn op_reelcore_reader_take<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     #[cppgc] reader: &ReaderHandle,
 ) -> v8::Local<'s, v8::Value> {
-    let chunk = reader.taken.borrow_mut().pop_front();
+    let taken = reader.taken.borrow_mut().pop_front();
+    let (chunk, config) = taken.map(|taken| (taken.chunk, taken.config)).unzip();
+    reader.config.replace(config.flatten());
     let object = match (chunk, reader.kind) {
         (None, _) => None,
         (Some(chunk), ChunkClass::Audio) => EncodedAudioChunk::create(scope, chunk)
@@ -554,6 +584,17 @@ pub fn op_reelcore_reader_take<'s>(
             .map(|handle| handle.object()),
     };
     object.map_or_else(|| v8::null(scope).into(), Into::into)
+}
+
+/// A list of one where decoders are configured anew for the chunk that was taken last: the config, or null where there is no
+/// codec string. Else null.
+#[op2]
+#[serde]
+pub fn op_reelcore_reader_config(
+    #[cppgc] reader: &ReaderHandle,
+) -> Option<(Option<JsDecoderConfig>,)> {
+    let config = reader.config.take()?;
+    Some((js_config(&config).1,))
 }
 
 /// Readings of the process-wide counters: pairs of a name and a number.

@@ -94,6 +94,8 @@ struct TrackState {
     index: Option<usize>,
     /// For the next packet.
     description: Option<Bytes>,
+    /// What the last configuration said.
+    latest: Option<Bytes>,
     ended: bool,
 }
 
@@ -107,6 +109,11 @@ fn error_name(error: &MuxError) -> ErrorName {
         MuxError::Limit(_) => "Reelcore.OperationError",
         MuxError::Io(_) => "Reelcore.NotReadableError",
     }
+}
+
+/// What stands before profile and level in a codec string.
+fn family(codec: &str) -> &str {
+    codec.split('.').next().unwrap_or_default()
 }
 
 impl Work {
@@ -174,10 +181,20 @@ impl Work {
                     "track {track} gets its configuration after the file was begun without it"
                 )));
             }
-            None => state.config = Some(config),
+            None => {
+                state.latest.clone_from(&config.description);
+                state.config = Some(config);
+            }
+            Some(before) if family(&before.codec) != family(&config.codec) => {
+                return Err(MuxError::Invalid(format!(
+                    "track {track} changes from {} to {}",
+                    before.codec, config.codec
+                )));
+            }
             // The same codec with another set-up: from the next packet on.
-            Some(before) if before.description != config.description => {
-                state.description = config.description.clone();
+            Some(_) if state.latest != config.description => {
+                state.latest.clone_from(&config.description);
+                state.description = config.description;
             }
             Some(_) => {}
         }

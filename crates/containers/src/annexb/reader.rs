@@ -260,6 +260,7 @@ impl RawReader {
             offset: unit.offset,
             presented: true,
             encryption: None,
+            config: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Checksums of Ogg pages and FLAC frames, eight bytes at a time: every byte of a file passes here.
+//! Checksums of Ogg pages, FLAC frames and LAME's tag, eight bytes at a time: every byte of a file passes here.
 
 const fn table32() -> [[u32; 256]; 8] {
     let mut tables = [[0; 256]; 8];
@@ -60,6 +60,26 @@ const fn table16() -> [[u16; 256]; 8] {
     tables
 }
 
+const fn table_arc() -> [u16; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u16;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xa001
+            } else {
+                crc >> 1
+            };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+}
+
 const fn table8() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -82,6 +102,7 @@ const fn table8() -> [u8; 256] {
 
 static TABLE_32: [[u32; 256]; 8] = table32();
 static TABLE_16: [[u16; 256]; 8] = table16();
+static TABLE_ARC: [u16; 256] = table_arc();
 static TABLE_8: [u8; 256] = table8();
 
 /// Goes on with the checksum of an Ogg page (RFC 3533, section 6: polynomial 0x04c11db7, start 0, not reflected).
@@ -127,6 +148,14 @@ pub(crate) fn flac16(mut crc: u16, bytes: &[u8]) -> u16 {
     crc
 }
 
+/// Goes on with the CRC-16 of LAME's tag (polynomial 0x8005, start 0, reflected).
+pub(crate) fn arc16(mut crc: u16, bytes: &[u8]) -> u16 {
+    for &byte in bytes {
+        crc = crc >> 8 ^ TABLE_ARC[usize::from(crc as u8 ^ byte)];
+    }
+    crc
+}
+
 /// The CRC-8 of a FLAC frame header (RFC 9639, section 9.1.8: polynomial 0x07, start 0). With its last byte it is 0.
 pub(crate) fn flac8(bytes: &[u8]) -> u8 {
     bytes
@@ -144,6 +173,8 @@ mod tests {
         assert_eq!(ogg(0, b"123456789"), 0x89a1_897f);
         assert_eq!(flac16(0, b"123456789"), 0xfee8);
         assert_eq!(flac8(b"123456789"), 0xf4);
+        // CRC-16/ARC.
+        assert_eq!(arc16(0, b"123456789"), 0xbb3d);
     }
 
     #[test]

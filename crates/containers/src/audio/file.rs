@@ -318,6 +318,7 @@ impl FileReader {
             offset: frame.at,
             presented: heard,
             encryption: None,
+            config: None,
         }))
     }
 

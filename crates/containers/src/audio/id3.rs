@@ -354,6 +354,69 @@ fn known(id: &str) -> Option<&'static str> {
     })
 }
 
+/// A tag of version 2.4 that says `tags`; nothing where there are none. What has no frame of its own becomes `TXXX`.
+pub(crate) fn write(tags: &[(String, String)]) -> Option<Vec<u8>> {
+    /// UTF-8.
+    const ENCODING: u8 = 3;
+    let mut body = Vec::new();
+    for (name, value) in tags {
+        let id = WRITTEN.iter().find(|(_, known)| known == name);
+        let mut content = vec![ENCODING];
+        let id = match (id, name.as_str()) {
+            (Some((id, _)), _) => *id,
+            (None, "comment") => {
+                // Language, and an empty description.
+                content.extend(b"und\0");
+                b"COMM"
+            }
+            (None, name) => {
+                content.extend(name.bytes().filter(|&byte| byte != 0));
+                content.push(0);
+                b"TXXX"
+            }
+        };
+        content.extend(value.bytes().filter(|&byte| byte != 0));
+        body.extend(id);
+        body.extend(to_synch_safe(content.len())?);
+        body.extend([0, 0]);
+        body.extend(content);
+    }
+    if tags.is_empty() {
+        return None;
+    }
+    let mut out = b"ID3\x04\0\0".to_vec();
+    out.extend(to_synch_safe(body.len())?);
+    out.extend(body);
+    Some(out)
+}
+
+fn to_synch_safe(size: usize) -> Option<[u8; 4]> {
+    let size = u32::try_from(size).ok().filter(|size| size >> 28 == 0)?;
+    Some([21, 14, 7, 0].map(|shift| (size >> shift & 0x7f) as u8))
+}
+
+/// Frames by the names of their content.
+const WRITTEN: [(&[u8; 4], &str); 18] = [
+    (b"TALB", "album"),
+    (b"TCOM", "composer"),
+    (b"TCON", "genre"),
+    (b"TCOP", "copyright"),
+    (b"TENC", "encoded_by"),
+    (b"TIT1", "grouping"),
+    (b"TIT2", "title"),
+    (b"TLAN", "language"),
+    (b"TPE1", "artist"),
+    (b"TPE2", "album_artist"),
+    (b"TPE3", "performer"),
+    (b"TPOS", "disc"),
+    (b"TPUB", "publisher"),
+    (b"TRCK", "track"),
+    (b"TSSE", "encoder"),
+    (b"TDRC", "date"),
+    (b"TSOA", "album-sort"),
+    (b"TSOP", "artist-sort"),
+];
+
 /// Reads an ID3v1 tag of 128 bytes; whether it is one.
 pub(crate) fn read_v1(bytes: &[u8], tags: &mut Tags) -> bool {
     let Some(tag) = bytes

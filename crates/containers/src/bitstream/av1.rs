@@ -47,6 +47,11 @@ pub(crate) fn sequence_header(data: &[u8]) -> Option<SequenceHeader> {
     None
 }
 
+/// The sequence header in an AV1CodecConfigurationRecord.
+pub(crate) fn configured(record: &[u8]) -> Option<SequenceHeader> {
+    sequence_header(record.get(4..)?)
+}
+
 /// Whether the temporal unit that starts with `head` begins with a key frame that stands alone: with its sequence header.
 /// `None` where no frame header is in `head`.
 pub(crate) fn is_key(head: &[u8]) -> Option<bool> {

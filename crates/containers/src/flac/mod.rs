@@ -2,6 +2,7 @@
 
 mod frames;
 pub(crate) mod header;
+mod mux;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use reelcore_media::demux::{DemuxError, Source, TrackKind};
 
 use self::frames::{Frames, MAX_POINTS};
 use self::header::{MAX_HEADER, STREAM_INFO, StreamInfo};
+pub use self::mux::FlacMuxer;
 use crate::Limits;
 use crate::audio::file::{AudioFile, Framing, Opened, Position, Total, audio_demuxer, track};
 use crate::audio::tags::Tags;

@@ -96,6 +96,7 @@ impl IvfPacketReader {
             offset: frame.data,
             presented: true,
             encryption: None,
+            config: None,
         }))
     }
 

@@ -246,6 +246,7 @@ impl MatroskaPacketReader {
             offset: frame.offset,
             presented,
             encryption,
+            config: None,
         })
     }
 

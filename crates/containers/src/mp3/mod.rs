@@ -1,6 +1,7 @@
 //! MP3: layer III of MPEG-1, MPEG-2 and MPEG-2.5, and layers I and II by their names.
 
 mod header;
+mod mux;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use reelcore_media::demux::{DemuxError, Source, TrackKind};
 
 use self::header::{HEADER, Header, Info, Layer, info};
+pub use self::mux::Mp3Muxer;
 use crate::audio::file::{
     AudioFile, Frame, MAX_LEAD, Opened, Position, Total, audio_demuxer, track,
 };

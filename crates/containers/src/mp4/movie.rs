@@ -101,6 +101,7 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
             if let Some(encryption) = &mut track.public.encryption {
                 encryption.pssh.clone_from(&pssh);
             }
+            track.pssh.clone_from(&pssh);
             tracks.push(track);
         }
     }

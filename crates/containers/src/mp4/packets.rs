@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reelcore_media::demux::{DemuxError, Packet, PacketReader, SampleEncryption};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, SampleEncryption, TrackConfig};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::Mp4Demuxer;
@@ -42,6 +42,9 @@ pub(crate) struct Mp4PacketReader {
     failed: bool,
     budget: Budget,
     window: Window,
+    /// The sample entry of the last packet, and what was told of it: nothing after a seek in a track that has several.
+    entry: Option<usize>,
+    config: Option<Arc<TrackConfig>>,
     /// How the samples of the tables are encrypted, once one was read.
     info: Option<SampleInfo>,
 }
@@ -83,8 +86,42 @@ impl Mp4PacketReader {
             entered: false,
             failed: false,
             window: Window::default(),
+            entry: Some(0),
+            config: None,
             info: None,
         })
+    }
+
+    /// Goes over to the sample entry that `sample` names. What to configure a decoder with, where that changes.
+    fn configure(
+        &mut self,
+        track: &Mp4Track,
+        sample: &Sample,
+    ) -> Result<Option<Arc<TrackConfig>>, DemuxError> {
+        let descriptions = &track.descriptions;
+        let Some(place) = descriptions.place(sample.description) else {
+            return Err(invalid(
+                sample.offset,
+                format!(
+                    "expected a packet with a sample description of 1 to {}, found {}",
+                    descriptions.len().max(1),
+                    sample.description
+                ),
+            ));
+        };
+        if self.entry == Some(place) {
+            return Ok(None);
+        }
+        let config = Arc::new(track.config_at(place)?);
+        // At the start it is the track's own that holds.
+        let before = match (&self.config, self.entry) {
+            (Some(before), _) => Some(Arc::clone(before)),
+            (None, Some(_)) => Some(Arc::new(track.public.config())),
+            (None, None) => None,
+        };
+        self.entry = Some(place);
+        self.config = Some(Arc::clone(&config));
+        Ok(Some(config).filter(|config| before.as_ref() != Some(config)))
     }
 
     /// Moves the cursor to the first sample that decoding the segment needs.
@@ -133,12 +170,7 @@ impl Mp4PacketReader {
         segment: &Segment,
         sample: &Sample,
     ) -> Result<Packet, DemuxError> {
-        if !track.descriptions.same_as_first(sample.description) {
-            return Err(DemuxError::Unsupported(format!(
-                "a change of the sample description, to number {} at byte {}",
-                sample.description, sample.offset
-            )));
-        }
+        let config = self.configure(track, sample)?;
         let timeline = &track.timeline;
         let end = sample
             .composition_time
@@ -173,6 +205,7 @@ impl Mp4PacketReader {
             offset: sample.offset,
             presented,
             encryption,
+            config,
         })
     }
 
@@ -185,6 +218,13 @@ impl Mp4PacketReader {
         let Some(protection) = &track.protection else {
             return Ok(None);
         };
+        let own = match &self.config {
+            Some(config) => &config.encryption,
+            None => &track.public.encryption,
+        };
+        if own.is_none() {
+            return Ok(None);
+        }
         if let Some(info) = self.cursor.fragment_info() {
             return info.encryption(sample.number, protection);
         }
@@ -351,6 +391,11 @@ impl Mp4PacketReader {
 impl PacketReader for Mp4PacketReader {
     fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
         self.budget = Budget::new(self.demuxer.file.len);
+        let track = self.demuxer.movie.tracks.get(self.index);
+        if track.is_some_and(|track| track.descriptions.several) {
+            self.entry = None;
+            self.config = None;
+        }
         let result = self.seek_to(time);
         self.failed = result.is_err();
         result

@@ -241,6 +241,11 @@ impl Reader {
         rest
     }
 
+    /// Whether what is left is the same, byte for byte.
+    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
+        self.bytes.get(self.pos..) == other.bytes.get(other.pos..)
+    }
+
     /// The bytes of a table of `count` entries of `size` bytes each.
     pub(crate) fn table(&mut self, count: u32, size: usize) -> Result<Bytes, DemuxError> {
         match (count as usize).checked_mul(size) {

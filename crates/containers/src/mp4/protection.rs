@@ -64,6 +64,11 @@ impl Keys {
 }
 
 impl TrackProtection {
+    /// Whether the auxiliary information of samples under `other` reads as under this.
+    pub(crate) fn reads_as(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.keys == other.keys
+    }
+
     /// Parses a `sinf` box.
     pub(crate) fn parse(mut sinf: Reader) -> Result<Self, DemuxError> {
         let mut this = Self::default();

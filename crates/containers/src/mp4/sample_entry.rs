@@ -1,6 +1,5 @@
 //! `stsd`: what the samples of a track are.
 
-use bytes::Bytes;
 use reelcore_media::Size;
 use reelcore_media::demux::DemuxError;
 
@@ -11,12 +10,16 @@ use super::parse::{FourCc, Reader};
 use super::protection::TrackProtection;
 
 /// The descriptions of a track's samples.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct SampleDescriptions {
     /// The first, which the track is configured with.
     pub(crate) first: Option<SampleEntry>,
-    /// The entries, to find those that are the same as the first.
-    entries: Vec<Bytes>,
+    /// All entries as they stand in the file: those after the first are parsed when a sample names them.
+    entries: Vec<(FourCc, Reader)>,
+    /// Whether there are entries beside those that repeat the first.
+    pub(crate) several: bool,
+    handler: FourCc,
+    version: u8,
 }
 
 /// One sample entry.
@@ -58,11 +61,26 @@ pub(crate) struct Audio {
 }
 
 impl SampleDescriptions {
+    /// Those of a track that has none.
+    pub(crate) fn none() -> Self {
+        Self {
+            first: None,
+            entries: Vec::new(),
+            several: false,
+            handler: FourCc(*b"    "),
+            version: 0,
+        }
+    }
+
     /// Parses a `stsd` box. `handler` says what the track holds.
     pub(crate) fn parse(mut reader: Reader, handler: FourCc) -> Result<Self, DemuxError> {
         let (version, _) = reader.full_box()?;
         let count = reader.u32()?;
-        let mut this = Self::default();
+        let mut this = Self {
+            handler,
+            version,
+            ..Self::none()
+        };
         for _ in 0..count {
             let Some(entry) = reader.child()? else {
                 return Err(reader.error(format_args!(
@@ -70,51 +88,82 @@ impl SampleDescriptions {
                     this.entries.len()
                 )));
             };
-            let mut body = entry.body;
-            this.entries.push(body.clone().rest());
-            if this.first.is_none() {
-                body.skip(6)?;
-                let data_reference = body.u16()?;
-                let protected = matches!(
-                    &entry.kind.0,
-                    b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms"
-                );
-                let protection = match protected {
-                    true => Some(find_protection(body.clone(), handler, version)?),
-                    false => None,
-                };
-                // What stands in a protected entry is what stands in it in clear.
-                let original = protection.as_ref().and_then(|found| found.original);
-                let format = original.unwrap_or(entry.kind);
-                let mut first = match &handler.0 {
-                    b"vide" | b"auxv" | b"pict" => video_entry(format, body)?,
-                    b"soun" => audio_entry(format, body, version)?,
-                    _ => SampleEntry {
-                        format: entry.kind,
-                        media: Media::Other,
-                        codec: None,
-                        protection: None,
-                        data_reference,
-                    },
-                };
-                first.data_reference = data_reference;
-                first.protection = protection;
-                this.first = Some(first);
-            }
+            this.entries.push((entry.kind, entry.body));
+        }
+        if let Some((kind, body)) = this.entries.first() {
+            let same = |(k, b): &(FourCc, Reader)| k == kind && b.same_bytes(body);
+            this.several = !this.entries.iter().all(same);
+            this.first = Some(this.parse_entry(*kind, body.clone())?);
         }
         Ok(this)
     }
 
-    /// Whether samples of description `index` (from 1) decode with the configuration of the first.
-    pub(crate) fn same_as_first(&self, index: u32) -> bool {
-        let at = |index: u32| {
-            usize::try_from(index)
-                .ok()
-                .and_then(|i| i.checked_sub(1))
-                .and_then(|i| self.entries.get(i))
+    fn parse_entry(&self, kind: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxError> {
+        body.skip(6)?;
+        let data_reference = body.u16()?;
+        let protected = matches!(
+            &kind.0,
+            b"encv" | b"enca" | b"enct" | b"encs" | b"drmi" | b"drms"
+        );
+        let protection = match protected {
+            true => Some(find_protection(body.clone(), self.handler, self.version)?),
+            false => None,
         };
+        // What stands in a protected entry is what stands in it in clear.
+        let original = protection.as_ref().and_then(|found| found.original);
+        let format = original.unwrap_or(kind);
+        let mut entry = match &self.handler.0 {
+            b"vide" | b"auxv" | b"pict" => video_entry(format, body)?,
+            b"soun" => audio_entry(format, body, self.version)?,
+            _ => SampleEntry {
+                format: kind,
+                media: Media::Other,
+                codec: None,
+                protection: None,
+                data_reference,
+            },
+        };
+        entry.data_reference = data_reference;
+        entry.protection = protection;
+        Ok(entry)
+    }
+
+    /// The place, from 0, of description `index` (from 1): 0 as well where it repeats the first. Nothing where there is none of
+    /// that number.
+    pub(crate) fn place(&self, index: u32) -> Option<usize> {
         // Some fragments name description 0: they mean the only one.
-        index <= 1 || at(index).is_some_and(|entry| Some(entry) == at(1))
+        let index = usize::try_from(index.max(1) - 1).ok()?;
+        if index == 0 {
+            return Some(0);
+        }
+        let (kind, body) = self.entries.get(index)?;
+        let same = |(k, b): &(FourCc, Reader)| k == kind && b.same_bytes(body);
+        match self.entries.first() {
+            Some(first) if same(first) => Some(0),
+            _ => Some(index),
+        }
+    }
+
+    /// The entry at a place that [`SampleDescriptions::place`] gave.
+    pub(crate) fn at(&self, place: usize) -> Result<Option<SampleEntry>, DemuxError> {
+        match (place, self.entries.get(place)) {
+            (0, _) => Ok(self.first.clone()),
+            (_, Some((kind, body))) => self.parse_entry(*kind, body.clone()).map(Some),
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// How samples are protected: as the first entry says that has a say in it.
+    pub(crate) fn protection(&self) -> Option<TrackProtection> {
+        (0..self.entries.len())
+            // What is wrong with an entry is told when a sample names it.
+            .filter_map(|place| self.at(place).ok()?)
+            .find_map(|entry| entry.protection)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use reelcore_media::demux::{DemuxError, Encryption, Track, TrackKind};
+use bytes::Bytes;
+use reelcore_media::demux::{DemuxError, Encryption, Track, TrackConfig, TrackKind};
 use reelcore_media::{ColorSpace, Size};
 
 use super::edits::Timeline;
@@ -25,7 +26,16 @@ pub(crate) struct Mp4Track {
     pub(crate) media_scale: u32,
     /// Whether the samples are in another file.
     pub(crate) external: bool,
+    /// How its samples are protected, where any are.
     pub(crate) protection: Option<TrackProtection>,
+    /// Protection system specific headers of the movie.
+    pub(crate) pssh: Vec<Bytes>,
+    header: TrackHeader,
+    movie_matrix: Matrix,
+    handler: FourCc,
+    references: Option<Reader>,
+    /// Bytes of one frame of uncompressed sound, as the tables were read with it.
+    pcm_frame: Option<u32>,
     /// How much sound the last packet decodes to: where its duration is less, it ends in padding.
     pub(crate) packet_length: PacketLength,
 }
@@ -41,6 +51,7 @@ pub(crate) enum PacketLength {
     Unknown,
 }
 
+#[derive(Debug)]
 struct TrackHeader {
     id: u32,
     matrix: Matrix,
@@ -100,7 +111,7 @@ pub(crate) fn parse(
         }
     }
     let tables = tables.ok_or_else(|| at.error("expected a stbl box, found none"))?;
-    let mut descriptions = SampleDescriptions::default();
+    let mut descriptions = SampleDescriptions::none();
     let mut children = tables.clone();
     while let Some(child) = children.child()? {
         if &child.kind.0 == b"stsd" {
@@ -109,11 +120,11 @@ pub(crate) fn parse(
         }
     }
     let entry = descriptions.first.as_ref();
+    // A clear beginning may have an entry of its own.
+    let mut protection = descriptions.protection();
     let pcm_frame = match entry.map(|entry| &entry.media) {
         // Each protected sample has information of its own.
-        Some(Media::Audio(audio)) if entry.is_some_and(|entry| entry.protection.is_none()) => {
-            audio.pcm_frame
-        }
+        Some(Media::Audio(audio)) if protection.is_none() => audio.pcm_frame,
         _ => None,
     };
     let table = SampleTable::parse(tables, pcm_frame)?;
@@ -121,8 +132,8 @@ pub(crate) fn parse(
         Some(mut elst) => Timeline::parse(&mut elst, movie.scale, media_scale, fragmented)?,
         None => Timeline::identity(movie.scale, media_scale),
     };
-    let external = match (references, entry) {
-        (Some(references), Some(entry)) => is_external(references, entry.data_reference)?,
+    let external = match (&references, entry) {
+        (Some(references), Some(entry)) => is_external(references.clone(), entry.data_reference)?,
         _ => false,
     };
     // The sum of the samples' durations is exact; the header's is what the writer thought.
@@ -134,12 +145,10 @@ pub(crate) fn parse(
     let duration = timeline
         .duration()
         .or_else(|| media_end.and_then(|end| timeline.end_micros(end)));
-    let mut protection = entry.and_then(|entry| entry.protection.clone());
     if let Some(protection) = &mut protection {
         protection.add_groups(&table.info)?;
     }
     let codec = entry.and_then(|entry| entry.codec.as_ref());
-    let clear = codec.filter(|_| protection.is_none());
     let name = codec.map_or("", |codec| codec.string.as_str());
     let packet_length = if fragmented {
         PacketLength::Unknown
@@ -150,18 +159,20 @@ pub(crate) fn parse(
     } else {
         PacketLength::Unknown
     };
+    let kind = track_kind(entry, &header, true, movie.matrix, handler);
+    let TrackConfig {
+        kind,
+        codec,
+        description,
+        encryption,
+    } = config(entry, kind, &[]);
     let public = Track {
         id: header.id,
-        kind: track_kind(entry, &header, movie, handler),
-        codec: clear.map(|codec| codec.string.clone()),
-        description: clear.and_then(|codec| codec.description.clone()),
+        kind,
+        codec,
+        description,
         language,
-        encryption: protection.as_ref().map(|protection| Encryption {
-            scheme: protection.scheme.map(|scheme| scheme.to_string()),
-            default_kid: protection.keys.as_ref().map(|keys| keys.kid),
-            original_codec: codec.map(|codec| codec.string.clone()),
-            pssh: Vec::new(),
-        }),
+        encryption,
         duration,
         samples: if fragmented { None } else { table.packets() },
     };
@@ -174,8 +185,71 @@ pub(crate) fn parse(
         media_scale,
         external,
         protection,
+        pssh: Vec::new(),
+        header,
+        movie_matrix: movie.matrix,
+        handler,
+        references,
+        pcm_frame,
         packet_length,
     })
+}
+
+impl Mp4Track {
+    /// What decoders are configured with for samples of the entry at `place`, as [`SampleDescriptions::place`] gave it.
+    pub(crate) fn config_at(&self, place: usize) -> Result<TrackConfig, DemuxError> {
+        if place == 0 {
+            return Ok(self.public.config());
+        }
+        let number = place + 1;
+        let entry = self.descriptions.at(place)?;
+        let entry = entry.as_ref();
+        if let (Some(references), Some(entry)) = (&self.references, entry)
+            && is_external(references.clone(), entry.data_reference)?
+        {
+            return Err(DemuxError::Unsupported(format!(
+                "sample description {number}, whose samples are in another file"
+            )));
+        }
+        if let Some(protection) = entry.and_then(|entry| entry.protection.as_ref())
+            && !self
+                .protection
+                .as_ref()
+                .is_some_and(|known| known.reads_as(protection))
+        {
+            return Err(DemuxError::Unsupported(format!(
+                "sample description {number}, which is encrypted in another way than those before it"
+            )));
+        }
+        let pcm_frame = match entry.map(|entry| &entry.media) {
+            Some(Media::Audio(audio)) if self.protection.is_none() => audio.pcm_frame,
+            _ => None,
+        };
+        if pcm_frame != self.pcm_frame {
+            return Err(DemuxError::Unsupported(format!(
+                "sample description {number}, whose frames of uncompressed sound have another size than those before it"
+            )));
+        }
+        let kind = track_kind(entry, &self.header, false, self.movie_matrix, self.handler);
+        Ok(config(entry, kind, &self.pssh))
+    }
+}
+
+fn config(entry: Option<&SampleEntry>, kind: TrackKind, pssh: &[Bytes]) -> TrackConfig {
+    let protection = entry.and_then(|entry| entry.protection.as_ref());
+    let codec = entry.and_then(|entry| entry.codec.as_ref());
+    let clear = codec.filter(|_| protection.is_none());
+    TrackConfig {
+        kind,
+        codec: clear.map(|codec| codec.string.clone()),
+        description: clear.and_then(|codec| codec.description.clone()),
+        encryption: protection.map(|protection| Encryption {
+            scheme: protection.scheme.map(|scheme| scheme.to_string()),
+            default_kid: protection.keys.as_ref().map(|keys| keys.kid),
+            original_codec: codec.map(|codec| codec.string.clone()),
+            pssh: pssh.to_vec(),
+        }),
+    }
 }
 
 /// The body of the first box of `kind` in `parent`.
@@ -245,18 +319,24 @@ fn is_external(mut references: Reader, index: u16) -> Result<bool, DemuxError> {
     Ok(false)
 }
 
+/// `first`: whether it is the entry for which the size in the track header was written.
 fn track_kind(
     entry: Option<&SampleEntry>,
     header: &TrackHeader,
-    movie: &MovieHeader,
+    first: bool,
+    movie: Matrix,
     handler: FourCc,
 ) -> TrackKind {
     match entry.map(|entry| &entry.media) {
         Some(Media::Video(video)) => {
-            let (rotation, flip) = header.matrix.then(movie.matrix).orientation();
+            let (rotation, flip) = header.matrix.then(movie).orientation();
+            let (width, height) = match first {
+                true => (header.width, header.height),
+                false => (0, 0),
+            };
             TrackKind::Video {
                 coded_size: video.size,
-                display_aspect: display_aspect(video, header),
+                display_aspect: display_aspect(video, (width, height)),
                 rotation,
                 flip,
                 color_space: video
@@ -276,8 +356,8 @@ fn track_kind(
 }
 
 /// The display aspect ratio before rotation: that of the pixels (`pasp`) over the clean aperture where either is
-/// given, else that of the track header's size, else of the coded size.
-fn display_aspect(video: &Video, header: &TrackHeader) -> Size {
+/// given, else that of the track header's size (1/65536 pixels), else of the coded size.
+fn display_aspect(video: &Video, header: (u32, u32)) -> Size {
     let shown = video.aperture.unwrap_or(video.size);
     // Square pixels leave the size as it is, not in its lowest terms.
     if video
@@ -297,7 +377,7 @@ fn display_aspect(video: &Video, header: &TrackHeader) -> Size {
         return shown;
     }
     let pixels = |fixed: u32| fixed / 0x1_0000 + ((fixed / 0x8000) & 1);
-    let size = Size::new(pixels(header.width), pixels(header.height));
+    let size = Size::new(pixels(header.0), pixels(header.1));
     if size.area() == 0 { shown } else { size }
 }
 
@@ -325,13 +405,7 @@ mod tests {
             pixel_aspect: pixel.map(size),
             colour: None,
         };
-        let header = TrackHeader {
-            id: 1,
-            matrix: Matrix::IDENTITY,
-            width: header.0,
-            height: header.1,
-        };
-        display_aspect(&video, &header)
+        display_aspect(&video, header)
     }
 
     #[test]

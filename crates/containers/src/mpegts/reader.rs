@@ -122,6 +122,7 @@ impl TsReader {
             offset: frame.offset,
             presented: true,
             encryption: None,
+            config: None,
         }
     }
 

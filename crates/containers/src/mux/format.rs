@@ -17,6 +17,10 @@ pub enum Format {
     Wav,
     /// AAC frame by frame.
     Adts,
+    /// FLAC frame by frame, in its own container.
+    Flac,
+    /// MP3 frame by frame.
+    Mp3,
     /// VP8, VP9 or AV1 frame by frame.
     Ivf,
     /// MPEG-2 transport stream.
@@ -33,6 +37,8 @@ impl Format {
         Self::Ogg,
         Self::Wav,
         Self::Adts,
+        Self::Flac,
+        Self::Mp3,
         Self::Ivf,
         Self::MpegTs,
     ];
@@ -47,6 +53,8 @@ impl Format {
             Self::Ogg => "ogg",
             Self::Wav => "wav",
             Self::Adts => "adts",
+            Self::Flac => "flac",
+            Self::Mp3 => "mp3",
             Self::Ivf => "ivf",
             Self::MpegTs => "mpegts",
         }
@@ -70,6 +78,8 @@ impl Format {
             "ogg" | "oga" | "opus" => Self::Ogg,
             "wav" | "wave" => Self::Wav,
             "aac" | "adts" => Self::Adts,
+            "flac" => Self::Flac,
+            "mp3" => Self::Mp3,
             "ivf" => Self::Ivf,
             "ts" | "mts" | "m2t" => Self::MpegTs,
             _ => return None,
@@ -88,6 +98,8 @@ impl Format {
             (Self::Ogg, _) => "audio/ogg",
             (Self::Wav, _) => "audio/wav",
             (Self::Adts, _) => "audio/aac",
+            (Self::Flac, _) => "audio/flac",
+            (Self::Mp3, _) => "audio/mpeg",
             (Self::Ivf, _) => "video/x-ivf",
             (Self::MpegTs, _) => "video/mp2t",
         }

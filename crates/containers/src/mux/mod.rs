@@ -32,14 +32,17 @@ pub(crate) mod opus;
 pub(crate) mod pieces;
 pub(crate) mod priming;
 pub(crate) mod reorder;
+pub(crate) mod single;
 mod sinks;
 pub(crate) mod xiph;
 
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer};
 
 use crate::adts::AdtsMuxer;
+use crate::flac::FlacMuxer;
 use crate::ivf::IvfMuxer;
 use crate::matroska::MatroskaMuxer;
+use crate::mp3::Mp3Muxer;
 use crate::mp4::Mp4Muxer;
 use crate::mpegts::TsMuxer;
 use crate::ogg::OggMuxer;
@@ -82,5 +85,7 @@ pub fn create_format(format: Format, options: &MuxOptions) -> Result<Box<dyn Mux
         Format::Ogg => Box::new(OggMuxer::new(options)),
         Format::Wav => Box::new(WavMuxer::new(options)),
         Format::Adts => Box::new(AdtsMuxer::new()),
+        Format::Flac => Box::new(FlacMuxer::new(options)),
+        Format::Mp3 => Box::new(Mp3Muxer::new(options)),
     })
 }

@@ -1,6 +1,10 @@
-//! The three headers of Vorbis in one description: <https://www.w3.org/TR/webcodecs-vorbis-codec-registration/>.
+//! Headers of Xiph's codecs: lists of comments, and the three headers of Vorbis in one description:
+//! <https://www.w3.org/TR/webcodecs-vorbis-codec-registration/>.
 
 use bytes::Bytes;
+
+/// Who wrote the file.
+const VENDOR: &str = concat!("Reelcore ", env!("CARGO_PKG_VERSION"));
 
 /// Identification, comment and setup header of a description.
 pub(crate) fn headers(description: &Bytes) -> Option<[Bytes; 3]> {
@@ -24,6 +28,34 @@ pub(crate) fn headers(description: &Bytes) -> Option<[Bytes; 3]> {
         && second.starts_with(b"\x03vorbis")
         && third.starts_with(b"\x05vorbis");
     typed.then(|| [first, second, third].map(|part| description.slice_ref(part)))
+}
+
+/// A list of comments without the bytes around it. <https://www.xiph.org/vorbis/doc/v-comment.html>
+pub(crate) fn comments(tags: &[(String, String)]) -> Vec<u8> {
+    let field = |out: &mut Vec<u8>, text: &str| {
+        out.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        out.extend(text.as_bytes());
+    };
+    let mut out = Vec::new();
+    field(&mut out, VENDOR);
+    let said: Vec<String> = tags
+        .iter()
+        .filter(|(name, _)| !name.is_empty() && !name.contains('='))
+        .map(|(name, value)| {
+            let name = match name.as_str() {
+                "album_artist" => "ALBUMARTIST".to_owned(),
+                "track" => "TRACKNUMBER".to_owned(),
+                "disc" => "DISCNUMBER".to_owned(),
+                name => name.to_uppercase(),
+            };
+            format!("{name}={value}")
+        })
+        .collect();
+    out.extend(u32::try_from(said.len()).unwrap_or(0).to_le_bytes());
+    for text in &said {
+        field(&mut out, text);
+    }
+    out
 }
 
 #[cfg(test)]

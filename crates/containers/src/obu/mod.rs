@@ -245,6 +245,7 @@ impl PacketReader for ObuReader {
                 offset: unit.offset,
                 presented: true,
                 encryption: None,
+                config: None,
             }
         }))
     }

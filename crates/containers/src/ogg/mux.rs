@@ -30,8 +30,6 @@ const PAGE_BYTES: usize = 8 << 10;
 /// Segments of a page, at most.
 const MAX_SEGMENTS: usize = 255;
 
-const VENDOR: &str = concat!("Reelcore ", env!("CARGO_PKG_VERSION"));
-
 /// Writes Ogg.
 #[derive(Debug)]
 pub struct OggMuxer {
@@ -149,34 +147,6 @@ impl Stream {
     }
 }
 
-/// A list of comments without the bytes around it. <https://www.xiph.org/vorbis/doc/v-comment.html>
-fn comments(tags: &[(String, String)]) -> Vec<u8> {
-    let field = |out: &mut Vec<u8>, text: &str| {
-        out.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
-        out.extend(text.as_bytes());
-    };
-    let mut out = Vec::new();
-    field(&mut out, VENDOR);
-    let said: Vec<String> = tags
-        .iter()
-        .filter(|(name, _)| !name.is_empty() && !name.contains('='))
-        .map(|(name, value)| {
-            let name = match name.as_str() {
-                "album_artist" => "ALBUMARTIST".to_owned(),
-                "track" => "TRACKNUMBER".to_owned(),
-                "disc" => "DISCNUMBER".to_owned(),
-                name => name.to_uppercase(),
-            };
-            format!("{name}={value}")
-        })
-        .collect();
-    out.extend(u32::try_from(said.len()).unwrap_or(0).to_le_bytes());
-    for text in &said {
-        field(&mut out, text);
-    }
-    out
-}
-
 impl OggTrack {
     fn new(output: OutputTrack, index: usize, tags: &[(String, String)]) -> Result<Self, MuxError> {
         let unsupported = || {
@@ -206,7 +176,10 @@ impl OggTrack {
             AudioCodec::Opus => {
                 let head = opus::head(description, sample_rate, channels)?;
                 opus_head = Some(head.clone());
-                vec![head, [&b"OpusTags"[..], &comments(tags)].concat().into()]
+                vec![
+                    head,
+                    [&b"OpusTags"[..], &xiph::comments(tags)].concat().into(),
+                ]
             }
             AudioCodec::Vorbis => {
                 let [ident, comment, setup] = description
@@ -215,7 +188,9 @@ impl OggTrack {
                 let comment = match tags.is_empty() {
                     true => comment,
                     // Framing bit.
-                    false => [&b"\x03vorbis"[..], &comments(tags), &[1]].concat().into(),
+                    false => [&b"\x03vorbis"[..], &xiph::comments(tags), &[1]]
+                        .concat()
+                        .into(),
                 };
                 vec![ident, comment, setup]
             }
@@ -226,7 +201,7 @@ impl OggTrack {
                     .ok_or_else(|| wrong("\"fLaC\" and STREAMINFO"))?;
                 // https://xiph.org/flac/ogg_mapping.html: version 1.0, one header after this one.
                 let first = [&b"\x7fFLAC\x01\0\0\x01fLaC\0\0\0\x22"[..], info].concat();
-                let list = comments(tags);
+                let list = xiph::comments(tags);
                 let size = u32::try_from(list.len())
                     .ok()
                     .filter(|size| size >> 24 == 0)

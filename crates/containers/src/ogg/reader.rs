@@ -126,6 +126,7 @@ impl OggPacketReader {
             offset: packet.at,
             presented: heard,
             encryption: None,
+            config: None,
         }))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reelcore_engine::VideoDecode;
 use reelcore_media::demux::{Track, TrackKind};
-use reelcore_media::{MediaError, VideoCodec, VideoDecoderConfig, VideoFrame};
+use reelcore_media::{MediaError, Rotation, Size, VideoCodec, VideoDecoderConfig, VideoFrame};
 
 use super::alpha::AlphaDecoding;
 use super::backend::Decoding;
@@ -65,6 +65,7 @@ pub(crate) fn pictures(
             painter: Painter::new(&of_thread.engine),
             shape: None,
             several: parts.len() > 1,
+            changed: false,
             pending: None,
         };
         for part in &parts {
@@ -82,7 +83,26 @@ struct PictureLine<'a> {
     /// What the first picture is like, where others are brought to it.
     shape: Option<Shape>,
     several: bool,
+    /// Whether the pictures are of another configuration than the first.
+    changed: bool,
     pending: Option<VideoFrame>,
+}
+
+/// A picture as it is coded: neither turned nor mirrored for display.
+fn as_coded(frame: &VideoFrame) -> VideoFrame {
+    VideoFrame {
+        rotation: Rotation::R0,
+        flip: false,
+        display_size: turned(frame.display_size, frame.rotation),
+        ..frame.clone()
+    }
+}
+
+fn turned(size: Size, rotation: Rotation) -> Size {
+    match rotation.swaps_axes() {
+        true => Size::new(size.height, size.width),
+        false => size,
+    }
 }
 
 impl PictureLine<'_> {
@@ -96,6 +116,22 @@ impl PictureLine<'_> {
                 }
                 Some(shape) => self.painter.reshape(&frame, shape)?,
             };
+        } else if let Some(shape) = &self.shape {
+            // One file is turned as a whole, so its pictures stay as they lie.
+            if self.changed {
+                let coded = as_coded(&frame);
+                if Shape::of(&coded) != *shape {
+                    let shaped = self.painter.reshape(&coded, shape)?;
+                    frame = VideoFrame {
+                        rotation: frame.rotation,
+                        flip: frame.flip,
+                        display_size: turned(shaped.display_size, frame.rotation),
+                        ..shaped
+                    };
+                }
+            }
+        } else {
+            self.shape = Some(Shape::of(&as_coded(&frame)));
         }
         if let Some(mut before) = self.pending.take() {
             before.duration = u64::try_from(frame.timestamp.saturating_sub(before.timestamp)).ok();
@@ -201,34 +237,47 @@ fn pictures_of(
     };
     let (track, mut reader) = demuxed;
     let failed = |error: MediaError| JobError::input(&media.path, error);
-    let mut decoding =
+    let start = |track: &Track| {
         Decoding::<VideoDecode>::start(context, video_config(track).map_err(failed)?)
-            .map_err(failed)?;
+            .map_err(failed)
+    };
+    let mut config = track.config();
+    let mut decoding = start(track)?;
     let mut alpha = AlphaDecoding::default();
-    let mut cut = Cut::new(part.from, end);
-    let mut hidden = BTreeSet::new();
+    let mut shown = Shown {
+        line,
+        part,
+        origin,
+        cut: Cut::new(part.from, end),
+        hidden: BTreeSet::new(),
+    };
     let mut frames = Vec::new();
     loop {
         context.cancel.check()?;
         let packet = reader
             .next_sample()
-            .map_err(|error| error::demux(&media.path, &error))?;
-        let over = match &packet {
+            .map_err(|error| error::demux(&media.path, &error))?
             // No picture is shown before it is decoded.
-            Some(packet) => {
-                packet.decode_time.saturating_sub(origin) >= end
-                    && packet.chunk.timestamp.saturating_sub(origin) >= end
-            }
-            None => true,
-        };
-        let chunk = packet
-            .as_ref()
-            .filter(|_| !over)
-            .map(|packet| &packet.chunk);
-        if let Some(packet) = packet.as_ref().filter(|packet| !over && !packet.presented)
-            && hidden.len() < MAX_HIDDEN
+            .filter(|packet| {
+                packet.decode_time.saturating_sub(origin) < end
+                    || packet.chunk.timestamp.saturating_sub(origin) < end
+            });
+        let next = packet.as_ref().and_then(|packet| packet.config.as_deref());
+        if let Some(next) = next.filter(|&next| *next != config) {
+            decoding
+                .decode(None, &mut |frame| frames.push(frame))
+                .map_err(failed)?;
+            shown.push(&mut frames, &mut alpha)?;
+            decoding = start(&track.with_config(next))?;
+            alpha = AlphaDecoding::default();
+            shown.line.changed = true;
+            config = next.clone();
+        }
+        let chunk = packet.as_ref().map(|packet| &packet.chunk);
+        if let Some(packet) = packet.as_ref().filter(|packet| !packet.presented)
+            && shown.hidden.len() < MAX_HIDDEN
         {
-            hidden.insert(packet.chunk.timestamp);
+            shown.hidden.insert(packet.chunk.timestamp);
         }
         decoding
             .decode(chunk, &mut |frame| frames.push(frame))
@@ -238,26 +287,57 @@ fn pictures_of(
                 .decode(context, &decoding.config, chunk)
                 .map_err(failed)?;
         }
-        for mut frame in frames.drain(..) {
-            if hidden.remove(&frame.timestamp) {
-                continue;
-            }
-            alpha.join(&mut frame).map_err(failed)?;
-            frame.timestamp = frame.timestamp.saturating_sub(origin);
-            if let Some(mut kept) = cut.push(frame) {
-                kept.timestamp = kept.timestamp.saturating_add(part.offset);
-                line.push(kept)?;
-            }
-        }
-        if over || cut.is_over() {
+        shown.push(&mut frames, &mut alpha)?;
+        if chunk.is_none() || shown.cut.is_over() {
             break;
         }
     }
-    if let Some(mut kept) = cut.finish() {
-        kept.timestamp = kept.timestamp.saturating_add(part.offset);
-        line.push(kept)?;
+    shown.finish()
+}
+
+/// Pictures of one part on their way from the decoder to the line.
+struct Shown<'a, 'b> {
+    line: &'a mut PictureLine<'b>,
+    part: &'a Part,
+    /// What counts as time 0 of the file.
+    origin: i64,
+    cut: Cut,
+    /// Times of pictures that are decoded and not shown.
+    hidden: BTreeSet<i64>,
+}
+
+impl Shown<'_, '_> {
+    fn push(
+        &mut self,
+        frames: &mut Vec<VideoFrame>,
+        alpha: &mut AlphaDecoding,
+    ) -> Result<(), JobError> {
+        for mut frame in frames.drain(..) {
+            if self.hidden.remove(&frame.timestamp) {
+                continue;
+            }
+            alpha
+                .join(&mut frame)
+                .map_err(|error| JobError::input(&self.part.media.path, error))?;
+            frame.timestamp = frame.timestamp.saturating_sub(self.origin);
+            if let Some(kept) = self.cut.push(frame) {
+                self.keep(kept)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn finish(mut self) -> Result<(), JobError> {
+        match self.cut.finish() {
+            Some(kept) => self.keep(kept),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, mut frame: VideoFrame) -> Result<(), JobError> {
+        frame.timestamp = frame.timestamp.saturating_add(self.part.offset);
+        self.line.push(frame)
+    }
 }
 
 #[cfg(test)]

@@ -148,9 +148,12 @@ fn sounds_of(
     };
     let (track, mut reader) = reader(media, SourceKind::Audio, number, part.from)?;
     let failed = |error: MediaError| JobError::input(&media.path, error);
-    let mut decoding =
+    let start = |track: &Track| {
         Decoding::<AudioDecode>::start(context, audio_config(track).map_err(failed)?)
-            .map_err(failed)?;
+            .map_err(failed)
+    };
+    let mut config = track.config();
+    let mut decoding = start(track)?;
     let length = match (part.length, part.to) {
         (Some(length), _) => length,
         (None, Some(to)) => to.saturating_sub(part.from),
@@ -169,11 +172,18 @@ fn sounds_of(
         let packet = reader
             .next_sample()
             .map_err(|error| error::demux(&media.path, &error))?;
+        let packet =
+            packet.filter(|packet| packet.chunk.timestamp.saturating_sub(places.zero) < length);
+        over = packet.is_none();
+        let next = packet.as_ref().and_then(|packet| packet.config.as_deref());
+        if let Some(next) = next.filter(|&next| *next != config) {
+            decoding
+                .decode(None, &mut |run| runs.push(run))
+                .map_err(failed)?;
+            decoding = start(&track.with_config(next))?;
+            config = next.clone();
+        }
         let chunk = packet.map(|packet| packet.chunk);
-        over = chunk
-            .as_ref()
-            .is_none_or(|chunk| chunk.timestamp.saturating_sub(places.zero) >= length);
-        let chunk = chunk.filter(|_| !over);
         decoding
             .decode(chunk.as_ref(), &mut |run| runs.push(run))
             .map_err(failed)?;

@@ -83,6 +83,7 @@ impl Entry {
             Codec::Video(VideoCodec::Av1(_)) => match description.as_deref() {
                 // Some applications give the av1C that they found in a file.
                 Some(config) if config.first() == Some(&0x81) && config.len() >= 4 => {
+                    size = changed_size(output, config).unwrap_or(size);
                     config.to_vec()
                 }
                 _ => av1_config(output, key_chunk.unwrap_or_default())?,
@@ -150,7 +151,8 @@ impl Entry {
                 true => b.full(config, 1, 0, |b| b.bytes(&self.config)),
                 false => b.bx(config, |b| b.bytes(&self.config)),
             }
-            if let Some((width, height)) = pixel_aspect(output, self.size) {
+            // Pictures of another size have pixels of the same shape.
+            if let Some((width, height)) = pixel_aspect(output) {
                 b.bx(b"pasp", |b| {
                     b.u32(width);
                     b.u32(height);
@@ -223,13 +225,13 @@ impl Entry {
 
 /// The size of the pictures of another set-up than the track began with.
 fn changed_size(output: &OutputTrack, config: &[u8]) -> Option<Size> {
-    if output
-        .description
-        .as_deref()
-        .is_none_or(|first| first == config)
-    {
+    if output.description.as_deref() == Some(config) {
         return None;
     }
+    if config.first() == Some(&0x81) {
+        return Some(av1::configured(config)?.size);
+    }
+    output.description.as_ref()?;
     if let Ok(record) = AvcC::parse(config) {
         let nal = h264::Nal::new(0, record.sps.first()?).ok()?;
         return Some(h264::Sps::parse(&nal).ok()?.visible.size());
@@ -259,8 +261,9 @@ fn color_points(output: &OutputTrack, fallback: [u8; 3]) -> [u8; 3] {
 }
 
 /// Width and height of a pixel, where it is not square.
-fn pixel_aspect(output: &OutputTrack, size: Size) -> Option<(u32, u32)> {
+fn pixel_aspect(output: &OutputTrack) -> Option<(u32, u32)> {
     let OutputKind::Video {
+        coded_size: size,
         display_aspect: Some(aspect),
         ..
     } = output.kind
@@ -281,7 +284,7 @@ fn pixel_aspect(output: &OutputTrack, size: Size) -> Option<(u32, u32)> {
 /// The size at which the track is shown, before rotation.
 pub(super) fn display_size(output: &OutputTrack) -> Size {
     match output.kind {
-        OutputKind::Video { coded_size, .. } => match pixel_aspect(output, coded_size) {
+        OutputKind::Video { coded_size, .. } => match pixel_aspect(output) {
             Some((width, height)) => {
                 coded_size.with_sample_aspect((u64::from(width), u64::from(height)))
             }

@@ -6,10 +6,11 @@ use reelcore_media::{AudioCodec, ChunkKind, Size, VideoCodec};
 
 use super::super::codec::esds;
 use super::super::parse::{FourCc, Reader};
-use super::entry::Entry;
+use super::entry::{Entry, av1_config};
 use super::{table, time};
 use crate::adts::header::Header;
 use crate::bitstream::audio::{Frames, Timing, aac_frames};
+use crate::bitstream::av1::{self, SequenceHeader};
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::nal::NalStream;
@@ -47,6 +48,8 @@ pub(super) struct MuxTrack {
     pub(super) output: OutputTrack,
     pub(super) codec: Codec,
     nal: Option<NalStream>,
+    /// The last sequence header of AV1.
+    sequence: Option<SequenceHeader>,
     /// AAC comes as ADTS frames, of which this is the first one's header.
     adts: Option<Header>,
     /// Made with the first packet: the parameter sets tell how pictures are ordered.
@@ -94,6 +97,7 @@ impl MuxTrack {
         }
         let mut this = Self {
             nal,
+            sequence: None,
             adts: None,
             times: None,
             entries: Vec::new(),
@@ -127,6 +131,9 @@ impl MuxTrack {
             _ => false,
         };
         if !in_band {
+            if let Codec::Video(VideoCodec::Av1(_)) = codec {
+                this.sequence = description.as_deref().and_then(av1::configured);
+            }
             let entry = Entry::new(&this.codec, &this.output, description, None)?;
             this.entries.push(entry);
         }
@@ -267,9 +274,16 @@ impl MuxTrack {
                 {
                     packet.chunk.data = packet.chunk.data.slice_ref(rest);
                 }
+                let data = &packet.chunk.data[..];
                 if self.entries.is_empty() {
-                    let header = key.then_some(&packet.chunk.data[..]);
-                    self.first_entry(None, header)?;
+                    self.first_entry(None, key.then_some(data))?;
+                }
+                // AV1 in ISOBMFF, 2.2.2: samples with another sequence header have another sample entry.
+                if let Some(header) = key.then(|| av1::sequence_header(data)).flatten()
+                    && let Some(before) = self.sequence.replace(header.clone())
+                    && before != header
+                {
+                    packet.description = Some(av1_config(&self.output, data)?.into());
                 }
             }
             Codec::Audio(AudioCodec::Aac(_)) if self.output.description.is_none() => {

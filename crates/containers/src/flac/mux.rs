@@ -1,0 +1,217 @@
+//! Writes native FLAC (RFC 9639): one track. Times have no place there, frames follow one another.
+//!
+//! How many samples there are, and how large frames are, is known at the end: STREAMINFO says it where the sink can seek.
+
+use bytes::Bytes;
+use reelcore_media::AudioCodec;
+use reelcore_media::mux::{
+    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
+};
+
+use super::header::{self, STREAM_INFO, StreamInfo};
+use crate::audio::crc;
+use crate::mux::single::Single;
+use crate::mux::xiph;
+
+/// Where STREAMINFO begins: after "fLaC" and the header of its block.
+const INFO_AT: u64 = 8;
+
+/// Writes FLAC.
+#[derive(Debug)]
+pub struct FlacMuxer {
+    options: MuxOptions,
+    file: Single<Track>,
+}
+
+#[derive(Debug)]
+struct Track {
+    /// As the description has it.
+    bytes: [u8; STREAM_INFO],
+    info: StreamInfo,
+    /// The first sample of the first frame, and where the next frame has to begin.
+    span: Option<(u64, u64)>,
+    /// Bytes of the smallest and the largest frame.
+    sizes: Option<(usize, usize)>,
+}
+
+fn invalid(message: impl Into<String>) -> MuxError {
+    MuxError::Invalid(message.into())
+}
+
+impl Track {
+    fn new(output: &OutputTrack) -> Result<Self, MuxError> {
+        let flac = AudioCodec::parse(&output.codec) == Ok(AudioCodec::Flac);
+        if !flac || !matches!(output.kind, OutputKind::Audio { .. }) {
+            return Err(MuxError::Unsupported(format!(
+                "{} in FLAC, other than FLAC",
+                output.codec
+            )));
+        }
+        let found = info(output.description.as_ref()).ok_or_else(|| {
+            let found = output.description.as_ref().map_or(0, Bytes::len);
+            invalid(format!(
+                "expected \"fLaC\" and STREAMINFO as description of FLAC, found {found} bytes"
+            ))
+        })?;
+        Ok(Self {
+            bytes: found.0,
+            info: found.1,
+            span: None,
+            sizes: None,
+        })
+    }
+
+    /// Checks that a packet is the frame that follows, and counts it.
+    fn count(&mut self, packet: &OutputPacket) -> Result<(), MuxError> {
+        let (data, at) = (&packet.chunk.data, packet.chunk.timestamp);
+        // Over a frame with its footer the checksum is 0.
+        let whole = header::parse(data, &self.info).filter(|_| crc::flac16(0, data) == 0);
+        let Some(frame) = whole else {
+            return Err(invalid(format!(
+                "expected a whole frame of FLAC as STREAMINFO describes it, found other data of {} bytes at {at} us",
+                data.len()
+            )));
+        };
+        let (first, next) = self.span.unwrap_or((frame.sample, frame.sample));
+        if frame.sample != next {
+            return Err(MuxError::Unsupported(format!(
+                "FLAC whose frames do not follow one another: expected sample {next}, found {} at {at} us",
+                frame.sample
+            )));
+        }
+        self.span = Some((first, next.saturating_add(u64::from(frame.samples))));
+        let (least, most) = self.sizes.unwrap_or((data.len(), data.len()));
+        self.sizes = Some((least.min(data.len()), most.max(data.len())));
+        Ok(())
+    }
+
+    /// STREAMINFO (section 8.2). Without `known`, what is known at the end is left open.
+    fn stream_info(&self, known: bool) -> [u8; STREAM_INFO] {
+        let mut bytes = self.bytes;
+        let (least, most) = self.sizes.filter(|_| known).unwrap_or((0, 0));
+        let samples = self
+            .span
+            .filter(|_| known)
+            .map_or(0, |(first, next)| next - first);
+        // 24 bits, and 0 where it is not known.
+        let size = |size: usize| u32::try_from(size).ok().filter(|size| size >> 24 == 0);
+        let fields = [size(least).unwrap_or(0), size(most).unwrap_or(0)];
+        for (field, at) in fields.iter().zip([4, 7]) {
+            if let (Some(place), [_, rest @ ..]) = (bytes.get_mut(at..at + 3), field.to_be_bytes())
+            {
+                place.copy_from_slice(&rest);
+            }
+        }
+        // 36 bits behind the four of the sample size.
+        let samples = if samples >> 36 == 0 { samples } else { 0 };
+        bytes[13] = bytes[13] & 0xf0 | (samples >> 32) as u8;
+        bytes[14..18].copy_from_slice(&(samples as u32).to_be_bytes());
+        // The checksum of all samples holds only where these are all.
+        if self.info.samples != Some(samples).filter(|&samples| samples > 0) {
+            bytes[18..].fill(0);
+        }
+        bytes
+    }
+}
+
+/// STREAMINFO of a description.
+fn info(description: Option<&Bytes>) -> Option<([u8; STREAM_INFO], StreamInfo)> {
+    let blocks = description?.strip_prefix(b"fLaC")?;
+    // STREAMINFO is the first block.
+    if blocks.first()? & 0x7f != 0 {
+        return None;
+    }
+    let bytes: [u8; STREAM_INFO] = *blocks.get(4..)?.first_chunk()?;
+    Some((bytes, StreamInfo::parse(&bytes)?))
+}
+
+impl FlacMuxer {
+    /// A muxer without a track.
+    pub fn new(options: MuxOptions) -> Self {
+        Self {
+            options,
+            file: Single::default(),
+        }
+    }
+
+    fn is_patched(&self, sink: &dyn Sink) -> bool {
+        sink.is_seekable() && !self.options.live
+    }
+}
+
+/// "fLaC" and the metadata blocks.
+fn begin(track: &Track, tags: &[(String, String)]) -> Result<Vec<u8>, MuxError> {
+    let last = if tags.is_empty() { 0x80 } else { 0 };
+    let mut out = b"fLaC".to_vec();
+    out.extend([last, 0, 0, STREAM_INFO as u8]);
+    out.extend(track.stream_info(false));
+    if !tags.is_empty() {
+        let list = xiph::comments(tags);
+        let size = u32::try_from(list.len())
+            .ok()
+            .filter(|size| size >> 24 == 0)
+            .ok_or_else(|| MuxError::Limit("16 MiB of tags or more".into()))?;
+        out.extend((0x84 << 24 | size).to_be_bytes());
+        out.extend(list);
+    }
+    Ok(out)
+}
+
+impl Muxer for FlacMuxer {
+    fn container(&self) -> &'static str {
+        "flac"
+    }
+
+    fn add_track(&mut self, track: OutputTrack) -> Result<usize, MuxError> {
+        self.file.add(|| Track::new(&track))
+    }
+
+    fn write(
+        &mut self,
+        index: usize,
+        packet: OutputPacket,
+        sink: &mut dyn Sink,
+    ) -> Result<(), MuxError> {
+        let (track, first) = self.file.packet(index)?;
+        let result = (|| {
+            let changed = info(packet.description.as_ref()).map(|(_, info)| info);
+            if packet.description.is_some()
+                && changed.is_none_or(|new| {
+                    let old = track.info;
+                    (new.rate, new.channels, new.bits, new.max_block)
+                        != (old.rate, old.channels, old.bits, old.max_block)
+                })
+            {
+                return Err(MuxError::Unsupported(
+                    "another description in the middle of a FLAC file".into(),
+                ));
+            }
+            track.count(&packet)?;
+            if first {
+                sink.write(begin(track, &self.options.tags)?.into())?;
+            }
+            Ok(sink.write(packet.chunk.data)?)
+        })();
+        match &result {
+            Ok(()) => self.file.written(),
+            Err(_) => self.file.fail(),
+        }
+        result
+    }
+
+    fn end_track(&mut self, index: usize, _: &mut dyn Sink) -> Result<(), MuxError> {
+        self.file.end(index)
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
+        let patched = self.is_patched(sink);
+        let (track, any) = self.file.finish()?;
+        if !any {
+            // Without sound it is a FLAC file all the same.
+            sink.write(begin(track, &self.options.tags)?.into())?;
+        } else if patched {
+            sink.patch(INFO_AT, &track.stream_info(true))?;
+        }
+        Ok(())
+    }
+}

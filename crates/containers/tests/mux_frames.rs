@@ -1,0 +1,262 @@
+//! FLAC and MP3 that are written are read back, by our demuxers and by FFmpeg.
+
+#[path = "support/clips.rs"]
+mod made;
+#[path = "support/mux.rs"]
+mod muxed;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use made::ffmpeg;
+use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
+use reelcore_containers::mux::{MemorySink, QueueSink, create};
+use reelcore_containers::{FileSource, StreamLimits, open, stream};
+use reelcore_media::ChunkKind;
+use reelcore_media::demux::{Demuxer, Packet, Track, TrackKind};
+use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket};
+
+type Source = Vec<(Track, Vec<Packet>)>;
+
+fn make(name: &str, args: &str) -> Source {
+    let inputs = ["-f", "lavfi", "-i", "sine=440:d=2:sample_rate=44100"];
+    let args: Vec<&str> = inputs.into_iter().chain(args.split_whitespace()).collect();
+    let path: PathBuf = ffmpeg(name, &args);
+    let source = Arc::new(FileSource::open(path).expect("a file"));
+    tracks(&open(source).expect("a container"))
+}
+
+fn written(container: &str, source: &Source, options: &MuxOptions, live: bool) -> Bytes {
+    let mut muxer = create(container, options).expect("a muxer");
+    if !live {
+        let mut sink = MemorySink::default();
+        muxed::write(source, &mut *muxer, &mut sink, false);
+        return sink.into_bytes();
+    }
+    let mut sink = QueueSink::new(1 << 30);
+    muxed::write(source, &mut *muxer, &mut sink, false);
+    let mut all = Vec::new();
+    while let Some(piece) = sink.take() {
+        all.extend_from_slice(&piece);
+    }
+    all.into()
+}
+
+fn streamed(bytes: &Bytes) -> Arc<dyn Demuxer> {
+    let (feed, source) = stream(StreamLimits::default(), || {});
+    feed.push(bytes.clone());
+    feed.finish();
+    open(Arc::new(source)).expect("a stream")
+}
+
+fn refused(result: Result<impl Sized, MuxError>, want: &str) {
+    match result {
+        Ok(_) => panic!("expected an error with {want:?}"),
+        Err(error) => assert!(error.to_string().contains(want), "{error}"),
+    }
+}
+
+fn flac_and_mp3() -> [(&'static str, Source); 4] {
+    [
+        ("flac", make("s.flac", "-map 0:a -c:a flac")),
+        (
+            "flac",
+            make("flac.mp4", "-map 0:a -c:a flac -ac 2 -strict -2"),
+        ),
+        ("mp3", make("s.mp3", "-map 0:a -c:a libmp3lame -b:a 96k")),
+        (
+            "mp3",
+            make("vbr.mp3", "-map 0:a -c:a libmp3lame -q:a 4 -ac 2 -ar 24000"),
+        ),
+    ]
+}
+
+/// Samples that are heard.
+fn heard(packets: &[Packet], rate: f64) -> u64 {
+    let heard = |packet: &Packet| {
+        let side = packet.chunk.side.as_deref();
+        let drop = side.map_or(0.0, |side| side.discard_start.as_secs_f64());
+        let whole = packet.chunk.duration.expect("a duration") as f64 / 1e6;
+        // Times of packets count what is dropped at the end already.
+        if packet.presented { whole - drop } else { 0.0 }
+    };
+    (packets.iter().map(heard).sum::<f64>() * rate).round() as u64
+}
+
+#[test]
+fn flac_and_mp3_have_the_same_frames_with_the_same_times_and_length() {
+    let options = MuxOptions {
+        tags: vec![
+            ("title".to_owned(), "Ein Lied – für alle".to_owned()),
+            ("track".to_owned(), "3/12".to_owned()),
+            ("mood".to_owned(), "calm".to_owned()),
+        ],
+        ..MuxOptions::default()
+    };
+    for (at, (name, source)) in flac_and_mp3().into_iter().enumerate() {
+        for options in [&options, &MuxOptions::default()] {
+            let bytes = written(name, &source, options, false);
+            for demuxer in [open_bytes(bytes.clone()), streamed(&bytes)] {
+                assert_eq!(demuxer.container(), name);
+                let (track, got) = tracks(&demuxer).remove(0);
+                let want = &source[0];
+                assert_eq!(track.kind, want.0.kind, "{at}");
+                assert_eq!(got.len(), want.1.len(), "{at}");
+                for (want, got) in want.1.iter().zip(&got) {
+                    assert_eq!(want.chunk.data, got.chunk.data, "{at}");
+                    assert!(
+                        want.chunk.timestamp.abs_diff(got.chunk.timestamp) <= 1,
+                        "{at}"
+                    );
+                }
+                let side = |packet: &Packet| packet.chunk.side.as_deref().cloned();
+                if name == "mp3" {
+                    assert_eq!(side(&got[0]), side(&want.1[0]), "what is dropped first");
+                    let last = (side(got.last().unwrap()), side(want.1.last().unwrap()));
+                    assert_eq!(last.0, last.1, "what is dropped last");
+                    assert!(last.0.is_some(), "LAME pads");
+                }
+                let whole = demuxer.duration().expect("a duration");
+                assert!(whole.abs_diff(2_000_000) < 30, "{at}: {whole}");
+                for (name, value) in &options.tags {
+                    let has = |tag: &(String, String)| tag.0 == *name && tag.1 == *value;
+                    assert!(demuxer.tags().iter().any(has), "{:?}", demuxer.tags());
+                }
+            }
+            let streams = ffprobe(&save(
+                &format!("{at}-{}.{name}", options.tags.len()),
+                &bytes,
+            ));
+            assert_eq!(streams[0].0["codec_name"], name);
+            assert_eq!(streams[0].1, source[0].1.len(), "{at}");
+            let duration: f64 = streams[0].0["duration"].parse().expect("seconds");
+            assert!((duration - 2.0).abs() < 0.06, "{duration}");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_gives_as_many_samples_of_what_was_written_as_of_the_source() {
+    // FFmpeg decodes what was written to the same samples, priming and padding left out.
+    let decode = |path: &std::path::Path| {
+        let output = std::process::Command::new("ffmpeg")
+            .args(["-v", "warning", "-i"])
+            .arg(path)
+            .args(["-f", "s16le", "-"])
+            .output()
+            .expect("the ffmpeg command (./x setup installs it)");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.trim().is_empty(), "{}: {said}", path.display());
+        output.stdout
+    };
+    for (at, (name, source)) in flac_and_mp3().into_iter().enumerate() {
+        let bytes = written(name, &source, &MuxOptions::default(), false);
+        let rate = match source[0].0.kind {
+            TrackKind::Audio {
+                sample_rate,
+                channels,
+            } => {
+                let samples = decode(&save(&format!("decoded-{at}.{name}"), &bytes)).len() / 2;
+                assert_eq!(
+                    samples / channels as usize,
+                    2 * sample_rate as usize,
+                    "{at}"
+                );
+                f64::from(sample_rate)
+            }
+            _ => panic!("sound"),
+        };
+        let got = tracks(&open_bytes(bytes)).remove(0).1;
+        assert_eq!(heard(&got, rate), 2 * rate as u64, "{at}");
+    }
+}
+
+#[test]
+fn streams_of_flac_and_mp3_leave_open_what_only_the_end_tells() {
+    for (at, (name, source)) in flac_and_mp3().into_iter().enumerate() {
+        let bytes = written(name, &source, &MuxOptions::default(), true);
+        let got = tracks(&open_bytes(bytes.clone())).remove(0).1;
+        assert_eq!(got.len(), source[0].1.len(), "{at}");
+        match name {
+            // Samples, sizes of frames and the checksum of all samples are 0.
+            "flac" => {
+                assert_eq!(bytes[8 + 4..8 + 10], [0; 6]);
+                assert_eq!(bytes[8 + 13] & 15, 0);
+                assert_eq!(bytes[8 + 14..8 + 34], [0; 20]);
+            }
+            _ => assert!(bytes.starts_with(&source[0].1[0].chunk.data)),
+        }
+    }
+}
+
+#[test]
+fn flac_keeps_the_checksum_of_all_samples_only_where_all_are_there() {
+    let source = make("s.flac", "-map 0:a -c:a flac");
+    let sum = |bytes: &[u8]| bytes[8 + 18..8 + 34].to_vec();
+    let own = source[0].0.description.clone().expect("STREAMINFO");
+    let bytes = written("flac", &source, &MuxOptions::default(), false);
+    assert_eq!(sum(&bytes), sum(&own));
+    assert_ne!(sum(&bytes), [0; 16]);
+    let mut short = source.clone();
+    short[0].1.pop();
+    let bytes = written("flac", &short, &MuxOptions::default(), false);
+    assert_eq!(sum(&bytes), [0; 16]);
+    // From the middle on: the frames keep their numbers, which readers count from.
+    let mut late = source.clone();
+    late[0].1.drain(..3);
+    let bytes = written("flac", &late, &MuxOptions::default(), false);
+    let got = tracks(&open_bytes(bytes)).remove(0).1;
+    assert_eq!(got.len(), late[0].1.len());
+    // A frame that lacks in the middle.
+    let mut gap = source.clone();
+    gap[0].1.remove(2);
+    let mut muxer = create("flac", &MuxOptions::default()).expect("a muxer");
+    muxer
+        .add_track(muxed::output_track(&gap[0].0).expect("a track"))
+        .expect("FLAC");
+    let mut sink = MemorySink::default();
+    let mut write =
+        |packet: &Packet| muxer.write(0, OutputPacket::new(packet.chunk.clone()), &mut sink);
+    write(&gap[0].1[0]).expect("the first");
+    write(&gap[0].1[1]).expect("the second");
+    refused(write(&gap[0].1[2]), "do not follow");
+    refused(write(&gap[0].1[3]), "finished");
+}
+
+#[test]
+fn what_is_no_flac_and_no_mp3_is_refused() {
+    let key = |data: &[u8]| packet(ChunkKind::Key, 0, 20_000, data.to_vec());
+    let mut sink = MemorySink::default();
+    for (name, source) in flac_and_mp3() {
+        let new = || create(name, &MuxOptions::default()).expect("a muxer");
+        refused(new().add_track(video("vp8", 64, 48)), "vp8");
+        refused(new().add_track(audio("opus", 48_000, 2)), "opus");
+        refused(new().finish(&mut MemorySink::default()), "expected a track");
+        let track = || muxed::output_track(&source[0].0).expect("a track");
+        let good = &source[0].1[0].chunk.data;
+        let mut muxer = new();
+        muxer.add_track(track()).expect("a codec");
+        refused(muxer.add_track(track()), "more than 1");
+        refused(muxer.write(1, key(good), &mut sink), "below 1");
+        muxer.write(0, key(good), &mut sink).expect(name);
+        refused(muxer.add_track(track()), "after the first packet");
+        refused(
+            muxer.write(0, key(&good[..good.len() - 1]), &mut sink),
+            "expected a",
+        );
+        refused(muxer.finish(&mut sink), "finished");
+        let mut muxer = new();
+        muxer.add_track(track()).expect("a codec");
+        muxer.end_track(0, &mut sink).expect("ended");
+        refused(muxer.write(0, key(good), &mut sink), "has ended");
+        muxer.finish(&mut sink).expect("finished");
+        refused(muxer.finish(&mut sink), "finished");
+    }
+    refused(
+        create("flac", &MuxOptions::default())
+            .expect("a muxer")
+            .add_track(audio("flac", 48_000, 2)),
+        "STREAMINFO",
+    );
+}
