@@ -131,7 +131,8 @@ fn flac_and_mp3_have_the_same_frames_with_the_same_times_and_length() {
             assert_eq!(streams[0].0["codec_name"], name);
             assert_eq!(streams[0].1, source[0].1.len(), "{at}");
             let duration: f64 = streams[0].0["duration"].parse().expect("seconds");
-            assert!((duration - 2.0).abs() < 0.06, "{duration}");
+            // FFmpeg counts whole frames here.
+            assert!((2.0..2.08).contains(&duration), "{duration}");
         }
     }
 }

@@ -9,13 +9,15 @@ mod muxed;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use mp4::fragmented;
-use muxed::{ffprobe, open_bytes, save, tracks};
+use mp4::{described, fragmented};
+use muxed::{audio, ffprobe, open_bytes, packet, save, tracks};
 use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::MemorySink;
 use reelcore_containers::open;
+use reelcore_media::ChunkKind;
 use reelcore_media::demux::{DemuxError, Packet, Track, TrackConfig, TrackKind};
 use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket};
 
@@ -110,9 +112,50 @@ fn a_change_of_the_description_is_read_back_from_where_it_holds() {
             .iter()
             .zip([0, 1, 1, 0].into_iter().flat_map(|i| &clips[i].1))
         {
-            assert_eq!(got.chunk.data, want.chunk.data);
+            // Once there are two, key pictures have their parameter sets with them, for readers that know the first alone.
+            assert!(got.chunk.data.ends_with(&want.chunk.data));
+            let whole = got.chunk.data == want.chunk.data;
+            assert_eq!(
+                whole,
+                got.chunk.kind == ChunkKind::Delta || got.chunk.timestamp < 1_000_000
+            );
         }
     }
+}
+
+#[test]
+fn after_the_first_fragment_pictures_tell_of_a_change_themselves() {
+    let clips = two_sizes(H264);
+    let options = MuxOptions {
+        fragment_duration: Duration::from_millis(100),
+        ..fragmented()
+    };
+    let bytes = joined(&clips, &[0, 0, 1], options.clone(), true);
+    let streams = ffprobe(&save("changed-late.mp4", &bytes));
+    assert_eq!(streams[0].1, 30);
+    let packets = tracks(&open_bytes(bytes)).remove(0).1;
+    assert!(changes(&packets).is_empty());
+    let (want, got) = (&clips[1].1[0].chunk.data, &packets[20].chunk.data);
+    // Its SPS, behind the length.
+    assert!(got.ends_with(want) && got[4] & 31 == 7, "{:x?}", &got[..8]);
+    // Sound has no such place.
+    let mut muxer = Mp4Muxer::new(options);
+    let track = described(audio("mp4a.40.2", 48_000, 2), &[0x11, 0x90]);
+    muxer.add_track(track).expect("AAC");
+    let mut sink = MemorySink::default();
+    let mut write = |index: i64, description: Option<&'static [u8]>| {
+        let mut packet = packet(ChunkKind::Key, index * 20_000, 20_000, vec![1, 2, 3]);
+        packet.description = description.map(Bytes::from_static);
+        muxer.write(0, packet, &mut sink)
+    };
+    for index in 0..20 {
+        write(index, None).expect("written");
+    }
+    let error = write(20, Some(&[0x12, 0x10])).expect_err("another description");
+    assert!(
+        error.to_string().contains("after the first fragment"),
+        "{error}"
+    );
 }
 
 #[test]

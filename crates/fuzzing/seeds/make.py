@@ -2,7 +2,7 @@
 """Makes the seeds of the fuzz targets with the ffmpeg command: tiny clips of every container and codec.
 
 Run it from anywhere; it writes into the folders beside it. The results are checked in: other versions of FFmpeg
-write other bytes, and no test depends on which.
+write other bytes, and no test depends on which. Those of MP4 with two sample entries come from make_entries.js.
 """
 import json
 import pathlib
@@ -135,6 +135,23 @@ VP9_KEY = b"\x82\x49\x83\x42\0\x03\xf0\x02\xf6"
 AV1_KEY = b"\x12\0\x0a\x0a\0\0\0\x02\xaf\xff\x9f\xfb\xf3\x10\x32\x02\x10\0"
 OPUS = b"\xfc\xff\xfe"
 MP3 = b"\xff\xfb\x14\xc0" + bytes(92)
+
+
+def flac(turn):
+    """A frame of silence, with its checksums (RFC 9639, 9.1.8 and 9.3)."""
+    def crc(data, polynomial, bits):
+        value = 0
+        for byte in data:
+            value ^= byte << (bits - 8)
+            for _ in range(8):
+                value = (value << 1 ^ (polynomial if value >> (bits - 1) else 0)) & (1 << bits) - 1
+        return value.to_bytes(bits // 8, "big")
+
+    frame = b"\xff\xf8\xc9\x18" + bytes([turn])
+    frame += crc(frame, 0x07, 8) + bytes(6)
+    return frame + crc(frame, 0x8005, 16)
+
+
 MUXES = [
     ("mp4", 0, [(3, NAL), (8, b"\x21\x10\x04")]),
     ("mp4-vpx", 0, [(0, VP8_KEY), (1, VP9_KEY), (7, OPUS)]),
@@ -147,10 +164,15 @@ MUXES = [
     ("adts", 6, [(8, b"\x21\x10\x04")]),
     ("ivf", 7, [(0, VP8_KEY)]),
     ("mpegts", 8, [(3, NAL), (10, MP3), (7, OPUS)]),
+    ("flac", 9, [(11, flac)]),
+    ("mp3", 10, [(10, MP3)]),
+    # With another description, and the first again.
+    ("mp4-changed", 0, [(3, NAL)]),
+    ("fmp4-changed", 1, [(3, NAL)]),
 ]
 
 
-def mux(container, flags, tracks):
+def mux(container, flags, tracks, changed):
     """An input: each track's packets by turns."""
     out = bytes([container, flags, len(tracks) - 1])
     for codec, _ in tracks:
@@ -159,14 +181,21 @@ def mux(container, flags, tracks):
         out += bytes([0xbb, 0] if codec >= 7 else [0])
     for turn in range(6):
         for index, (_, data) in enumerate(tracks):
-            out += bytes([index, 0 if turn % 3 == 0 or index else 4, len(data)]) + data
+            data = data(turn) if callable(data) else data
+            packet = bytes([0 if turn % 3 == 0 or index else 4])
+            which = index
+            if changed and turn in (2, 3):
+                which |= 0x40
+            out += bytes([which]) + packet + bytes([len(data)]) + data
+            # Which description: behind the packet.
+            out += bytes([3 - turn]) if which >= 0x40 else b""
     return out
 
 
 def main():
     for name, container, tracks in MUXES:
         for kind, flags in [("memory", 0x01), ("stream", 0xd0)]:
-            write("mux", f"{name}-{kind}", mux(container, flags, tracks))
+            write("mux", f"{name}-{kind}", mux(container, flags, tracks, "changed" in name))
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for name, args in CONTAINERS.items():

@@ -37,10 +37,10 @@ impl Format {
         Self::Ogg,
         Self::Wav,
         Self::Adts,
-        Self::Flac,
-        Self::Mp3,
         Self::Ivf,
         Self::MpegTs,
+        Self::Flac,
+        Self::Mp3,
     ];
 
     /// The short name.

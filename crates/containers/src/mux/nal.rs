@@ -165,6 +165,32 @@ impl NalStream {
     }
 }
 
+/// Bytes of the length before each NAL unit, and the parameter sets of an avcC or hvcC as a packet has them.
+///
+/// # Errors
+/// [`MuxError::Invalid`] for what is no avcC or hvcC.
+pub(crate) fn sets_in_band(hevc: bool, description: &[u8]) -> Result<(usize, Bytes), MuxError> {
+    let (length_size, sets): (usize, Vec<Vec<u8>>) = match hevc {
+        true => {
+            let record = HvcC::parse(description).map_err(invalid)?;
+            let units = record.arrays.into_iter().flat_map(|array| array.units);
+            (record.length_size, units.collect())
+        }
+        false => {
+            let record = AvcC::parse(description).map_err(invalid)?;
+            let units = record.sps.into_iter().chain(record.pps);
+            (record.length_size, units.collect())
+        }
+    };
+    let mut out = Vec::new();
+    for set in sets {
+        let length = (set.len() as u64).to_be_bytes();
+        out.extend_from_slice(length.get(8 - length_size.min(8)..).unwrap_or_default());
+        out.extend_from_slice(&set);
+    }
+    Ok((length_size, out.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

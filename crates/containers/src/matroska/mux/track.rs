@@ -1,10 +1,8 @@
 //! A track to write: its set-up, and its packets as blocks hold them.
 
 use bytes::Bytes;
-use reelcore_media::h264::AvcC;
-use reelcore_media::hevc::HvcC;
 use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
-use reelcore_media::{AudioCodec, ChunkKind, MediaError, VideoCodec};
+use reelcore_media::{AudioCodec, ChunkKind, VideoCodec};
 
 use super::codec;
 use crate::adts::header::Header;
@@ -12,7 +10,7 @@ use crate::bitstream::audio::Timing;
 use crate::mp4::mux::entry::av1_config;
 use crate::mux::aac;
 use crate::mux::decode_times::DecodeTimes;
-use crate::mux::nal::NalStream;
+use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
 use crate::mux::reorder;
 
@@ -52,10 +50,6 @@ pub(super) struct MuxTrack {
 
 pub(super) fn invalid(message: impl Into<String>) -> MuxError {
     MuxError::Invalid(message.into())
-}
-
-fn broken(error: MediaError) -> MuxError {
-    invalid(error.message)
 }
 
 impl MuxTrack {
@@ -246,41 +240,20 @@ impl MuxTrack {
 
     /// The parameter sets of another description, as NAL units to stand before a picture: CodecPrivate cannot change.
     fn sets_of(&self, description: &Bytes) -> Result<Bytes, MuxError> {
-        let length_of = |description: &[u8]| match self.codec {
-            Codec::Video(VideoCodec::Hevc(_)) => HvcC::parse(description).map(|r| r.length_size),
-            _ => AvcC::parse(description).map(|record| record.length_size),
+        let hevc = matches!(self.codec, Codec::Video(VideoCodec::Hevc(_)));
+        let Some(private) = &self.private else {
+            return Err(MuxError::Unsupported(
+                "a description after packets with start codes".into(),
+            ));
         };
-        let ours = match &self.private {
-            Some(private) => length_of(private).map_err(broken)?,
-            None => {
-                return Err(MuxError::Unsupported(
-                    "a description after packets with start codes".into(),
-                ));
-            }
-        };
-        let theirs = length_of(description).map_err(broken)?;
+        let (ours, _) = nal::sets_in_band(hevc, private)?;
+        let (theirs, sets) = nal::sets_in_band(hevc, description)?;
         if ours != theirs {
             return Err(MuxError::Unsupported(format!(
                 "a description with lengths of {theirs} bytes after one with {ours}"
             )));
         }
-        let sets: Vec<Vec<u8>> = match self.codec {
-            Codec::Video(VideoCodec::Hevc(_)) => {
-                let record = HvcC::parse(description).map_err(broken)?;
-                record.arrays.into_iter().flat_map(|a| a.units).collect()
-            }
-            _ => {
-                let record = AvcC::parse(description).map_err(broken)?;
-                record.sps.into_iter().chain(record.pps).collect()
-            }
-        };
-        let mut out = Vec::new();
-        for set in sets {
-            let length = (set.len() as u64).to_be_bytes();
-            out.extend_from_slice(length.get(8 - ours.min(8)..).unwrap_or_default());
-            out.extend_from_slice(&set);
-        }
-        Ok(out.into())
+        Ok(sets)
     }
 
     /// Takes the header off an ADTS frame; the first one's becomes the AudioSpecificConfig.

@@ -10,6 +10,7 @@ use reelcore_media::{AudioCodec, ColorSpace, Size, VideoCodec};
 use super::boxes::Boxes;
 use super::track::{Codec, check_audio_config};
 use crate::bitstream::av1;
+use crate::mux::nal;
 
 /// What a sample entry says: its configuration box, and the size that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     /// The body of `avcC`, `hvcC`, `av1C`, `vpcC`, `dOps`, `dfLa` or the AudioSpecificConfig.
     config: Vec<u8>,
     size: Size,
+    /// Of H.264 and HEVC: bytes of the lengths before NAL units, and the parameter sets with such lengths.
+    pub(super) in_band: Option<(usize, Bytes)>,
     /// Whether packets that come now are of it.
     pub(super) current: bool,
 }
@@ -97,10 +100,16 @@ impl Entry {
             Codec::Audio(AudioCodec::Flac) => flac_config(given()?)?,
             Codec::Audio(_) => Vec::new(),
         };
+        let in_band = match codec {
+            Codec::Video(VideoCodec::Avc(_)) => Some(nal::sets_in_band(false, &config)?),
+            Codec::Video(VideoCodec::Hevc(_)) => Some(nal::sets_in_band(true, &config)?),
+            _ => None,
+        };
         Ok(Self {
             description,
             config,
             size,
+            in_band,
             current: true,
         })
     }
@@ -115,14 +124,23 @@ impl Entry {
     }
 
     /// Writes the sample entry.
-    pub(super) fn write(&self, codec: &Codec, output: &OutputTrack, boxes: &mut Boxes) {
+    ///
+    /// `alone`: whether the track has no other. Readers that know but one take the track's display size for that of all, so
+    /// that several say even of square pixels that they are.
+    pub(super) fn write(
+        &self,
+        codec: &Codec,
+        output: &OutputTrack,
+        alone: bool,
+        boxes: &mut Boxes,
+    ) {
         match codec {
-            Codec::Video(codec) => self.video(codec, output, boxes),
+            Codec::Video(codec) => self.video(codec, output, alone, boxes),
             Codec::Audio(codec) => self.audio(codec, output, boxes),
         }
     }
 
-    fn video(&self, codec: &VideoCodec, output: &OutputTrack, boxes: &mut Boxes) {
+    fn video(&self, codec: &VideoCodec, output: &OutputTrack, alone: bool, boxes: &mut Boxes) {
         let (kind, config, full): (&[u8; 4], &[u8; 4], bool) = match codec {
             VideoCodec::Avc(avc) if avc.in_band => (b"avc3", b"avcC", false),
             VideoCodec::Avc(_) => (b"avc1", b"avcC", false),
@@ -152,7 +170,8 @@ impl Entry {
                 false => b.bx(config, |b| b.bytes(&self.config)),
             }
             // Pictures of another size have pixels of the same shape.
-            if let Some((width, height)) = pixel_aspect(output) {
+            let square = (!alone).then_some((1, 1));
+            if let Some((width, height)) = pixel_aspect(output).or(square) {
                 b.bx(b"pasp", |b| {
                     b.u32(width);
                     b.u32(height);

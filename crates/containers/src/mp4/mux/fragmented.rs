@@ -39,6 +39,8 @@ struct Lane {
     kept: i64,
     /// Ticks that are added for decode times to begin at 0.
     shift: i64,
+    /// Sample entries that are written.
+    entries: usize,
     samples: Vec<Sample>,
     bytes: usize,
     last_delta: i64,
@@ -93,7 +95,7 @@ impl Fragmented {
         &mut self,
         index: usize,
         tracks: &[MuxTrack],
-        sample: Sample,
+        mut sample: Sample,
         options: &MuxOptions,
         sink: &mut dyn Sink,
     ) -> Result<(), MuxError> {
@@ -109,6 +111,18 @@ impl Fragmented {
         let Some(lane) = self.tracks.get(index) else {
             return Ok(());
         };
+        if self.init.is_some() && sample.entry >= lane.entries {
+            // The entries are written and final.
+            if !tracks
+                .get(index)
+                .is_some_and(|track| track.reads_as_first(sample.entry))
+            {
+                return Err(MuxError::Unsupported(format!(
+                    "another description on track {index} after the first fragment"
+                )));
+            }
+            sample.entry = 0;
+        }
         let least = i64::try_from(options.fragment_duration.as_micros()).unwrap_or(i64::MAX);
         let age = lane
             .samples
@@ -172,6 +186,7 @@ impl Fragmented {
             };
             let scale = scales.iter().find(fits).or(scales.last()).copied();
             lane.scale = scale.unwrap_or(1_000_000);
+            lane.entries = track.entries.len();
             lane.kept = time::ticks_of_nanos(track.counts_kept(), lane.scale);
             let first = lane.samples.first().map_or(0, |s| lane.tick(s.time.decode));
             lane.shift = first.min(0).saturating_neg();

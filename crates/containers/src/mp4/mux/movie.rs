@@ -281,8 +281,9 @@ pub(super) fn roll_samples(b: &mut Boxes, count: u64) {
 fn sample_table(b: &mut Boxes, view: &TrackView<'_>, shift: u64) {
     b.full(b"stsd", 0, 0, |b| {
         b.count(view.track.entries.len());
+        let alone = view.track.entries.len() == 1;
         for entry in &view.track.entries {
-            entry.write(&view.track.codec, &view.track.output, b);
+            entry.write(&view.track.codec, &view.track.output, alone, b);
         }
     });
     let roll = roll_distance(view);

@@ -344,9 +344,17 @@ impl MuxTrack {
             packet,
             decode_time,
         } = timed;
-        let chunk = packet.chunk;
+        let mut chunk = packet.chunk;
         if let Some(description) = packet.description {
             self.change(description)?;
+        }
+        if self.entries.len() > 1
+            && chunk.kind == ChunkKind::Key
+            && let Some(entry) = self.entries.get(self.entry_index())
+            && let Some((_, sets)) = &entry.in_band
+        {
+            // Many readers take the first entry for all samples: decoders then find the sets here.
+            chunk.data = [&sets[..], &chunk.data].concat().into();
         }
         let side = chunk.side.as_deref();
         let duration = self.duration(&chunk.data, chunk.duration, decode_time);
@@ -382,6 +390,15 @@ impl MuxTrack {
             heard_nanos,
             data: chunk.data,
         })
+    }
+
+    /// Whether samples of entry `index` can be read as those of the first: pictures that have their set-up with them.
+    pub(super) fn reads_as_first(&self, index: usize) -> bool {
+        let length_size = |index: usize| {
+            let in_band = self.entries.get(index)?.in_band.as_ref();
+            Some(in_band.map(|(length_size, _)| *length_size))
+        };
+        matches!(self.codec, Codec::Video(_)) && length_size(index) == length_size(0)
     }
 
     fn entry_index(&self) -> usize {
