@@ -4,11 +4,10 @@
 // canvas has a context, so that is remembered here.
 
 import { core, primordials } from "ext:core/mod.js";
-import { override } from "ext:webcodecs/support.js";
+import { define, override } from "ext:webcodecs/support.js";
 
 const {
   ArrayPrototypeSlice,
-  ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
@@ -69,14 +68,14 @@ function watch() {
 }
 
 /**
- * Has createImageBitmap() take the sources that deno_image does not know: VideoFrame and OffscreenCanvas.
- * https://html.spec.whatwg.org/#dom-createimagebitmap
+ * Adds what is made of frames and canvases to what deno_image and deno_canvas have:
+ * - createImageBitmap() takes VideoFrame and OffscreenCanvas: https://html.spec.whatwg.org/#dom-createimagebitmap
+ * - transferToImageBitmap() and convertToBlob() of canvases with a "webgpu" context read every format as it is meant;
+ *   deno_webgpu takes each for rgba8unorm.
  */
-export function extendCreateImageBitmap(global, VideoFrame) {
-  const { op_create_image_bitmap, op_gpu_frame_pixels } = core.ops;
-  // What is on the global object may be loaded when it is first read: it is not read here.
-  const there = ObjectHasOwn(global, "createImageBitmap");
-  if (op_create_image_bitmap === undefined || op_gpu_frame_pixels === undefined || !there) {
+export function extendImages(global, VideoFrame) {
+  const { GPUCanvasContext, op_create_image_bitmap, op_gpu_canvas_bitmap, op_gpu_frame_pixels } = core.ops;
+  if (op_create_image_bitmap === undefined || op_gpu_frame_pixels === undefined) {
     return;
   }
   const load = core.createLazyLoader("ext:deno_image/01_image.js");
@@ -99,21 +98,59 @@ export function extendCreateImageBitmap(global, VideoFrame) {
     }
   }
 
-  async function createImageBitmap(image) {
-    const { createImageBitmap: original } = load();
-    const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
-    if (!ours) {
-      return await ReflectApply(original, undefined, arguments);
-    }
-    const rest = ArrayPrototypeSlice(arguments, 1);
-    return await ReflectApply(original, undefined, [await imageData(image), ...new SafeArrayIterator(rest)]);
+  // What is on the global object may be loaded when it is first read: it is not read here.
+  if (ObjectHasOwn(global, "createImageBitmap")) {
+    define(global, "createImageBitmap", async function createImageBitmap(image) {
+      const { createImageBitmap: original } = load();
+      const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
+      if (!ours) {
+        return await ReflectApply(original, undefined, arguments);
+      }
+      const rest = ArrayPrototypeSlice(arguments, 1);
+      return await ReflectApply(original, undefined, [await imageData(image), ...new SafeArrayIterator(rest)]);
+    });
   }
 
-  ObjectDefineProperty(global, "createImageBitmap", {
-    __proto__: null,
-    value: createImageBitmap,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  });
+  if (OffscreenCanvas === undefined) {
+    return;
+  }
+
+  const { getContext } = OffscreenCanvas.prototype;
+  const { transferFromImageBitmap } = ImageBitmapRenderingContext.prototype;
+  const { set: setWidth } = ObjectGetOwnPropertyDescriptor(OffscreenCanvas.prototype, "width");
+  /** The canvas that encodes bitmaps, and its context; one for all, since a canvas with a context is never garbage. */
+  let encoder;
+
+  /** Whether `value` is a canvas with a "webgpu" context and has pixels. */
+  function isDrawn(value) {
+    const size = canvasHost.canvasSize(value);
+    return size !== undefined && size[0] > 0 && size[1] > 0 &&
+      ObjectPrototypeIsPrototypeOf(GPUCanvasContext.prototype, canvasHost.canvasContext(value));
+  }
+
+  // https://html.spec.whatwg.org/#dom-offscreencanvas-transfertoimagebitmap
+  override(OffscreenCanvas.prototype, "transferToImageBitmap", (original) =>
+    function () {
+      return isDrawn(this) ? op_gpu_canvas_bitmap(this) : ReflectApply(original, this, arguments);
+    });
+
+  // https://html.spec.whatwg.org/#dom-offscreencanvas-converttoblob
+  override(OffscreenCanvas.prototype, "convertToBlob", (original) =>
+    async function () {
+      if (!isDrawn(this)) {
+        return await ReflectApply(original, this, arguments);
+      }
+      const data = await imageData(this);
+      const bitmap = await load().createImageBitmap(data);
+      if (encoder === undefined) {
+        const canvas = new OffscreenCanvas(0, 0);
+        encoder = { canvas, context: ReflectApply(getContext, canvas, ["bitmaprenderer"]) };
+      }
+      const { canvas, context } = encoder;
+      ReflectApply(transferFromImageBitmap, context, [bitmap]);
+      // The blob is made before the call returns.
+      const blob = ReflectApply(original, canvas, arguments);
+      ReflectApply(setWidth, canvas, [0]);
+      return await blob;
+    });
 }

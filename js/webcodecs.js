@@ -8,7 +8,7 @@ import {
   exposeInterfaces,
   VideoFrame,
 } from "ext:webcodecs/generated/interfaces.js";
-import { extendCreateImageBitmap } from "ext:webcodecs/canvas.js";
+import { extendImages } from "ext:webcodecs/canvas.js";
 import { extendWebGPU } from "ext:webcodecs/gpu.js";
 import { Reelcore } from "ext:webcodecs/reelcore.js";
 import { makeSerializable, wrapTransfers } from "ext:webcodecs/serialization.js";
@@ -23,7 +23,7 @@ makeSerializable(VideoFrame, true);
 exposeInterfaces(globalThis);
 wrapTransfers(globalThis);
 extendWebGPU();
-extendCreateImageBitmap(globalThis, VideoFrame);
+extendImages(globalThis, VideoFrame);
 
 ObjectDefineProperty(globalThis, "Reelcore", {
   __proto__: null,

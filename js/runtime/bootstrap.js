@@ -200,7 +200,11 @@ for (const specifier of ObjectKeys(gpuModules)) {
 
 function loadScript(specifier) {
   if (moduleLoaders[specifier] !== undefined) {
-    return moduleLoaders[specifier]();
+    const exports = moduleLoaders[specifier]();
+    if (specifier === "ext:deno_canvas/01_canvas.js") {
+      return { ...exports, ...core.loadExtScript("ext:reelcore_runtime/canvas.js") };
+    }
+    return exports;
   }
   const exports = core.loadExtScript(specifier);
   if (specifier === `${web}15_performance.js` && !performanceStarted) {

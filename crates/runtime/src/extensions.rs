@@ -28,7 +28,7 @@ deno_core::extension!(
     ],
     esm_entry_point = "ext:reelcore_runtime/bootstrap.js",
     esm = [dir "../../js/runtime", "bootstrap.js"],
-    lazy_loaded_js = [dir "../../js/runtime", "body.js", "errors.js", "fetch.js", "headers.js", "navigator.js"],
+    lazy_loaded_js = [dir "../../js/runtime", "body.js", "canvas.js", "errors.js", "fetch.js", "headers.js", "navigator.js"],
     options = {
         run_state: Rc<RunState>,
         mapper: Mapper,

@@ -67,7 +67,7 @@ fn frames_stay_on_the_gpu_until_somebody_asks() {
 
 #[test]
 fn canvases_are_sources_of_frames_textures_and_bitmaps() {
-    run("canvas.js", 16);
+    run("canvas.js", 18);
 }
 
 #[test]

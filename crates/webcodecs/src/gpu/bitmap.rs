@@ -147,7 +147,7 @@ pub fn op_gpu_copy_bitmap(#[cppgc] bitmap: &ImageBitmap) -> ImageBitmap {
 }
 
 /// The frame as it is shown, of its display size: RGBA of eight bits in sRGB.
-fn shown(frame: &MediaFrame) -> Result<Vec<u8>, MediaError> {
+pub(super) fn shown(frame: &MediaFrame) -> Result<Vec<u8>, MediaError> {
     let format = frame.format.ok_or_else(|| {
         MediaError::unsupported("a frame whose pixel format has no name cannot be converted")
     })?;

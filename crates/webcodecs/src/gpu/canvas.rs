@@ -1,7 +1,9 @@
 //! What is on an `OffscreenCanvas`, which is an object of deno_canvas and may not be there: `js/canvas.js` is asked.
 
-use deno_core::{cppgc, v8};
+use deno_core::{cppgc, op2, v8};
+use deno_error::JsErrorBox;
 use deno_image::bitmap::ImageBitmap;
+use deno_image::image::{DynamicImage, RgbaImage};
 use deno_webgpu::canvas::{GPUCanvasAlphaMode, GPUCanvasContext, PredefinedColorSpace};
 use deno_webgpu::texture::GPUTexture;
 use reelcore_gpu::wgpu_types::{TextureFormat, TextureUsages};
@@ -9,7 +11,7 @@ use reelcore_gpu::{FrameInit, TextureDescription, TextureSource};
 use reelcore_media::color::Transfer;
 use reelcore_media::{ColorSpace, Size, VideoFrame as MediaFrame};
 
-use super::bitmap::Bitmap;
+use super::bitmap::{Bitmap, shown};
 use super::texture;
 use crate::webidl::{Exception, Host};
 
@@ -56,6 +58,22 @@ impl CanvasTexture {
             mip_level: 0,
             layer: 0,
         }
+    }
+
+    /// A frame of what is in the texture now.
+    fn frame(
+        &self,
+        scope: &mut v8::PinScope<'_, '_>,
+        timestamp: i64,
+        keep_alpha: bool,
+    ) -> Result<MediaFrame, Exception> {
+        let init = FrameInit {
+            color_space: self.color_space,
+            keep_alpha: keep_alpha && !self.opaque,
+            premultiplied: !self.opaque,
+            ..FrameInit::new(timestamp)
+        };
+        texture::frame_of(scope, &self.texture, &self.description(), &init)
     }
 
     pub(super) fn source(&self) -> TextureSource {
@@ -148,14 +166,46 @@ pub(crate) fn frame<'s>(
         Contents::Bitmap(bitmap) => bitmap
             .into_frame(timestamp, keep_alpha)
             .map_err(|error| Exception::operation(error.message)),
-        Contents::Texture(canvas) => {
-            let init = FrameInit {
-                color_space: canvas.color_space,
-                keep_alpha: keep_alpha && !canvas.opaque,
-                premultiplied: !canvas.opaque,
-                ..FrameInit::new(timestamp)
-            };
-            texture::frame_of(scope, &canvas.texture, &canvas.description(), &init)
-        }
+        Contents::Texture(canvas) => canvas.frame(scope, timestamp, keep_alpha),
     }
+}
+
+/// `transferToImageBitmap()` of a canvas with a "webgpu" context and pixels:
+/// <https://html.spec.whatwg.org/#dom-offscreencanvas-transfertoimagebitmap>. It waits for the GPU, as the result is there when it
+/// returns.
+#[op2(reentrant)]
+#[cppgc]
+pub fn op_gpu_canvas_bitmap<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    canvas: v8::Local<'s, v8::Value>,
+) -> Result<ImageBitmap, JsErrorBox> {
+    let size = size(scope, canvas).ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
+    let failed = |message: String| JsErrorBox::new("Reelcore.OperationError", message);
+    // 3. Let image be a newly created ImageBitmap with the canvas's bitmap.
+    let (pixels, size) = match contents(scope, canvas, size) {
+        Contents::Bitmap(bitmap) => (bitmap.data, bitmap.size),
+        Contents::Texture(texture) => {
+            let size = texture.size();
+            let frame = texture
+                .frame(scope, 0, true)
+                .map_err(|_| failed("the texture of the canvas cannot be read".into()))?;
+            let pixels = shown(&frame).map_err(|error| failed(error.message))?;
+            (pixels, size)
+        }
+    };
+    let pixels = RgbaImage::from_raw(size.width, size.height, pixels)
+        .ok_or_else(|| failed("the texture of the canvas is not of its size".into()))?;
+    // 4. Run the steps of the context: replace the drawing buffer.
+    // https://www.w3.org/TR/webgpu/#abstract-opdef-transfertoimagebitmap-from-webgpu
+    let context = Host::get(scope).canvas_context(scope, canvas);
+    if let Some(context) = context
+        && let Some(context) = cppgc::try_unwrap_cppgc_object::<GPUCanvasContext>(scope, context)
+    {
+        context.post_transfer_to_image_bitmap_hook(scope);
+    }
+    // 5. Return image.
+    Ok(ImageBitmap {
+        detached: Default::default(),
+        data: DynamicImage::ImageRgba8(pixels).into(),
+    })
 }

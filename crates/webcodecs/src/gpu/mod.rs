@@ -56,10 +56,11 @@ pub fn op_gpu_lower_wgsl(#[cppgc] device: &GPUDevice, #[string] source: &str) ->
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 7] {
+pub(crate) fn ops() -> [OpDecl; 8] {
     [
         bitmap::op_gpu_copy_bitmap(),
         bitmap::op_gpu_frame_pixels(),
+        canvas::op_gpu_canvas_bitmap(),
         copy::op_gpu_copy_external_image(),
         devices::op_gpu_know_device(),
         devices::op_gpu_retire_device(),

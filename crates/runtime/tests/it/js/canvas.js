@@ -197,6 +197,29 @@ await test("canvases that frames cannot be made of are refused as the specificat
   throws(() => new VideoFrame(canvas.getContext("webgpu"), { timestamp: 0 }), "TypeError");
 });
 
+await test("a canvas that memory has no room for is a RangeError, and the script goes on", () => {
+  for (const [width, height] of [[1e6, 1e6], [2 ** 33, 4], [2 ** 33, 0], [0, 2 ** 32], [4294967295, 4294967295]]) {
+    throws(() => new OffscreenCanvas(width, height), "RangeError", "pixels");
+  }
+  const canvas = new OffscreenCanvas(1e6, 1);
+  throws(() => canvas.height = 1e6, "RangeError", "pixels");
+  equal([canvas.width, canvas.height].join(), "1000000,1");
+  canvas.width = 3;
+  canvas.height = "2";
+  equal([canvas.width, canvas.height].join(), "3,2");
+  throws(() => new OffscreenCanvas(1), "TypeError");
+  throws(() => new OffscreenCanvas(-1, 1), "TypeError");
+  throws(() => OffscreenCanvas(1, 1), "TypeError");
+  throws(() => canvas.width = NaN, "TypeError");
+  throws(() => Object.getOwnPropertyDescriptor(OffscreenCanvas.prototype, "width").set.call({}, 1), "TypeError");
+  class Named extends OffscreenCanvas {}
+  const named = new Named(4, 2);
+  assert(named instanceof Named && named instanceof OffscreenCanvas);
+  equal(new VideoFrame(named, { timestamp: 0 }).codedWidth, 4);
+  equal(canvas.constructor, OffscreenCanvas);
+  equal([OffscreenCanvas.name, OffscreenCanvas.length].join(), "OffscreenCanvas,2");
+});
+
 await test("a canvas's brand is its own, whatever a script does to its prototype", () => {
   const canvas = new OffscreenCanvas(8, 8);
   Object.setPrototypeOf(canvas, null);
@@ -427,6 +450,39 @@ await test("createImageBitmap takes frames as they are shown, and canvases", asy
   await rejects(createImageBitmap(new OffscreenCanvas(0, 1)), "InvalidStateError");
   await rejects(createImageBitmap({}), "InvalidStateError");
   equal([createImageBitmap.name, createImageBitmap.length].join(), "createImageBitmap,1");
+});
+
+await test("transferToImageBitmap and convertToBlob of a webgpu canvas have its colours, whatever its format", async () => {
+  for (const format of ["rgba8unorm", "bgra8unorm", "rgba16float"]) {
+    for (const [alphaMode, wanted] of [["opaque", [128, 64, 0, 255]], ["premultiplied", [255, 128, 0, 128]]]) {
+      const make = () => webgpuCanvas(5, 3, [0.5, 0.25, 0, 0.5], { format, alphaMode });
+      const canvas = make();
+      const blob = await canvas.convertToBlob();
+      equal(blob.type, "image/png");
+      const bitmap = canvas.transferToImageBitmap();
+      for (const image of [bitmap, await createImageBitmap(blob)]) {
+        equal([image.width, image.height].join(), "5,3");
+        const data = await pixels(new VideoFrame(image, { timestamp: 0 }), { format: "RGBA" });
+        near(data, wanted, 2);
+        near(data.subarray(14 * 4), wanted, 2);
+      }
+      // The canvas was emptied.
+      near(await pixels(new VideoFrame(canvas, { timestamp: 0 }), { format: "RGBA" }), [0, 0, 0, alphaMode === "opaque" ? 255 : 0], 0);
+      equal((await make().convertToBlob({ type: "image/jpeg", quality: 0.5 })).type, "image/jpeg");
+    }
+  }
+  const wide = webgpuCanvas(4, 4, [0.5, 0.5, 0.5, 1], { colorSpace: "display-p3" });
+  near(await pixels(new VideoFrame(wide.transferToImageBitmap(), { timestamp: 0 })), [128, 128, 128], 1);
+  // Several at once do not get in each other's way.
+  const blobs = await Promise.all([1, 0].map((red) => webgpuCanvas(2, 2, [red, 0, 0, 1], { format: "bgra8unorm" }).convertToBlob()));
+  for (const [i, red] of [255, 0].entries()) {
+    near(await pixels(new VideoFrame(await createImageBitmap(blobs[i]), { timestamp: 0 })), [red, 0, 0], 0);
+  }
+  await rejects(webgpuCanvas(2, 2, [0, 0, 0, 1]).convertToBlob(1), "TypeError");
+  const none = new OffscreenCanvas(4, 4);
+  throws(() => none.transferToImageBitmap(), "InvalidStateError");
+  await rejects(none.convertToBlob(), "InvalidStateError");
+  throws(() => OffscreenCanvas.prototype.transferToImageBitmap.call({}), "TypeError");
 });
 
 await test("a frame's bitmap can be transferred to a canvas, and comes back in a frame", async () => {
