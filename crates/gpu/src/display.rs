@@ -6,11 +6,10 @@ use std::sync::atomic::Ordering;
 use reelcore_media::color::{Primaries, Transfer};
 use reelcore_media::convert::{PredefinedColorSpace, effective_color_space};
 use reelcore_media::{Rect, VideoFrame};
+use wgpu_core::id::TextureViewId;
 use wgpu_types::TextureFormat;
 
-use crate::convert::{
-    Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To, shown_size,
-};
+use crate::convert::{Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To};
 use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::image::{GpuImage, Shown};
@@ -44,8 +43,8 @@ impl GpuImage {
 }
 
 impl Gpu {
-    /// `frame` as a texture of RGBA for display, as `importExternalTexture` shows it: the visible part at its own size, rotated and
-    /// mirrored, in the colours of `target`, alpha premultiplied. The texture is of `rgba8unorm`, or of `rgba16float` for a frame of
+    /// `frame` as a texture of RGBA for display, as `importExternalTexture` shows it: the visible part, rotated and
+    /// mirrored, at the frame's display size, in the colours of `target`, alpha premultiplied. The texture is of `rgba8unorm`, or of `rgba16float` for a frame of
     /// more than 8 bits or in HDR, whose values may then lie outside 0 to 1 where its colours are outside the gamut.
     /// HDR is tone mapped as `copyTo` does it.
     ///
@@ -61,7 +60,9 @@ impl Gpu {
     ) -> Result<Arc<Texture>, GpuError> {
         let (image, shown) = self.shown(frame, target, true)?;
         let _entered = self.enter()?;
-        image.conversion(&shown, || self.convert_for_display(&image, &shown))
+        image.conversion(&shown, || {
+            Ok((self.convert_for_display(&image, &shown)?, None))
+        })
     }
 
     /// The image of `frame`, uploaded, and how it is shown.
@@ -81,6 +82,7 @@ impl Gpu {
         }
         let shown = Shown {
             rect,
+            size: frame.display_size,
             rotation: frame.rotation,
             flip: frame.flip,
             color_space: effective_color_space(frame.color_space, image.format(), image.size()),
@@ -95,24 +97,30 @@ impl Gpu {
     /// `importExternalTexture` wants it, and for the caller alone, who destroys it when the frame is closed: views of it may be
     /// in a script's hands, so that it does not go back to the pool. What [`Gpu::prepare_external`] made is taken.
     ///
+    /// The second result is a view of it, whose id the caller drops.
+    ///
     /// # Errors
     /// As [`Gpu::rgba`].
     pub fn external_texture(
         self: &Arc<Self>,
         frame: &VideoFrame,
         target: PredefinedColorSpace,
-    ) -> Result<Arc<Texture>, GpuError> {
+    ) -> Result<(Arc<Texture>, TextureViewId), GpuError> {
         let (image, shown) = self.shown(frame, target, false)?;
         let _entered = self.enter()?;
-        let texture = match image.take_conversion(&shown) {
+        let (texture, view) = match image.take_conversion(&shown) {
             Some(prepared) => {
                 self.prepared.store(0, Ordering::Relaxed);
-                prepared
+                (prepared.texture, prepared.view)
             }
-            None => self.convert_for_display(&image, &shown)?,
+            None => (self.convert_for_display(&image, &shown)?, None),
+        };
+        let view = match view {
+            Some(view) => view,
+            None => texture.another_view()?,
         };
         texture.withhold();
-        Ok(texture)
+        Ok((texture, view.release()))
     }
 
     /// Makes what [`Gpu::external_texture`] will give, on a decoder's thread before a script asks for it. `false` when
@@ -129,7 +137,12 @@ impl Gpu {
         // An error comes up again when the script asks.
         let prepared = self.shown(frame, target, false).and_then(|(image, shown)| {
             let _entered = self.enter()?;
-            image.conversion(&shown, || self.convert_for_display(&image, &shown))
+            image.conversion(&shown, || {
+                let texture = self.convert_for_display(&image, &shown)?;
+                // Making one takes longer than all else that the import does.
+                let view = texture.another_view()?;
+                Ok((texture, Some(view)))
+            })
         });
         prepared.is_ok()
     }
@@ -139,7 +152,7 @@ impl Gpu {
         image: &GpuImage,
         shown: &Shown,
     ) -> Result<Arc<Texture>, GpuError> {
-        let size = shown_size(shown.rect.size(), shown.rotation);
+        let size = shown.size;
         let curve = Curve::of(shown.color_space.transfer.unwrap_or(Transfer::Bt709));
         let format = match image.format().bit_depth() > 8 || curve.is_hdr() {
             true => TextureFormat::Rgba16Float,
@@ -152,7 +165,7 @@ impl Gpu {
             color: shown.color_space,
             alpha: shown.alpha,
         };
-        let map = Map::of_orientation(shown.rect.size(), shown.rotation, shown.flip);
+        let map = Map::of_display(shown.rect.size(), shown.rotation, shown.flip, size);
         let mut params = Params::new(&from, map, To::Srgb(primaries(shown.target)));
         params.modes[2] |= if shown.premultiplied {
             FLAG_PREMULTIPLY

@@ -25,7 +25,7 @@ use crate::pool::{Purpose, Texture, extent};
 /// Where [`Gpu::copy_to_texture`] takes pixels from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// A frame, as it is shown: its visible part, rotated and mirrored.
+    /// A frame, as it is shown: its visible part, rotated and mirrored, at its display size.
     Frame(&'a VideoFrame),
     /// Pixels in CPU memory.
     Pixels(Pixels<'a>),
@@ -59,7 +59,8 @@ pub struct TextureSource {
     pub description: TextureDescription,
     /// Its colours, with primaries and curve.
     pub color_space: ColorSpace,
-    /// Whether the colours have been multiplied by alpha.
+    /// Whether the colours have been multiplied by alpha; those of a format with `-srgb` in linear light, which is what shaders
+    /// write to it.
     pub premultiplied: bool,
     /// Whether its alpha counts as 1, whatever it is.
     pub opaque: bool,
@@ -232,14 +233,9 @@ impl Gpu {
                     color: effective_color_space(frame.color_space, image.format(), image.size()),
                     alpha: frame.format.is_some_and(|format| format.has_alpha()),
                 };
-                let map = Map::of_orientation(rect.size(), frame.rotation, frame.flip);
-                (
-                    Read::Image(image),
-                    from,
-                    map,
-                    shown_size(rect.size(), frame.rotation),
-                    false,
-                )
+                let display = frame.display_size;
+                let map = Map::of_display(rect.size(), frame.rotation, frame.flip, display);
+                (Read::Image(image), from, map, display, false)
             }
             Source::Pixels(pixels) => {
                 let image = self.upload_pixels(&pixels)?;

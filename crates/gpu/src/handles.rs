@@ -14,6 +14,7 @@ macro_rules! handles {
         pub(crate) struct $name {
             global: Arc<Global>,
             id: $id,
+            owned: bool,
         }
 
         impl $name {
@@ -23,7 +24,7 @@ macro_rules! handles {
                 what: &str,
                 (id, error): ($id, Option<E>),
             ) -> Result<Self, GpuError> {
-                let handle = Self { global: global.clone(), id };
+                let handle = Self { global: global.clone(), id, owned: true };
                 match error {
                     None => Ok(handle),
                     Some(error) => Err(GpuError::of(what, &error)),
@@ -43,10 +44,20 @@ macro_rules! handles {
 
         impl Drop for $name {
             fn drop(&mut self) {
-                self.global.$drop(self.id);
+                if self.owned {
+                    self.global.$drop(self.id);
+                }
             }
         }
     )*};
+}
+
+impl View {
+    /// The id, which is the caller's to drop.
+    pub(crate) fn release(mut self) -> id::TextureViewId {
+        self.owned = false;
+        self.id
+    }
 }
 
 handles! {
@@ -54,6 +65,8 @@ handles! {
     RawTexture: id::TextureId, texture_drop;
     /// A view of a texture.
     View: id::TextureViewId, texture_view_drop;
+    /// A sampler.
+    Sampler: id::SamplerId, sampler_drop;
     /// A buffer.
     Buffer: id::BufferId, buffer_drop;
     /// A shader.

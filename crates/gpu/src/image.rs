@@ -13,6 +13,7 @@ use wgpu_types::TextureFormat;
 
 use crate::device::{Gpu, lock};
 use crate::error::GpuError;
+use crate::handles::View;
 use crate::pool::Texture;
 
 /// How many conversions of an image are kept: the spaces a script imports a frame into, and one more.
@@ -26,13 +27,24 @@ pub struct GpuImage {
     size: Size,
     planes: Vec<Arc<Texture>>,
     /// What [`Gpu::rgba`] made of it.
-    conversions: Mutex<Vec<(Shown, Arc<Texture>)>>,
+    conversions: Mutex<Vec<Conversion>>,
+}
+
+/// What [`Gpu::rgba`] or [`Gpu::prepare_external`] made of an image.
+#[derive(Debug)]
+pub(crate) struct Conversion {
+    shown: Shown,
+    /// For a script to own.
+    pub(crate) view: Option<View>,
+    pub(crate) texture: Arc<Texture>,
 }
 
 /// What a conversion for display depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) rect: Rect,
+    /// At which size.
+    pub(crate) size: Size,
     pub(crate) rotation: Rotation,
     pub(crate) flip: bool,
     pub(crate) color_space: ColorSpace,
@@ -130,28 +142,32 @@ impl GpuImage {
     pub(crate) fn conversion(
         &self,
         shown: &Shown,
-        make: impl FnOnce() -> Result<Arc<Texture>, GpuError>,
+        make: impl FnOnce() -> Result<(Arc<Texture>, Option<View>), GpuError>,
     ) -> Result<Arc<Texture>, GpuError> {
         // Held while the conversion is recorded, so that a second thread does not make another.
         let mut kept = lock(&self.conversions);
-        kept.retain(|(_, texture)| !texture.is_destroyed());
-        if let Some((_, texture)) = kept.iter().find(|(other, _)| other == shown) {
-            return Ok(texture.clone());
+        kept.retain(|conversion| !conversion.texture.is_destroyed());
+        if let Some(conversion) = kept.iter().find(|conversion| conversion.shown == *shown) {
+            return Ok(conversion.texture.clone());
         }
-        let texture = make()?;
+        let (texture, view) = make()?;
         if kept.len() == MAX_CONVERSIONS {
             kept.remove(0);
         }
-        kept.push((*shown, texture.clone()));
+        kept.push(Conversion {
+            shown: *shown,
+            view,
+            texture: texture.clone(),
+        });
         Ok(texture)
     }
 
     /// The conversion that `shown` describes, if it is kept: the caller's from here on.
-    pub(crate) fn take_conversion(&self, shown: &Shown) -> Option<Arc<Texture>> {
+    pub(crate) fn take_conversion(&self, shown: &Shown) -> Option<Conversion> {
         let mut kept = lock(&self.conversions);
-        let found = kept.iter().position(|(other, _)| other == shown)?;
-        let (_, texture) = kept.remove(found);
-        (!texture.is_destroyed()).then_some(texture)
+        let found = kept.iter().position(|other| other.shown == *shown)?;
+        let conversion = kept.remove(found);
+        (!conversion.texture.is_destroyed()).then_some(conversion)
     }
 }
 

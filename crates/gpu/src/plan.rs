@@ -8,14 +8,19 @@ use reelcore_media::{ColorSpace, PixelFormat, Size};
 
 use crate::convert::{Curve, From, Map, Params, Siting, To, code_rows};
 use crate::error::GpuError;
+use crate::readback::Placed;
 
 /// How an image becomes what is wanted.
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// The wanted planes are those of the image.
     Copy,
-    /// One pass for each plane, into a buffer of so many bytes.
-    Pack { params: Vec<Params>, bytes: u64 },
+    /// Passes into a buffer of so many bytes, and where each plane lies there.
+    Pack {
+        params: Vec<Params>,
+        places: Vec<Placed>,
+        bytes: u64,
+    },
 }
 
 /// Planes begin on multiples of this, in bytes: a cache line.
@@ -73,45 +78,79 @@ pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result
     );
     let map = Map::IDENTITY.after((fx, fy), (0.0, 0.0));
     let mut bytes = 0u64;
-    let params = (0..wanted.format.num_planes()).map(|plane| {
+    let depth = wanted.format.bit_depth();
+    let places = (0..wanted.format.num_planes()).map(|plane| {
+        let row_bytes = u32::try_from(wanted.format.row_bytes(plane, wanted.size.width))
+            .map_err(|_| GpuError::unsupported("convert to rows of more than 4 GiB"))?;
+        let place = Placed {
+            offset: bytes,
+            stride: row_bytes.next_multiple_of(4),
+            rows: wanted.format.plane_size(plane, wanted.size).height,
+            row_bytes,
+        };
+        bytes += u64::from(place.stride) * u64::from(place.rows);
+        bytes = bytes.next_multiple_of(PLANE_ALIGNMENT);
+        Ok(place)
+    });
+    let places = places.collect::<Result<Vec<_>, GpuError>>()?;
+    let first_word = |place: &Placed| {
+        u32::try_from(place.offset / 4)
+            .map_err(|_| GpuError::unsupported("convert an image of more than 16 GiB"))
+    };
+    let mut params = Vec::with_capacity(places.len());
+    for (plane, place) in places.iter().enumerate() {
+        // U and V are made in one pass, of the same pixels.
+        let both = match wanted.format.layout() {
+            PixelLayout::Yuv420 | PixelLayout::Yuv422 | PixelLayout::Yuv444 if plane == 2 => {
+                continue;
+            }
+            PixelLayout::Yuv420 | PixelLayout::Yuv422 | PixelLayout::Yuv444 => plane == 1,
+            PixelLayout::Nv12 | PixelLayout::Rgba | PixelLayout::Bgra => false,
+        };
         let (h, v) = wanted.format.subsampling(plane);
+        let siting = Siting::of(wanted.format, target);
         let map = if (h, v) == (1, 1) {
             map
         } else {
             // From indices of chroma (and a half) to positions.
-            let (x, y) = Siting::of(wanted.format, target).index(h, v);
+            let (x, y) = siting.index(h, v);
             let shift = |(factor, shift): (f64, f64)| (-0.5 - shift) / factor;
             map.after((1.0 / x.0, 1.0 / y.0), (shift(x), shift(y)))
         };
-        let mut params = Params::new(&from, map, to);
+        let mut pass = Params::new(&from, map, to);
         if scaled {
-            params.set_scaled();
+            pass.set_scaled();
+        } else if format.is_rgb() && (h, v) != (1, 1) {
+            pass.set_halved(siting.taps(h, v));
         }
         let components = pack_rows(
-            &mut params,
+            &mut pass,
             wanted.format,
             plane,
             to,
             target,
             format.bit_depth(),
         );
-        let depth = wanted.format.bit_depth();
         let plane_size = wanted.format.plane_size(plane, wanted.size);
-        let words = wanted
-            .format
-            .row_bytes(plane, wanted.size.width)
-            .div_ceil(4) as u32;
-        let first = u32::try_from(bytes / 4)
-            .map_err(|_| GpuError::unsupported("convert an image of more than 16 GiB"))?;
-        params.scale[2] = ((1u32 << depth) - 1) as f32;
-        params.out = [components, if depth > 8 { 16 } else { 8 }, words, first];
-        params.out_size = [plane_size.width, plane_size.height, 0, 0];
-        bytes += u64::from(words) * 4 * u64::from(plane_size.height);
-        bytes = bytes.next_multiple_of(PLANE_ALIGNMENT);
-        Ok(params)
-    });
-    let params = params.collect::<Result<Vec<_>, GpuError>>()?;
-    Ok(Plan::Pack { params, bytes })
+        let bits = if depth > 8 { 16 } else { 8 };
+        pass.scale[2] = ((1u32 << depth) - 1) as f32;
+        pass.out = [components, bits, place.stride / 4, first_word(place)?];
+        pass.out_size = [plane_size.width, plane_size.height, 0, 1];
+        if both && let Some(second) = places.get(2) {
+            let mut rows = pass;
+            pack_rows(&mut rows, wanted.format, 2, to, target, format.bit_depth());
+            pass.pack[1] = rows.pack[0];
+            pass.pack_offset[1] = rows.pack_offset[0];
+            pass.out_size[2] = first_word(second)?;
+            pass.out_size[3] = 2;
+        }
+        params.push(pass);
+    }
+    Ok(Plan::Pack {
+        params,
+        places,
+        bytes,
+    })
 }
 
 /// Sets the rows that make `plane`'s components; returns how many there are.

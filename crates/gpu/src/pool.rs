@@ -95,6 +95,11 @@ impl Texture {
         }
     }
 
+    /// One more view of the whole texture.
+    pub(crate) fn another_view(&self) -> Result<View, GpuError> {
+        view_of_id(&self.gpu, self.id())
+    }
+
     /// Columns and rows.
     pub fn size(&self) -> Size {
         self.kind.size
@@ -185,10 +190,12 @@ impl Drop for Texture {
 }
 
 fn view_of(gpu: &Gpu, texture: &RawTexture) -> Result<View, GpuError> {
+    view_of_id(gpu, texture.id())
+}
+
+fn view_of_id(gpu: &Gpu, texture: TextureId) -> Result<View, GpuError> {
     let descriptor = resource::TextureViewDescriptor::default();
-    let view = gpu
-        .global
-        .texture_create_view(texture.id(), &descriptor, None);
+    let view = gpu.global.texture_create_view(texture, &descriptor, None);
     View::new(&gpu.global, "a view of a frame's texture", view)
 }
 

@@ -259,7 +259,11 @@ impl Gpu {
     pub fn read_back_as(&self, image: &GpuImage, wanted: &ReadBack) -> Result<CpuImage, GpuError> {
         match plan(image.format(), image.size(), wanted)? {
             Plan::Copy => self.copy_out(image, wanted.format, wanted.rect),
-            Plan::Pack { params, bytes } => {
+            Plan::Pack {
+                params,
+                places,
+                bytes,
+            } => {
                 let limit = u64::from(self.limits().max_compute_workgroups_per_dimension);
                 let storage = self.limits().max_storage_buffer_binding_size;
                 if !self.has_compute() || bytes > storage || u64::from(wanted.size.height) > limit {
@@ -270,13 +274,6 @@ impl Gpu {
                         wanted.format.as_str()
                     )));
                 }
-                let places = params.iter().enumerate().map(|(plane, params)| Placed {
-                    offset: u64::from(params.out[3]) * 4,
-                    stride: params.out[2] * 4,
-                    rows: params.out_size[1],
-                    row_bytes: wanted.format.row_bytes(plane, wanted.size.width) as u32,
-                });
-                let places: Vec<_> = places.collect();
                 let entered = self.enter()?;
                 let written = self.buffer(Role::Written, bytes)?;
                 let read = self.buffer(Role::Read, bytes)?;

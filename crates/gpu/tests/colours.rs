@@ -7,7 +7,7 @@ use reelcore_media::color::{Matrix, Primaries, Transfer};
 use reelcore_media::convert::PredefinedColorSpace;
 use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Rect, Rotation, Size, VideoFrame};
 use support::reference::{Image, stored_position};
-use support::{frame, gpu, half, rect};
+use support::{frame, gpu, half, rect, turned};
 
 const TARGETS: [(PredefinedColorSpace, Primaries); 2] = [
     (PredefinedColorSpace::Srgb, Primaries::Bt709),
@@ -34,11 +34,12 @@ fn check(frame: &VideoFrame, (space, primaries): (PredefinedColorSpace, Primarie
     assert_eq!(texture.format(), wanted_format);
     let tolerance = if deep { 4.0 / 1023.0 } else { 1.0 / 255.0 };
     let size = texture.size();
+    assert_eq!(size, frame.display_size);
     for y in 0..size.height {
         for x in 0..size.width {
             let at = (f64::from(x) + 0.5, f64::from(y) + 0.5);
-            let at = stored_position(visible.size(), frame.rotation, frame.flip, at);
-            let (rgb, a) = image.shown(at, (1.0, 1.0), primaries);
+            let (at, spacing) = stored_position(frame, at);
+            let (rgb, a) = image.shown(at, spacing, primaries);
             let wanted = [rgb[0] * a, rgb[1] * a, rgb[2] * a, a];
             let pixel = (y * size.width + x) as usize;
             for (component, wanted) in wanted.into_iter().enumerate() {
@@ -175,14 +176,26 @@ fn the_visible_part_is_shown_upright_and_nothing_around_it_bleeds_in() {
         for rotation in rotations {
             for flip in [false, true] {
                 for visible_rect in parts {
-                    let frame = VideoFrame {
-                        rotation,
-                        flip,
-                        visible_rect,
-                        ..frame(format, Size::new(13, 9), ColorSpace::REC709, 5)
-                    };
-                    check(&frame, TARGETS[0]);
+                    let frame = frame(format, Size::new(13, 9), ColorSpace::REC709, 5);
+                    check(&turned(frame, visible_rect, rotation, flip), TARGETS[0]);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn pixels_that_are_not_square_are_shown_at_the_display_size() {
+    for format in [PixelFormat::I420, PixelFormat::I422AP10, PixelFormat::Rgba] {
+        for (rotation, flip) in [(Rotation::R0, false), (Rotation::R90, true)] {
+            // Wider, as anamorphic video is; smaller; larger in both.
+            for display_size in [Size::new(16, 4), Size::new(4, 2), Size::new(25, 19)] {
+                let frame = frame(format, Size::new(13, 9), ColorSpace::REC709, 5);
+                let frame = VideoFrame {
+                    display_size,
+                    ..turned(frame, rect(2, 4, 8, 4), rotation, flip)
+                };
+                check(&frame, TARGETS[1]);
             }
         }
     }

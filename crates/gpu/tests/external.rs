@@ -14,7 +14,7 @@ use reelcore_media::color::Primaries;
 use reelcore_media::convert::PredefinedColorSpace;
 use reelcore_media::{ColorSpace, PixelFormat, Rotation, Size, VideoFrame};
 use support::reference::{Image, stored_position};
-use support::{Noise, code, frame, gpu, half, rect, rows};
+use support::{Noise, code, frame, gpu, half, rect, rows, turned};
 use wgt::{TextureFormat, TextureUsages};
 
 const ALL_USAGES: TextureUsages = TextureUsages::RENDER_ATTACHMENT
@@ -162,8 +162,8 @@ fn check(frame: &VideoFrame, to: &Texture, destination: &Destination) {
                     f64::from(destination.source_origin[0] + x - left) + 0.5,
                     f64::from(destination.source_origin[1] + row) + 0.5,
                 );
-                let at = stored_position(visible.size(), frame.rotation, frame.flip, at);
-                let (rgb, a) = image.shown(at, (1.0, 1.0), primaries);
+                let (at, spacing) = stored_position(frame, at);
+                let (rgb, a) = image.shown(at, spacing, primaries);
                 let factor = if destination.premultiplied_alpha {
                     a
                 } else {
@@ -232,12 +232,8 @@ fn origins_sizes_and_flip_y_move_the_part_that_was_asked_for_and_nothing_else() 
     for rotation in [Rotation::R0, Rotation::R90, Rotation::R270] {
         for flip in [false, true] {
             for flip_y in [false, true] {
-                let frame = VideoFrame {
-                    rotation,
-                    flip,
-                    visible_rect: rect(1, 2, 10, 8),
-                    ..frame(PixelFormat::I420, Size::new(12, 12), ColorSpace::REC709, 3)
-                };
+                let frame = frame(PixelFormat::I420, Size::new(12, 12), ColorSpace::REC709, 3);
+                let frame = turned(frame, rect(1, 2, 10, 8), rotation, flip);
                 let to = texture(&gpu, TextureFormat::Rgba8Unorm, Size::new(14, 11));
                 let destination = Destination {
                     origin: [3, 4, 0],
@@ -250,6 +246,32 @@ fn origins_sizes_and_flip_y_move_the_part_that_was_asked_for_and_nothing_else() 
                 check(&frame, &to, &destination);
             }
         }
+    }
+}
+
+#[test]
+fn a_part_of_a_frame_is_a_part_of_what_is_displayed() {
+    let gpu = gpu();
+    for flip_y in [false, true] {
+        let frame = frame(PixelFormat::I420, Size::new(12, 12), ColorSpace::REC709, 3);
+        let frame = VideoFrame {
+            display_size: Size::new(16, 7),
+            ..turned(frame, rect(2, 2, 8, 8), Rotation::R270, false)
+        };
+        let to = texture(&gpu, TextureFormat::Rgba8Unorm, Size::new(14, 11));
+        let destination = Destination {
+            origin: [1, 2, 0],
+            source_origin: [5, 1],
+            flip_y,
+            ..destination(&to, Size::new(11, 6))
+        };
+        check(&frame, &to, &destination);
+        let beyond = Destination {
+            size: Size::new(12, 6),
+            ..destination
+        };
+        let error = gpu.copy_to_texture(Source::Frame(&frame), &beyond);
+        assert!(matches!(error, Err(GpuError::Validation(_))), "{error:?}");
     }
 }
 

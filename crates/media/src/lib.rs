@@ -18,6 +18,7 @@ pub mod counters;
 pub mod demux;
 #[cfg(unix)]
 pub mod dmabuf;
+mod encode_input;
 pub mod encode_queue;
 pub mod encode_session;
 pub mod encoder;

@@ -13,7 +13,7 @@ reelcore transcode: one file in, one file out
 Usage:
   reelcore transcode [OPTIONS] IN OUT
 
-The extension of OUT says what is written: .mp4 .webm .mkv .ogg .wav .aac .ivf .ts, or .png for one picture.
+The extension of OUT says what is written: .mp4 .webm .mkv .ogg .wav .flac .mp3 .aac .ivf .ts, or .png for one picture.
 Codec, size and rate are what suits it, as far as no option says otherwise. The first track of pictures and the
 first track of sound are taken, as far as they are there.
 

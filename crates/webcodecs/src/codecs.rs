@@ -52,6 +52,8 @@ fn audio(registry: Registry) -> Registry {
     let registry = registry.with_audio_decoder(reelcore_codec_symphonia::Symphonia);
     #[cfg(feature = "flac")]
     let registry = registry.with_audio_encoder(reelcore_codec_flac::Flac);
+    #[cfg(feature = "lame")]
+    let registry = registry.with_audio_encoder(reelcore_codec_lame::Mp3);
     #[cfg(feature = "vorbis")]
     let registry = registry.with_audio_encoder(reelcore_codec_vorbis::Vorbis);
     registry

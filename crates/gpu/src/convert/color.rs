@@ -77,4 +77,15 @@ impl Siting {
         };
         (columns, rows)
     }
+
+    /// How many pixels the linear kernel reads for a sample of chroma, in a row and in a column.
+    pub(crate) fn taps(self, h: u32, v: u32) -> (u32, u32) {
+        let columns = if h == 2 { 3 } else { 1 };
+        let rows = match (v, self) {
+            (2, Self::Left) => 4,
+            (2, Self::TopLeft) => 3,
+            _ => 1,
+        };
+        (columns, rows)
+    }
 }

@@ -23,7 +23,7 @@ use wgpu_core::pipeline::{
     ComputePipelineDescriptor, FragmentState, ProgrammableStageDescriptor,
     RenderPipelineDescriptor, ShaderModuleDescriptor, ShaderModuleSource, VertexState,
 };
-use wgpu_core::resource::BufferDescriptor;
+use wgpu_core::resource::{BufferDescriptor, SamplerDescriptor};
 use wgpu_types as wgt;
 
 pub(crate) use color::Curve;
@@ -36,7 +36,7 @@ use crate::device::{Gpu, lock};
 use crate::error::GpuError;
 use crate::handles::{
     BindGroup, BindGroupLayout, Buffer, Commands, ComputePipeline, Encoder, PipelineLayout,
-    RenderPipeline, Shader,
+    RenderPipeline, Sampler, Shader,
 };
 
 pub(crate) use params::Siting;
@@ -84,8 +84,8 @@ const MAX_PIPELINES: usize = 64;
 
 /// Planes, target, and [`Params::modes`].
 type DrawKey = (Texels, wgt::TextureFormat, [u32; 4]);
-/// Planes, [`Params::modes`], components of a sample and their bits.
-type PackKey = (Texels, [u32; 4], [u32; 2]);
+/// Planes, [`Params::modes`], components of a sample, their bits, and planes.
+type PackKey = (Texels, [u32; 4], [u32; 3]);
 
 /// Keeps one more; the one that was made first goes.
 fn keep<K, V>(kept: &mut Vec<(K, V)>, key: K, value: V) {
@@ -101,6 +101,7 @@ pub(crate) struct Converter {
     draws: Mutex<Vec<(DrawKey, Arc<Draw>)>>,
     packs: Mutex<Vec<(PackKey, Arc<Pack>)>>,
     uniforms: Mutex<Vec<(Params, Arc<Buffer>)>>,
+    nearest: Mutex<Option<Arc<Sampler>>>,
 }
 
 #[derive(Debug)]
@@ -120,6 +121,7 @@ impl Converter {
         lock(&self.draws).clear();
         lock(&self.packs).clear();
         lock(&self.uniforms).clear();
+        lock(&self.nearest).take();
     }
 }
 
@@ -306,6 +308,39 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// Whether shaders can look at four samples at once: GLES has it since 3.1, with compute shaders.
+    fn gathers(&self) -> bool {
+        self.has_compute()
+    }
+
+    fn nearest(&self) -> Result<Arc<Sampler>, GpuError> {
+        let mut kept = lock(&self.converter.nearest);
+        if let Some(sampler) = &*kept {
+            return Ok(sampler.clone());
+        }
+        let descriptor = SamplerDescriptor {
+            label: None,
+            address_modes: [wgt::AddressMode::ClampToEdge; 3],
+            mag_filter: wgt::FilterMode::Nearest,
+            min_filter: wgt::FilterMode::Nearest,
+            mipmap_filter: wgt::MipmapFilterMode::Nearest,
+            lod_min_clamp: 0.0,
+            lod_max_clamp: 0.0,
+            compare: None,
+            anisotropy_clamp: 1,
+            border_color: None,
+        };
+        let sampler = self
+            .global
+            .device_create_sampler(self.device, &descriptor, None);
+        let sampler = Arc::new(Sampler::new(
+            &self.global,
+            "a conversion's sampler",
+            sampler,
+        )?);
+        Ok(kept.insert(sampler).clone())
+    }
+
     fn bind(
         &self,
         what: &str,
@@ -332,6 +367,14 @@ impl Gpu {
         entries.extend(words.map(|buffer| BindGroupEntry {
             binding: 5,
             resource: whole(buffer),
+        }));
+        let nearest = match self.gathers() {
+            true => Some(self.nearest()?),
+            false => None,
+        };
+        entries.extend(nearest.iter().map(|sampler| BindGroupEntry {
+            binding: 6,
+            resource: BindingResource::Sampler(sampler.id()),
         }));
         let group = self.global.device_create_bind_group(
             self.device,
@@ -378,6 +421,10 @@ impl Gpu {
             let ty = wgt::BufferBindingType::Storage { read_only: false };
             entries.push(entry(5, buffer(ty)));
         }
+        if self.gathers() {
+            let ty = wgt::BindingType::Sampler(wgt::SamplerBindingType::NonFiltering);
+            entries.push(entry(6, ty));
+        }
         let what = "a conversion's pipeline";
         let bindings = self.global.device_create_bind_group_layout(
             self.device,
@@ -398,7 +445,11 @@ impl Gpu {
             None,
         );
         let layout = PipelineLayout::new(&self.global, what, layout)?;
-        let source = [texels.source(), include_str!("source.wgsl"), stage].concat();
+        let between = match self.gathers() {
+            true => include_str!("between_gather.wgsl"),
+            false => include_str!("between_load.wgsl"),
+        };
+        let source = [texels.source(), include_str!("source.wgsl"), between, stage].concat();
         let shader = self.global.device_create_shader_module(
             self.device,
             &ShaderModuleDescriptor {
@@ -471,8 +522,8 @@ impl Gpu {
     }
 
     fn pack_pipeline(&self, texels: Texels, params: &Params) -> Result<Arc<Pack>, GpuError> {
-        let [components, bits, ..] = params.out;
-        let key = (texels, params.modes, [components, bits]);
+        let ([components, bits, ..], planes) = (params.out, params.out_size[3]);
+        let key = (texels, params.modes, [components, bits, planes]);
         let mut kept = lock(&self.converter.packs);
         if let Some((_, pack)) = kept.iter().find(|(other, _)| *other == key) {
             return Ok(pack.clone());
@@ -492,7 +543,11 @@ impl Gpu {
                     entry_point: Some(Cow::Borrowed("pack")),
                     constants: params
                         .constants()
-                        .chain([("COMPONENTS", components), ("BITS", bits)])
+                        .chain([
+                            ("COMPONENTS", components),
+                            ("BITS", bits),
+                            ("PLANES", planes),
+                        ])
                         .map(|(name, value)| (name.to_owned(), f64::from(value)))
                         .collect(),
                     zero_initialize_workgroup_memory: false,

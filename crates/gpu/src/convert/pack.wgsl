@@ -4,6 +4,8 @@
 // Of a sample: components, and bits of each.
 override COMPONENTS: u32;
 override BITS: u32;
+// Two where the samples' second component goes to a plane of its own: U and V are made of the same pixels.
+override PLANES: u32;
 
 fn packed(c: vec4<f32>) -> vec4<u32> {
     let value = vec4<f32>(
@@ -23,12 +25,20 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>) {
     // Samples of a word: a sample has one, two or four components of eight bits, or one of sixteen.
     let samples = 32u / (BITS * COMPONENTS);
     var word = 0u;
+    var second = 0u;
     for (var i = 0u; i < samples; i++) {
         let column = min(id.x * samples + i, params.out_size.x - 1u);
         let codes = packed(colour(vec2<f32>(vec2<u32>(column, id.y)) + 0.5));
         for (var component = 0u; component < COMPONENTS; component++) {
             word |= codes[component] << (BITS * (i * COMPONENTS + component));
         }
+        if PLANES == 2u {
+            second |= codes.y << (BITS * i);
+        }
     }
-    words[params.out.w + id.y * params.out.z + id.x] = word;
+    let at = id.y * params.out.z + id.x;
+    words[params.out.w + at] = word;
+    if PLANES == 2u {
+        words[params.out_size.z + at] = second;
+    }
 }

@@ -36,6 +36,8 @@ const FLAG_ALPHA_PLANE: u32 = 16;
 const KERNEL_EXACT: u32 = 0;
 const KERNEL_LINEAR: u32 = 1;
 const KERNEL_CATMULL_ROM: u32 = 2;
+const KERNEL_HALVED: u32 = 3;
+const KERNEL_BITS: u32 = 4;
 
 /// An affine map of positions: `x' = x[0] * x + x[1] * y + x[2]`, and so for `y'`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +80,7 @@ impl Map {
 
     /// From positions in the picture as it is shown to positions in the stored one, of `size`: the picture was rotated clockwise, then
     /// mirrored.
-    pub(crate) fn of_orientation(size: Size, rotation: Rotation, flip: bool) -> Self {
+    fn of_orientation(size: Size, rotation: Rotation, flip: bool) -> Self {
         let (w, h) = (f64::from(size.width), f64::from(size.height));
         let unrotate = match rotation {
             Rotation::R0 => Self::IDENTITY,
@@ -101,6 +103,17 @@ impl Map {
         }
         let shown = shown_size(size, rotation);
         unrotate.after((-1.0, 1.0), (f64::from(shown.width), 0.0))
+    }
+
+    /// The same for a picture that is then scaled to the size `display`.
+    pub(crate) fn of_display(size: Size, rotation: Rotation, flip: bool, display: Size) -> Self {
+        let shown = shown_size(size, rotation);
+        let factor = |from: u32, to: u32| f64::from(from) / f64::from(to.max(1));
+        let scale = (
+            factor(shown.width, display.width),
+            factor(shown.height, display.height),
+        );
+        Self::of_orientation(size, rotation, flip).after(scale, (0.0, 0.0))
     }
 }
 
@@ -222,6 +235,12 @@ impl Params {
     /// Filters as scaling does.
     pub(crate) fn set_scaled(&mut self) {
         self.modes[3] = KERNEL_CATMULL_ROM;
+    }
+
+    /// For a destination whose samples are one or two pixels apart: filters with so many taps in a row and in a column, as the
+    /// linear kernel does. One where samples are one apart; where they are two apart three, or four if they lie between two.
+    pub(crate) fn set_halved(&mut self, (columns, rows): (u32, u32)) {
+        self.modes[3] = KERNEL_HALVED | columns << KERNEL_BITS | rows << (2 * KERNEL_BITS);
     }
 
     /// The names and values of the pipeline's constants.

@@ -22,7 +22,7 @@ struct Params {
     modes: vec4<u32>,
     // Components and bits of a sample of the destination, words of a row, first word.
     out: vec4<u32>,
-    // Samples and rows of the destination.
+    // Samples and rows of the destination; first word of the second plane, planes.
     out_size: vec4<u32>,
 }
 
@@ -54,6 +54,9 @@ const FLAG_ALPHA_PLANE = 16u;
 const KERNEL_EXACT = 0u;
 const KERNEL_LINEAR = 1u;
 const KERNEL_CATMULL_ROM = 2u;
+// Linear with every other column, row or both: above these bits stand the taps of a row, above those the taps of a column.
+const KERNEL_HALVED = 3u;
+const KERNEL_BITS = 4u;
 
 // The most taps that a kernel has to one side. Beyond, it skips samples: no size can hang the GPU.
 const MAX_TAPS = 64.0;
@@ -93,22 +96,35 @@ fn filtered(plane: u32, centre: vec2<f32>, spacing: vec2<f32>, bounds: vec4<i32>
     return sum / total;
 }
 
-// Chroma between two samples, or four: linear.
-fn between(plane: u32, centre: vec2<f32>) -> vec4<f32> {
-    let lower = floor(centre);
-    let part = centre - lower;
-    let first = vec2<i32>(lower);
-    let bounds = params.chroma_bounds;
-    let a = load(plane, clamp(first, bounds.xy, bounds.zw));
-    let b = load(plane, clamp(first + vec2<i32>(1, 0), bounds.xy, bounds.zw));
-    let c = load(plane, clamp(first + vec2<i32>(0, 1), bounds.xy, bounds.zw));
-    let d = load(plane, clamp(first + vec2<i32>(1, 1), bounds.xy, bounds.zw));
-    return mix(mix(a, b, part.x), mix(c, d, part.x), part.y);
+// What a tap counts: KERNEL_LINEAR's weights where the destination's samples are two apart and lie on a sample or in the middle of two.
+fn tap(taps: u32, index: u32) -> f32 {
+    switch taps {
+        case 3u: { return select(0.25, 0.5, index == 1u); }
+        case 4u: { return select(0.125, 0.375, index == 1u || index == 2u); }
+        default: { return 1.0; }
+    }
+}
+
+fn halved(plane: u32, centre: vec2<f32>, bounds: vec4<i32>) -> vec4<f32> {
+    let columns = (KERNEL >> KERNEL_BITS) & 15u;
+    let rows = KERNEL >> (2u * KERNEL_BITS);
+    let first = vec2<i32>(floor(centre - 0.5 * vec2<f32>(vec2<u32>(columns, rows)) + 1.0));
+    var sum = vec4<f32>(0.0);
+    for (var y = 0u; y < rows; y++) {
+        for (var x = 0u; x < columns; x++) {
+            let at = clamp(first + vec2<i32>(vec2<u32>(x, y)), bounds.xy, bounds.zw);
+            sum += tap(columns, x) * tap(rows, y) * load(plane, at);
+        }
+    }
+    return sum;
 }
 
 fn luma(plane: u32, position: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
     if KERNEL == KERNEL_EXACT {
         return load(plane, clamp(vec2<i32>(floor(position)), params.luma_bounds.xy, params.luma_bounds.zw));
+    }
+    if (KERNEL & 15u) == KERNEL_HALVED {
+        return halved(plane, position - 0.5, params.luma_bounds);
     }
     return filtered(plane, position - 0.5, spacing, params.luma_bounds);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use reelcore_gpu::{Gpu, GpuError, OpenOptions};
-use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Plane, Rect, Size, VideoFrame};
+use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Plane, Rect, Rotation, Size, VideoFrame};
 
 /// A device of its own for a test that destroys it.
 pub fn open(options: &OpenOptions) -> Result<Arc<Gpu>, GpuError> {
@@ -74,6 +74,21 @@ pub fn picture(format: PixelFormat, size: Size, seed: u64) -> CpuImage {
 /// A frame of noise.
 pub fn frame(format: PixelFormat, size: Size, color: ColorSpace, seed: u64) -> VideoFrame {
     VideoFrame::from_cpu(picture(format, size, seed), 0, None, color)
+}
+
+/// The visible part of such a frame, displayed at its own size.
+pub fn turned(frame: VideoFrame, part: Rect, rotation: Rotation, flip: bool) -> VideoFrame {
+    let display_size = match rotation {
+        Rotation::R0 | Rotation::R180 => part.size(),
+        Rotation::R90 | Rotation::R270 => Size::new(part.height, part.width),
+    };
+    VideoFrame {
+        visible_rect: part,
+        rotation,
+        flip,
+        display_size,
+        ..frame
+    }
 }
 
 /// The sample of `plane` at a column and row: `component` of those that share it.

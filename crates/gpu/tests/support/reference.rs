@@ -5,7 +5,7 @@ use reelcore_gpu::plane_texture_format;
 use reelcore_media::color::{Matrix, Primaries, Transfer};
 use reelcore_media::convert::effective_color_space;
 use reelcore_media::format::PixelLayout;
-use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Rect, Rotation, Size};
+use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Rect, Rotation, VideoFrame};
 
 use super::code;
 
@@ -329,25 +329,31 @@ fn rgb_to_xyz(primaries: Primaries) -> Matrix3 {
     matrix.map(|row| std::array::from_fn(|i| row[i] * strength[i]))
 }
 
-/// The position in the stored picture of what is shown at `(x, y)`: the picture was rotated clockwise, then mirrored.
-pub fn stored_position(
-    size: Size,
-    rotation: Rotation,
-    flip: bool,
-    (x, y): (f64, f64),
-) -> (f64, f64) {
+/// The position in the stored picture of what is displayed at `(x, y)`, and how many of its columns and rows lie between two
+/// pixels there: the picture was rotated clockwise, then mirrored, then scaled to the display size.
+pub fn stored_position(frame: &VideoFrame, (x, y): (f64, f64)) -> ((f64, f64), (f64, f64)) {
+    let size = frame.visible_rect.size();
     let (w, h) = (f64::from(size.width), f64::from(size.height));
-    let shown_width = match rotation {
-        Rotation::R0 | Rotation::R180 => w,
-        Rotation::R90 | Rotation::R270 => h,
-    };
-    let x = if flip { shown_width - x } else { x };
-    match rotation {
+    let lies = matches!(frame.rotation, Rotation::R90 | Rotation::R270);
+    let (shown_width, shown_height) = if lies { (h, w) } else { (w, h) };
+    let columns = shown_width / f64::from(frame.display_size.width);
+    let rows = shown_height / f64::from(frame.display_size.height);
+    let (x, y) = (x * columns, y * rows);
+    let x = if frame.flip { shown_width - x } else { x };
+    let at = match frame.rotation {
         Rotation::R0 => (x, y),
         Rotation::R90 => (y, h - x),
         Rotation::R180 => (w - x, h - y),
         Rotation::R270 => (w - y, x),
-    }
+    };
+    (
+        at,
+        if lies {
+            (rows, columns)
+        } else {
+            (columns, rows)
+        },
+    )
 }
 
 /// Whether samples of the format are uploaded as integers.

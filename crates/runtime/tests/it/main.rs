@@ -1,5 +1,6 @@
 //! The runtime, from the outside: scripts that test the globals, the command line, and the library.
 
+mod chromium;
 mod command;
 mod conformance;
 mod jobs;

@@ -92,7 +92,7 @@ fn sound_decodes_to_the_last_sample_and_no_further() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 12);
+    run("demuxer.js", 14);
 }
 
 #[test]

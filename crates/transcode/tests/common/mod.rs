@@ -21,11 +21,13 @@ pub fn registry() -> Registry {
         .with_audio_decoder(reelcore_codec_aac::Aac)
         .with_audio_decoder(reelcore_codec_opus::Opus)
         .with_audio_decoder(reelcore_codec_pcm::Pcm)
+        .with_audio_decoder(reelcore_codec_symphonia::Symphonia)
         .with_video_encoder(reelcore_codec_openh264::OpenH264Encoder)
         .with_video_encoder(reelcore_codec_vpx::VpxEncoder)
         .with_audio_encoder(reelcore_codec_aac::AacEncoder)
         .with_audio_encoder(reelcore_codec_opus::OpusEncoder)
         .with_audio_encoder(reelcore_codec_pcm::PcmEncoder)
+        .with_audio_encoder(reelcore_codec_flac::Flac)
 }
 
 /// A file that `ffmpeg` makes, once.

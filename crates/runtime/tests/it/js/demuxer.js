@@ -151,6 +151,106 @@ await test("a closed demuxer lets go of its file", async () => {
   equal(await open(), before);
 });
 
+/** Five pictures of each size, 40 ms apart, in one track. */
+async function twoSizes(format, config, options) {
+  const muxer = new Reelcore.Muxer(format, undefined, options);
+  const track = muxer.addVideoTrack();
+  const encoder = new VideoEncoder({
+    output: (chunk, metadata) => void track.write(chunk, metadata),
+    error: (error) => { throw error; },
+  });
+  let count = 0;
+  for (const [width, height] of [[128, 96], [64, 48], [128, 96]]) {
+    encoder.configure({ width, height, framerate: 25, bitrate: 300_000, latencyMode: "realtime", ...config });
+    for (let index = 0; index < 5; index++) {
+      const pixels = new Uint8Array(width * height * 3 / 2).fill(100 + 10 * count);
+      const frame = new VideoFrame(pixels, {
+        format: "I420",
+        codedWidth: width,
+        codedHeight: height,
+        timestamp: 40_000 * count++,
+        duration: 40_000,
+      });
+      encoder.encode(frame);
+      frame.close();
+    }
+    await encoder.flush();
+  }
+  return await muxer.finish();
+}
+
+/** Decodes as a script does that looks at the metadata: timestamps, sizes, and how often it configured. */
+async function decodePackets(demuxer, options) {
+  const [track] = await demuxer.tracks;
+  const frames = [];
+  let configs = 0;
+  const decoder = new VideoDecoder({
+    output: (frame) => {
+      frames.push([frame.timestamp, frame.displayWidth, frame.displayHeight]);
+      frame.close();
+    },
+    error: (error) => { throw error; },
+  });
+  for await (const { chunk, metadata } of demuxer.packets(track, options)) {
+    if (metadata.decoderConfig) {
+      if (configs++ > 0) await decoder.flush();
+      decoder.configure(metadata.decoderConfig);
+    }
+    decoder.decode(chunk);
+  }
+  await decoder.flush();
+  return { frames, configs };
+}
+
+await test("packets come with the decoder config that holds from each on", async () => {
+  const sizes = Array.from({ length: 15 }, (_, at) => at < 5 || at > 9 ? [at * 40_000, 128, 96] : [at * 40_000, 64, 48]);
+  const h264 = { codec: "avc1.42e01e", avc: { format: "avc" } };
+  for (const format of ["mp4", "fmp4"]) {
+    const bytes = await twoSizes(format, h264);
+    const { frames, configs } = await decodePackets(new Reelcore.Demuxer(bytes));
+    equal(frames, sizes, format);
+    equal(configs, 3);
+    // From the middle on: the first packet says what holds there, whatever the track says.
+    const late = await decodePackets(new Reelcore.Demuxer(bytes), { start: 240_000 });
+    equal(late.frames, sizes.slice(5));
+    equal(late.configs, 2);
+    // Chunks alone cannot tell it.
+    const demuxer = new Reelcore.Demuxer(bytes);
+    const seen = [];
+    await rejects((async () => {
+      for await (const chunk of demuxer.chunks(0)) seen.push(chunk.timestamp);
+    })(), "NotSupportedError", "packets()");
+    equal(seen.length, 5);
+    await rejects(demuxer.chunks(0, { start: 200_000 }).next(), "NotSupportedError");
+    equal((await demuxer.chunks(0, { start: 100_000 }).next()).value.timestamp, 0);
+  }
+  // Where fragments were written before it, and with codecs that have no description, the stream tells it.
+  for (const [config, options] of [
+    [h264, { fragmentDuration: 40_000 }],
+    [{ codec: "av01.0.04M.08" }, {}],
+    [{ codec: "vp09.00.10.08" }, {}],
+    [{ codec: "vp8" }, {}],
+  ]) {
+    const bytes = await twoSizes("fmp4", config, options);
+    equal((await decodePackets(new Reelcore.Demuxer(bytes))).frames, sizes, config.codec);
+  }
+});
+
+await test("packets of one configuration have it with the first alone", async () => {
+  const demuxer = new Reelcore.Demuxer(file);
+  const tracks = await demuxer.tracks;
+  for (const track of tracks) {
+    const given = [];
+    let count = 0;
+    for await (const { chunk, metadata } of demuxer.packets(track)) {
+      assert(chunk instanceof (track.type === "video" ? EncodedVideoChunk : EncodedAudioChunk));
+      if (count++ === 0) equal(metadata.decoderConfig, track.decoderConfig);
+      else given.push(...Object.keys(metadata));
+    }
+    equal([count > 100, given], [true, []]);
+  }
+});
+
 await test("a track of another demuxer is refused", async () => {
   const [track] = await new Reelcore.Demuxer(url).tracks;
   await rejects(new Reelcore.Demuxer(url).chunks(track).next(), "TypeError");
