@@ -8,7 +8,7 @@ use reelcore_gpu::wgpu_core::resource::TextureDescriptor;
 use reelcore_gpu::wgpu_types as wgt;
 use reelcore_gpu::{
     Destination, FrameInit, Gpu, GpuError, Pixels, Source, Texture, TextureDescription,
-    copy_destination_format, gpu_image,
+    TextureSource, copy_destination_format, gpu_image,
 };
 use reelcore_media::color::Primaries;
 use reelcore_media::convert::PredefinedColorSpace;
@@ -473,6 +473,155 @@ fn write(gpu: &Gpu, texture: &Texture, data: &[u8]) {
     gpu.global()
         .queue_write_texture(gpu.queue_id(), &destination, data, &layout, &extent)
         .unwrap();
+}
+
+fn source_of(texture: &Texture) -> TextureSource {
+    TextureSource {
+        texture: texture.id(),
+        description: describe(texture),
+        color_space: ColorSpace::SRGB,
+        premultiplied: false,
+        opaque: false,
+    }
+}
+
+#[test]
+fn a_texture_is_copied_as_pixels_in_memory_are() {
+    let gpu = gpu();
+    let size = Size::new(16, 9);
+    let mut data = bytes_of(size, 11);
+    for pixel in data.chunks_mut(4) {
+        // Premultiplied colours do not exceed alpha.
+        for component in 0..3 {
+            pixel[component] = pixel[component].min(pixel[3]);
+        }
+    }
+    let mut solid = data.clone();
+    solid.chunks_mut(4).for_each(|pixel| pixel[3] = 255);
+    for format in [TextureFormat::Rgba8Unorm, TextureFormat::Rgba8UnormSrgb] {
+        // Sampled, and copied first where that cannot be.
+        for usage in [
+            ALL_USAGES,
+            TextureUsages::COPY_SRC | TextureUsages::COPY_DST,
+        ] {
+            let from = texture_for(&gpu, format, size, usage);
+            write(&gpu, &from, &data);
+            for (premultiplied, premultiplied_alpha, opaque) in [
+                (false, false, false),
+                (false, true, false),
+                (true, false, false),
+                (true, true, false),
+                (false, false, true),
+                (false, true, true),
+            ] {
+                if premultiplied && format.is_srgb() {
+                    // There alpha is multiplied with light, not with code values.
+                    continue;
+                }
+                for color_space in [PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3] {
+                    let results = [false, true].map(|pixels| {
+                        let to = texture(&gpu, TextureFormat::Rgba8Unorm, Size::new(20, 12));
+                        let destination = Destination {
+                            premultiplied_alpha,
+                            color_space,
+                            origin: [3, 1, 0],
+                            source_origin: [2, 4],
+                            flip_y: true,
+                            ..destination(&to, Size::new(13, 5))
+                        };
+                        let source = match pixels {
+                            true => Source::Pixels(Pixels {
+                                data: if opaque { &solid } else { &data },
+                                stride: 64,
+                                size,
+                                bgra: false,
+                                premultiplied,
+                                color_space: PredefinedColorSpace::Srgb,
+                            }),
+                            false => Source::Texture(TextureSource {
+                                description: TextureDescription {
+                                    usage,
+                                    ..describe(&from)
+                                },
+                                premultiplied,
+                                opaque,
+                                ..source_of(&from)
+                            }),
+                        };
+                        gpu.copy_to_texture(source, &destination).unwrap();
+                        gpu.read_texture(&to).unwrap()
+                    });
+                    let [found, wanted] = &results;
+                    assert!(found.iter().any(|&byte| byte != 0));
+                    let close = found.iter().zip(wanted).all(|(a, b)| a.abs_diff(*b) <= 1);
+                    assert!(
+                        close,
+                        "{format:?} {usage:?} {premultiplied} {premultiplied_alpha} {opaque} {color_space:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_texture_is_copied_to_itself_as_it_was_before() {
+    let gpu = gpu();
+    let size = Size::new(16, 8);
+    let data = bytes_of(size, 12);
+    let both = texture(&gpu, TextureFormat::Rgba8Unorm, size);
+    write(&gpu, &both, &data);
+    let destination = Destination {
+        flip_y: true,
+        ..destination(&both, size)
+    };
+    gpu.copy_to_texture(Source::Texture(source_of(&both)), &destination)
+        .unwrap();
+    let found = gpu.read_texture(&both).unwrap();
+    let turned: Vec<u8> = data.chunks(64).rev().flatten().copied().collect();
+    assert_eq!(found, turned);
+}
+
+#[test]
+fn textures_that_are_no_images_are_not_copied() {
+    let gpu = gpu();
+    let size = Size::new(4, 4);
+    let to = texture(&gpu, TextureFormat::Rgba8Unorm, size);
+    let good = texture(&gpu, TextureFormat::Rgba8Unorm, size);
+    let integers = texture(&gpu, TextureFormat::Rgba8Uint, size);
+    let hidden = texture_for(
+        &gpu,
+        TextureFormat::Rgba8Unorm,
+        size,
+        TextureUsages::RENDER_ATTACHMENT,
+    );
+    let unread = TextureSource {
+        description: TextureDescription {
+            usage: TextureUsages::RENDER_ATTACHMENT,
+            ..describe(&hidden)
+        },
+        ..source_of(&hidden)
+    };
+    let beyond = TextureSource {
+        description: TextureDescription {
+            layer: 1,
+            ..describe(&good)
+        },
+        ..source_of(&good)
+    };
+    for source in [source_of(&integers), unread, beyond] {
+        let result = gpu.copy_to_texture(Source::Texture(source), &destination(&to, size));
+        assert!(
+            matches!(result, Err(GpuError::Validation(_))),
+            "{source:?}: {result:?}"
+        );
+    }
+    let outside = Destination {
+        source_origin: [1, 0],
+        ..destination(&to, size)
+    };
+    let result = gpu.copy_to_texture(Source::Texture(source_of(&good)), &outside);
+    assert!(matches!(result, Err(GpuError::Validation(_))), "{result:?}");
 }
 
 #[test]
