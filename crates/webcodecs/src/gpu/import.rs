@@ -14,7 +14,7 @@ use deno_webgpu::texture::GPUTextureView;
 use reelcore_gpu::wgpu_core::id::{DeviceId, TextureViewId};
 use reelcore_gpu::wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
 use reelcore_gpu::wgpu_types::{Extent3d, TextureDimension, TextureFormat, TextureUsages};
-use reelcore_gpu::{Gpu, GpuError, Texture};
+use reelcore_gpu::{Gpu, Texture};
 use reelcore_media::VideoFrame as MediaFrame;
 use reelcore_media::convert::PredefinedColorSpace;
 use reelcore_media::preparation::Prepare;
@@ -63,21 +63,6 @@ impl Imports {
                 texture.destroy();
             }
             imported.memory.release(scope);
-        }
-    }
-}
-
-/// A view of `texture` for a script to own.
-fn view(device: &GPUDevice, texture: &Texture) -> Result<TextureViewId, GpuError> {
-    let (id, error) =
-        device
-            .instance
-            .texture_create_view(texture.id(), &TextureViewDescriptor::default(), None);
-    match error {
-        None => Ok(id),
-        Some(error) => {
-            device.instance.texture_view_drop(id);
-            Err(GpuError::Validation(error.to_string()))
         }
     }
 }
@@ -143,18 +128,18 @@ pub fn op_gpu_import_external_texture<'s>(
     if let Some(view) = handle.imports().get(scope).find(scope, device.id, space) {
         return Ok(view);
     }
-    // 6., 7. Convert the current image contents of source into the colour space, with unpremultiplied alpha.
+    // 6., 7. Convert the current image contents of source into the colour space, with unpremultiplied alpha. Where the
+    // decoder's thread has done so, the texture and its view are only taken.
     let converted = devices::gpu(scope, device.id).and_then(|gpu| {
         ahead(&gpu, &frame, space);
-        let texture = gpu.external_texture(&frame, space)?;
-        Ok((view(device, &texture)?, texture))
+        gpu.external_texture(&frame, space)
     });
-    let (id, texture) = match converted {
-        Ok((id, texture)) => (id, Some(texture)),
+    let (texture, id) = match converted {
+        Ok((texture, view)) => (Some(texture), view),
         // 5. Where that is not possible: a validation error, and an invalid external texture.
         Err(error) => {
             report(&device.error_handler, &error);
-            (invalid_view(device), None)
+            (None, invalid_view(device))
         }
     };
     let bytes = texture.as_ref().map_or(0, |texture| texture.byte_size());
