@@ -20,16 +20,60 @@ const {
   StringPrototypeIncludes,
   TypeError,
   WeakMapPrototypeGet,
-  WeakMapPrototypeHas,
   WeakMapPrototypeSet,
 } = primordials;
 
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
-/** GPUExternalTexture -> { view, label }: the GPUTextureView that shaders get in its place. */
-const externals = new SafeWeakMap();
-/** The view of an external texture -> the external texture, so that a second import of a frame gives the same. */
-const externalOf = new SafeWeakMap();
+/** Has a class add its private members to an object that is there already: less work than an entry in a WeakMap. */
+class Given {
+  constructor(object) {
+    return object;
+  }
+}
+
+/** What a GPUExternalTexture has: its label, and the GPUTextureView that shaders get in its place. */
+class External extends Given {
+  #view;
+  #label;
+
+  constructor(external, view, label) {
+    super(external);
+    this.#view = view;
+    this.#label = label;
+  }
+
+  static is(value) {
+    return typeof value === "object" && value !== null && #view in value;
+  }
+
+  static view(external) {
+    return external.#view;
+  }
+
+  static label(external) {
+    return external.#label;
+  }
+
+  static setLabel(external, label) {
+    external.#label = label;
+  }
+}
+
+/** What the view of an external texture has: the external texture, so that a second import of a frame gives the same. */
+class ExternalView extends Given {
+  #external;
+
+  constructor(view, external) {
+    super(view);
+    this.#external = external;
+  }
+
+  static external(view) {
+    return #external in view ? view.#external : undefined;
+  }
+}
+
 /** GPUQueue -> its GPUDevice. */
 const deviceOf = new SafeWeakMap();
 
@@ -148,34 +192,33 @@ function extendWebGPU() {
       required(source, prefix, "source of Argument 1"),
       space === undefined ? "srgb" : colorSpace(space, prefix, "colorSpace of Argument 1"),
     );
-    const known = WeakMapPrototypeGet(externalOf, view);
+    const known = ExternalView.external(view);
     if (known !== undefined) {
       return known;
     }
     const external = ObjectCreate(GPUExternalTexture.prototype);
-    WeakMapPrototypeSet(externals, external, {
+    new External(
+      external,
       view,
-      label: label === undefined ? "" : webidl.converters.USVString(label, prefix, "label of Argument 1"),
-    });
-    WeakMapPrototypeSet(externalOf, view, external);
+      label === undefined ? "" : webidl.converters.USVString(label, prefix, "label of Argument 1"),
+    );
+    new ExternalView(view, external);
     return external;
   });
 
   ObjectDefineProperty(GPUExternalTexture.prototype, "label", {
     __proto__: null,
     get() {
-      const external = WeakMapPrototypeGet(externals, this);
-      if (external === undefined) {
+      if (!External.is(this)) {
         throw new TypeError("Illegal invocation");
       }
-      return external.label;
+      return External.label(this);
     },
     set(value) {
-      const external = WeakMapPrototypeGet(externals, this);
-      if (external === undefined) {
+      if (!External.is(this)) {
         throw new TypeError("Illegal invocation");
       }
-      external.label = webidl.converters.USVString(value);
+      External.setLabel(this, webidl.converters.USVString(value));
     },
     enumerable: true,
     configurable: true,
@@ -212,17 +255,14 @@ function extendWebGPU() {
 
   override(DevicePrototype, "createBindGroup", (original) =>
     function (descriptor) {
-      const isExternal = (entry) => {
-        const resource = entry?.resource;
-        return typeof resource === "object" && resource !== null && WeakMapPrototypeHas(externals, resource);
-      };
+      const isExternal = (entry) => External.is(entry?.resource);
       const entries = entriesOf(descriptor, isExternal);
       if (entries === undefined) {
         return ReflectApply(original, this, arguments);
       }
       const lowered = ArrayPrototypeMap(entries, (entry) =>
         isExternal(entry)
-          ? { ...entry, resource: WeakMapPrototypeGet(externals, entry.resource).view }
+          ? { ...entry, resource: External.view(entry.resource) }
           : entry);
       return ReflectApply(original, this, [{ ...descriptor, entries: lowered }]);
     });

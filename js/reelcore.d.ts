@@ -196,6 +196,33 @@ declare namespace Reelcore {
 
   function counters(): Counters;
 
+  /** What frames hold on a device. */
+  interface GPUMemory {
+    /** Textures of frames, in use or idle, and their bytes. */
+    textures: number;
+    texture_bytes: number;
+    /** Those that wait for reuse. */
+    idle_textures: number;
+    idle_bytes: number;
+    /** Textures made, and textures taken from the pool, so far. */
+    created: number;
+    reused: number;
+    /** Buffers for read-back, in use or idle. */
+    buffers: number;
+    buffer_bytes: number;
+    /** Objects that wgpu knows, of all devices and with those of the script. */
+    wgpu_textures: number;
+    wgpu_views: number;
+    wgpu_buffers: number;
+    wgpu_bind_groups: number;
+    wgpu_command_buffers: number;
+    /** Bytes that the device's allocator has handed out, where the backend counts them. */
+    allocated_bytes?: number;
+  }
+
+  /** Numbers of 0 for a device that is lost. */
+  function gpuMemory(device: GPUDevice): GPUMemory;
+
   interface ScaleOptions {
     /** Pixels. */
     width: number;

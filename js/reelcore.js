@@ -237,6 +237,16 @@ function counters() {
 }
 
 /**
+ * What frames hold on a GPUDevice, by name: textures and buffers, in use or idle, and how many objects wgpu knows (of all devices).
+ * Numbers of 0 for a device that is lost.
+ */
+function gpuMemory(device) {
+  const { op_gpu_memory } = core.ops;
+  if (op_gpu_memory === undefined) throw new TypeError("gpuMemory: this runtime has no WebGPU");
+  return ObjectFromEntries(op_gpu_memory(device));
+}
+
+/**
  * The visible part of a VideoFrame at another size (pixels), as a new VideoFrame: planar YUV, without alpha, with the same
  * times, colours and orientation. Both frames are the caller's to close.
  */
@@ -247,4 +257,4 @@ async function scale(frame, options) {
   return op_reelcore_scale_take(await located(op_reelcore_scale(frame, width, height), site));
 }
 
-export const Reelcore = ObjectFreeze({ __proto__: null, Demuxer, Muxer, counters, scale });
+export const Reelcore = ObjectFreeze({ __proto__: null, Demuxer, Muxer, counters, gpuMemory, scale });

@@ -2,7 +2,7 @@
 //   gpu.js pipeline FILE FRAMES   decode, a compute pass, a frame from the texture: on the GPU, then over the CPU
 //   gpu.js import FILE FRAMES     what importExternalTexture() takes of the JavaScript thread
 //   gpu.js upload FILE FRAMES     GB/s of copyExternalImageToTexture() with frames that are on the CPU
-//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and the longest stall of the event loop meanwhile
+//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and the longest stall of the event loop meanwhile (ms)
 
 const [mode, file, wanted] = Deno.args;
 const count = Number(wanted);
@@ -169,27 +169,45 @@ const jobs = {
       frame.close();
     });
     await settled();
-    const took = [];
-    let stall = 0;
-    let due = performance.now() + 1;
-    let over = false;
-    const tick = () => {
-      stall = Math.max(stall, performance.now() - due);
-      due = performance.now() + 1;
-      if (!over) setTimeout(tick, 1);
+    // A script has its memory before it begins: that of a new array is cleared on this thread.
+    const arrays = [0, 1].map(() => new Uint8Array(result.width * result.height * 4).fill(1));
+    /** How late a timer of 1 ms is at worst while `run` runs. */
+    const watched = async (run) => {
+      let stall = 0;
+      let due = performance.now() + 1;
+      let over = false;
+      const tick = () => {
+        stall = Math.max(stall, performance.now() - due);
+        due = performance.now() + 1;
+        if (!over) setTimeout(tick, 1);
+      };
+      setTimeout(tick, 1);
+      await run();
+      over = true;
+      return stall;
     };
-    setTimeout(tick, 1);
-    for (let i = 0; i < count; i++) {
-      const frame = new VideoFrame(result, { timestamp: i });
-      const data = new Uint8Array(frame.allocationSize());
-      await new Promise((done) => setTimeout(done, 2));
-      const began = performance.now();
-      await frame.copyTo(data);
-      took.push(performance.now() - began);
-      frame.close();
-    }
-    over = true;
-    return { median: median(took), worst: Math.max(...took), stall };
+    const pause = () => new Promise((done) => setTimeout(done, 4));
+    const took = [];
+    const calls = [];
+    const stall = await watched(async () => {
+      for (let i = 0; i < count; i++) {
+        const began = performance.now();
+        const frame = new VideoFrame(result, { timestamp: i });
+        const made = performance.now();
+        const copied = frame.copyTo(arrays[i % 2]);
+        const called = performance.now();
+        await copied;
+        took.push(performance.now() - made);
+        frame.close();
+        calls.push(called - began);
+        await pause();
+      }
+    });
+    // What the machine does to a timer without any of that.
+    const idle = await watched(async () => {
+      for (let i = 0; i < count; i++) await pause();
+    });
+    return { median: median(took), worst: Math.max(...took), stall, idle, calls: median(calls) };
   },
 };
 

@@ -66,6 +66,21 @@ fn frames_stay_on_the_gpu_until_somebody_asks() {
 }
 
 #[test]
+fn decoded_frames_are_uploaded_once_and_never_downloaded() {
+    run("gpu_moves.js", 1);
+}
+
+#[test]
+fn frames_from_textures_are_downloaded_once_for_an_encoder() {
+    run("gpu_encoded.js", 1);
+}
+
+#[test]
+fn ten_thousand_frames_leave_nothing_behind_on_the_gpu() {
+    run("gpu_pool.js", 2);
+}
+
+#[test]
 fn canvases_are_sources_of_frames_textures_and_bitmaps() {
     run("canvas.js", 18);
 }

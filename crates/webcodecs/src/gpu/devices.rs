@@ -7,7 +7,7 @@ use deno_core::{JsRuntime, OpState, cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
 use reelcore_gpu::wgpu_core::id::DeviceId;
-use reelcore_gpu::{Gpu, GpuError};
+use reelcore_gpu::{Gpu, GpuError, Stats};
 
 /// The GPUDevices of a runtime.
 #[derive(Default)]
@@ -125,4 +125,32 @@ pub(super) fn gpu(scope: &mut v8::PinScope<'_, '_>, id: DeviceId) -> Result<Arc<
         }
         Ok(gpu)
     })
+}
+
+/// What frames hold on a device: pairs of a name and a number.
+#[op2]
+#[serde]
+pub fn op_gpu_memory<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    #[cppgc] device: &GPUDevice,
+) -> Vec<(&'static str, f64)> {
+    // A device that is lost holds nothing.
+    let stats = gpu(scope, device.id).map_or_else(|_| Stats::default(), |gpu| gpu.stats());
+    let mut pairs = vec![
+        ("textures", stats.textures as f64),
+        ("texture_bytes", stats.texture_bytes as f64),
+        ("idle_textures", stats.idle_textures as f64),
+        ("idle_bytes", stats.idle_bytes as f64),
+        ("created", stats.created as f64),
+        ("reused", stats.reused as f64),
+        ("buffers", stats.buffers as f64),
+        ("buffer_bytes", stats.buffer_bytes as f64),
+        ("wgpu_textures", stats.wgpu_textures as f64),
+        ("wgpu_views", stats.wgpu_views as f64),
+        ("wgpu_buffers", stats.wgpu_buffers as f64),
+        ("wgpu_bind_groups", stats.wgpu_bind_groups as f64),
+        ("wgpu_command_buffers", stats.wgpu_command_buffers as f64),
+    ];
+    pairs.extend(stats.allocated_bytes.map(|bytes| ("allocated_bytes", bytes as f64)));
+    pairs
 }

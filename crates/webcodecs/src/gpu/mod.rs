@@ -56,13 +56,14 @@ pub fn op_gpu_lower_wgsl(#[cppgc] device: &GPUDevice, #[string] source: &str) ->
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 8] {
+pub(crate) fn ops() -> [OpDecl; 9] {
     [
         bitmap::op_gpu_copy_bitmap(),
         bitmap::op_gpu_frame_pixels(),
         canvas::op_gpu_canvas_bitmap(),
         copy::op_gpu_copy_external_image(),
         devices::op_gpu_know_device(),
+        devices::op_gpu_memory(),
         devices::op_gpu_retire_device(),
         import::op_gpu_import_external_texture(),
         op_gpu_lower_wgsl(),
