@@ -190,24 +190,42 @@ fn encrypted_tracks_keep_their_kind_and_have_no_codec() {
 }
 
 #[test]
-fn a_change_of_the_sample_description_is_reported_where_it_happens() {
-    let mut track = TrackBuilder::video(1000);
-    track.tables = [
-        full(b"stts", 0, 0, &[&table(2, &[2, 40])]),
-        full(b"stsc", 0, 0, &[&table(3, &[1, 1, 1, 2, 1, 2])]),
-        full(b"stsz", 0, 0, &[&words(&[1, 2])]),
-        full(b"stco", 0, 0, &[&table(1, &[DATA, DATA + 1])]),
-    ]
-    .concat();
-    let demuxer = open_bytes(progressive(b"ab", &[track.build()])).expect("valid");
-    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
-    assert!(reader.next_packet().expect("the first is fine").is_some());
-    let error = reader.next_packet().expect_err("another description");
-    assert!(
-        matches!(&error, DemuxError::Unsupported(m) if m.contains("at byte 25")),
-        "{error}"
-    );
-    assert_eq!(reader.next_packet().expect("the end after an error"), None);
+fn a_sample_description_that_cannot_be_read_is_an_error_where_it_begins() {
+    let video = || TrackBuilder::video(1000);
+    let sound = |entry: Vec<u8>| TrackBuilder {
+        handler: *b"soun",
+        entry,
+        ..video()
+    };
+    let pcm = |channels| audio_entry(b"sowt", channels, 16, 44100, &[]);
+    let mut broken = visual_entry(b"avc1", 64, 48, &bx(b"avcC", &[b"\x01\x42"]));
+    broken.splice(0..0, visual_entry(b"vp08", 64, 48, &[]));
+    for (track, want) in [
+        (video(), "1 to 1, found 2 at byte 26"),
+        (sound([pcm(1), pcm(2)].concat()), "another size"),
+        (
+            TrackBuilder {
+                entry: broken,
+                ..video()
+            },
+            "avcC",
+        ),
+    ] {
+        let mut track = track;
+        track.tables = [
+            full(b"stts", 0, 0, &[&table(2, &[2, 40])]),
+            full(b"stsc", 0, 0, &[&table(3, &[1, 1, 1, 2, 1, 2])]),
+            full(b"stsz", 0, 0, &[&words(&[2, 2])]),
+            full(b"stco", 0, 0, &[&table(1, &[DATA, DATA + 2])]),
+        ]
+        .concat();
+        let demuxer = open_bytes(progressive(b"abcd", &[track.build()])).expect("valid");
+        let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+        assert!(reader.next_packet().expect("the first is fine").is_some());
+        let error = reader.next_packet().expect_err("another description");
+        assert!(error.to_string().contains(want), "{error}");
+        assert_eq!(reader.next_packet().expect("the end after an error"), None);
+    }
 }
 
 #[test]

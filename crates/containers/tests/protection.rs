@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aes::cipher::{KeyIvInit, StreamCipher};
 use reelcore_media::demux::{Demuxer, Packet, SampleEncryption, Subsample};
 use support::{
-    TrackBuilder, audio_entry, bx, clip, clips, full, moov, open_bytes, packets, progressive,
+    DATA, TrackBuilder, audio_entry, bx, clip, clips, full, moov, open_bytes, packets, progressive,
     table, words,
 };
 
@@ -256,4 +256,57 @@ fn a_protected_sample_without_its_vector_is_an_error_that_says_so() {
     assert!(packets(&demuxer, 0).is_err());
     let bad = protected_track(b"cenc", &keys(0, 1, 9, 7, &[]));
     assert!(open_bytes(fragment(&bad, &[])).is_err());
+}
+
+/// Two samples of 2 bytes: of the first sample description, then of the second.
+fn two_entries(mut track: TrackBuilder, entries: &[&[u8]], order: [u32; 2]) -> Vec<u8> {
+    track.entry = entries.concat();
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[2, 80])]),
+        full(
+            b"stsc",
+            0,
+            0,
+            &[&table(3, &[1, 1, order[0], 2, 1, order[1]])],
+        ),
+        full(b"stsz", 0, 0, &[&words(&[2, 2])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA, DATA + 2])]),
+    ]
+    .concat();
+    progressive(b"abcd", &[track.build()])
+}
+
+#[test]
+fn clear_samples_beside_protected_ones_have_a_codec_and_no_keys() {
+    let track = protected_track(b"cbcs", &keys(0x19, 1, 0, 7, &[5; 16]));
+    let protected = track.entry.clone();
+    let clear = audio_entry(b"alaw", 1, 16, 8000, &[]);
+    for (entries, order, clear_first) in [
+        ([&protected[..], &clear], [2, 1], true),
+        ([&protected[..], &clear], [1, 2], false),
+        ([&clear[..], &protected], [1, 2], true),
+    ] {
+        let track = protected_track(b"cbcs", &keys(0x19, 1, 0, 7, &[5; 16]));
+        let demuxer = open_bytes(two_entries(track, &entries, order)).expect("it opens");
+        let public = &demuxer.tracks()[0];
+        assert_eq!(public.encryption.is_some(), order[0] == 2 || !clear_first);
+        let got = packets(&demuxer, 0).expect("packets");
+        let mut holds = public.config();
+        for (at, packet) in got.iter().enumerate() {
+            let is_clear = clear_first == (at == 0);
+            if let Some(config) = &packet.config {
+                assert_ne!(**config, holds, "only what changes is told");
+                holds = (**config).clone();
+            }
+            assert_eq!(packet.encryption.is_none(), is_clear, "{order:?}, {at}");
+            assert_eq!(holds.encryption.is_none(), is_clear);
+            assert_eq!(holds.codec.as_deref(), is_clear.then_some("alaw"));
+        }
+        assert_eq!(got.len(), 2);
+    }
+    // Keys are the track's: others in its middle would be taken for them.
+    let other = protected_track(b"cbcs", &keys(0x19, 1, 0, 8, &[5; 16])).entry;
+    let file = two_entries(track, &[&protected, &other], [1, 2]);
+    let error = packets(&open_bytes(file).expect("it opens"), 0).expect_err("other keys");
+    assert!(error.to_string().contains("another way"), "{error}");
 }

@@ -72,7 +72,7 @@ pub struct TrackBuilder {
     pub size: (u32, u32),
     /// The body of `elst` after the count, version 0.
     pub edits: Vec<u32>,
-    /// One sample entry.
+    /// Sample entries, one after another.
     pub entry: Vec<u8>,
     /// The boxes of `stbl` besides `stsd`.
     pub tables: Vec<u8>,
@@ -115,7 +115,12 @@ impl TrackBuilder {
         } else {
             bx(b"edts", &[&full(b"elst", 0, 0, &[&table(3, &self.edits)])])
         };
-        let stsd = full(b"stsd", 0, 0, &[&words(&[1]), &self.entry]);
+        let (mut count, mut at) = (0, 0);
+        while let Some(size) = self.entry.get(at..at + 4) {
+            at += u32::from_be_bytes(size.try_into().expect("4 bytes")) as usize;
+            count += 1;
+        }
+        let stsd = full(b"stsd", 0, 0, &[&words(&[count]), &self.entry]);
         let dref = full(b"dref", 0, 0, &[&words(&[1]), &full(b"url ", 0, 1, &[])]);
         let minf = bx(
             b"minf",
