@@ -147,6 +147,7 @@ function extendWebGPU() {
     op_gpu_know_device,
     op_gpu_lower_wgsl,
     op_gpu_retire_device,
+    op_gpu_settle,
   } = core.ops;
   if (GPUDevice === undefined || op_gpu_lower_wgsl === undefined) {
     return;
@@ -181,6 +182,16 @@ function extendWebGPU() {
       return found;
     },
   });
+
+  override(QueuePrototype, "submit", (original) =>
+    function () {
+      // Frames that were closed until now: their external textures are destroyed on another thread.
+      const device = WeakMapPrototypeGet(deviceOf, this);
+      if (device !== undefined) {
+        op_gpu_settle(device);
+      }
+      return ReflectApply(original, this, arguments);
+    });
 
   // https://www.w3.org/TR/webgpu/#dom-gpudevice-importexternaltexture
   define(DevicePrototype, "importExternalTexture", function importExternalTexture(descriptor) {

@@ -9,7 +9,7 @@ use wgpu_types as wgt;
 
 use crate::convert::Converter;
 use crate::error::{GpuError, chain};
-use crate::pool::TexturePool;
+use crate::pool::{Texture, TexturePool};
 use crate::readback::Readback;
 
 /// Locks a mutex; what it guards is valid at every moment, so a panic elsewhere does not matter.
@@ -68,6 +68,9 @@ pub struct Gpu {
     pub(crate) readback: Readback,
     /// Frames that were prepared since one was asked for.
     pub(crate) prepared: AtomicU32,
+    /// Textures to destroy, and held while they are.
+    expired: Mutex<Vec<Arc<Texture>>>,
+    destroying: Mutex<()>,
     /// Set where the device is this value's own.
     owned: Option<AdapterId>,
 }
@@ -179,6 +182,8 @@ impl Gpu {
             converter: Converter::default(),
             readback: Readback::default(),
             prepared: AtomicU32::new(0),
+            expired: Mutex::default(),
+            destroying: Mutex::default(),
             global,
             device,
             queue,
@@ -262,6 +267,21 @@ impl Gpu {
     pub(crate) fn has_compute(&self) -> bool {
         self.downlevel
             .contains(wgt::DownlevelFlags::COMPUTE_SHADERS)
+    }
+
+    /// Has `texture` destroyed at the next [`Gpu::settle`]. wgpu destroys no texture while another thread submits, which a
+    /// driver may take its time for; this does not wait.
+    pub fn expire(&self, texture: Arc<Texture>) {
+        lock(&self.expired).push(texture);
+    }
+
+    /// Destroys the textures that have expired, and returns when all have been, also those that another thread is at.
+    pub fn settle(&self) {
+        let _destroying = lock(&self.destroying);
+        let expired = std::mem::take(&mut *lock(&self.expired));
+        for texture in expired {
+            texture.destroy();
+        }
     }
 
     /// Gives the memory back that nothing uses now: idle textures, buffers.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use deno_core::{JsRuntime, OpState, cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
+use reelcore_engine::{Engine, Progress, Task};
 use reelcore_gpu::wgpu_core::id::DeviceId;
-use reelcore_gpu::{Gpu, GpuError, Stats};
+use reelcore_gpu::{Gpu, GpuError, Stats, Texture};
 
 /// The GPUDevices of a runtime.
 #[derive(Default)]
@@ -17,6 +18,8 @@ struct Known {
     object: v8::Weak<v8::Object>,
     /// Made when a frame first needs it.
     gpu: Option<Arc<Gpu>>,
+    /// Destroys what has expired, on a worker.
+    settle: Option<Arc<Task>>,
     /// Keeps the GPUDevice while frames or workers use it: wgpu-core panics when it is asked for a device that was
     /// dropped.
     held: Option<v8::Global<v8::Object>>,
@@ -83,6 +86,7 @@ pub fn op_gpu_know_device<'s>(
         devices.0.entry(id).or_insert_with(|| Known {
             object: v8::Weak::new(scope, object),
             gpu: None,
+            settle: None,
             held: None,
         });
     });
@@ -96,6 +100,33 @@ pub fn op_gpu_retire_device(state: &mut OpState, #[cppgc] device: &GPUDevice) {
     let known = devices.and_then(|devices| devices.0.get(&device.id));
     if let Some(gpu) = known.and_then(|known| known.gpu.as_ref()) {
         gpu.retire();
+    }
+}
+
+/// Has `texture` of the GPUDevice `id` destroyed, at the latest before the script submits to its queue again.
+pub(super) fn expire(scope: &mut v8::PinScope<'_, '_>, id: DeviceId, texture: Arc<Texture>) {
+    let state = JsRuntime::op_state_from(scope);
+    let state = state.borrow();
+    let devices = state.try_borrow::<Devices>();
+    let settle = devices
+        .and_then(|devices| devices.0.get(&id))
+        .and_then(|known| known.settle.as_ref());
+    match settle {
+        Some(settle) => {
+            texture.gpu().clone().expire(texture);
+            Engine::global().workers.notify(settle);
+        }
+        None => texture.destroy(),
+    }
+}
+
+/// The script is about to submit to the device's queue: what has expired until now is not to be used any more.
+#[op2(fast)]
+pub fn op_gpu_settle(state: &mut OpState, #[cppgc] device: &GPUDevice) {
+    let devices = state.try_borrow::<Devices>();
+    let known = devices.and_then(|devices| devices.0.get(&device.id));
+    if let Some(gpu) = known.and_then(|known| known.gpu.as_ref()) {
+        gpu.settle();
     }
 }
 
@@ -117,6 +148,14 @@ pub(super) fn gpu(scope: &mut v8::PinScope<'_, '_>, id: DeviceId) -> Result<Arc<
                     device.id,
                     device.queue,
                 )?;
+                // Weak, as the task does not use the device by itself.
+                let weak = Arc::downgrade(&gpu);
+                known.settle = Some(Task::new(move || {
+                    if let Some(gpu) = weak.upgrade() {
+                        gpu.settle();
+                    }
+                    Progress::Idle
+                }));
                 known.gpu.insert(gpu).clone()
             }
         };
@@ -151,6 +190,10 @@ pub fn op_gpu_memory<'s>(
         ("wgpu_bind_groups", stats.wgpu_bind_groups as f64),
         ("wgpu_command_buffers", stats.wgpu_command_buffers as f64),
     ];
-    pairs.extend(stats.allocated_bytes.map(|bytes| ("allocated_bytes", bytes as f64)));
+    pairs.extend(
+        stats
+            .allocated_bytes
+            .map(|bytes| ("allocated_bytes", bytes as f64)),
+    );
     pairs
 }

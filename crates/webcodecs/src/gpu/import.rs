@@ -56,13 +56,13 @@ impl Imports {
         self.0.iter().find(found)?.view.get(scope)
     }
 
-    /// The frame is closed: its external textures expire.
+    /// The frame is closed: its external textures expire, which `GPUQueue.submit()` sees to where it has not happened by then.
     pub(crate) fn expire(self, scope: &mut v8::PinScope<'_, '_>) {
         for imported in self.0 {
-            if let Some(texture) = imported.texture {
-                texture.destroy();
-            }
             imported.memory.release(scope);
+            if let Some(texture) = imported.texture {
+                devices::expire(scope, imported.device, texture);
+            }
         }
     }
 }

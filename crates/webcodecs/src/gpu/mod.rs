@@ -56,7 +56,7 @@ pub fn op_gpu_lower_wgsl(#[cppgc] device: &GPUDevice, #[string] source: &str) ->
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 9] {
+pub(crate) fn ops() -> [OpDecl; 10] {
     [
         bitmap::op_gpu_copy_bitmap(),
         bitmap::op_gpu_frame_pixels(),
@@ -65,6 +65,7 @@ pub(crate) fn ops() -> [OpDecl; 9] {
         devices::op_gpu_know_device(),
         devices::op_gpu_memory(),
         devices::op_gpu_retire_device(),
+        devices::op_gpu_settle(),
         import::op_gpu_import_external_texture(),
         op_gpu_lower_wgsl(),
     ]
