@@ -1,6 +1,6 @@
 // Frames on the GPU. Prints JSON.
 //   gpu.js pipeline FILE FRAMES   decode, a compute pass, a frame from the texture: on the GPU, then over the CPU
-//   gpu.js import FILE FRAMES     what importExternalTexture() takes of the JavaScript thread
+//   gpu.js import FILE FRAMES     what importExternalTexture(), and close() after it, take of the JavaScript thread (us)
 //   gpu.js upload FILE FRAMES     GB/s of copyExternalImageToTexture() with frames that are on the CPU
 //   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and the longest stall of the event loop meanwhile (ms)
 
@@ -16,8 +16,8 @@ for await (const chunk of demuxer.chunks(track)) chunks.push(chunk);
 
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
-/** Decodes up to `count` frames; `use` gets each and closes it. */
-async function decode(use) {
+/** Decodes up to `count` frames; `use` gets each and closes it. `between` is waited for after every eighth chunk. */
+async function decode(use, between) {
   const used = [];
   const decoder = new VideoDecoder({
     output(frame) {
@@ -29,9 +29,14 @@ async function decode(use) {
     },
   });
   decoder.configure(track.decoderConfig);
+  let fed = 0;
   for (const chunk of chunks) {
     if (used.length >= count) break;
     decoder.decode(chunk);
+    if (between && ++fed % 8 === 0) {
+      while (decoder.decodeQueueSize > 0) await new Promise((done) => decoder.addEventListener("dequeue", done, { once: true }));
+      await between();
+    }
     while (decoder.decodeQueueSize > 4) {
       await new Promise((done) => decoder.addEventListener("dequeue", done, { once: true }));
     }
@@ -121,15 +126,50 @@ const jobs = {
   },
 
   async import() {
-    const took = [];
-    await decode((frame, index) => {
+    const imported = (frame, times) => {
       const began = performance.now();
       device.importExternalTexture({ source: frame });
-      // The first ones build pipelines, and tell the decoder to convert ahead.
-      if (index >= count / 4) took.push((performance.now() - began) * 1000);
+      const done = performance.now();
       frame.close();
+      times.took.push((done - began) * 1000);
+      times.closed.push((performance.now() - done) * 1000);
+    };
+    // As frames come. A software GPU converts the next ones on the same cores meanwhile, and has emptied their caches.
+    const busy = { took: [], closed: [] };
+    await decode((frame, index) => {
+      prepare(frame);
+      // The first ones build pipelines, and tell the decoder to convert ahead.
+      imported(frame, index < count / 4 ? { took: [], closed: [] } : busy);
     });
-    return { median: median(took), worst: Math.max(...took) };
+    // A few at once, with nothing else to do for the GPU.
+    const idle = { took: [], closed: [] };
+    let waiting = [];
+    let began = false;
+    await decode((frame) => {
+      // One that nobody imports keeps frames from being converted ahead.
+      if (!began) imported(frame, { took: [], closed: [] });
+      else waiting.push(frame);
+      began = true;
+    }, async () => {
+      let found;
+      do {
+        found = waiting.length;
+        await new Promise((done) => setTimeout(done, 30));
+        await settled();
+      } while (waiting.length > found);
+      for (const frame of waiting) imported(frame, idle);
+      waiting = [];
+    });
+    waiting.forEach((frame) => frame.close());
+    return {
+      median: median(idle.took),
+      worst: Math.max(...idle.took),
+      close: median(idle.closed),
+      busy: median(busy.took),
+      busy_close: median(busy.closed),
+      busy_close_worst: Math.max(...busy.closed),
+      frames: idle.took.length,
+    };
   },
 
   async upload() {
