@@ -201,7 +201,7 @@ function extendWebGPU() {
     const view = op_gpu_import_external_texture(
       this,
       required(source, prefix, "source of Argument 1"),
-      space === undefined ? "srgb" : colorSpace(space, prefix, "colorSpace of Argument 1"),
+      space !== undefined && colorSpace(space, prefix, "colorSpace of Argument 1") === "display-p3",
     );
     const known = ExternalView.external(view);
     if (known !== undefined) {

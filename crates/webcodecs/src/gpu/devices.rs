@@ -1,5 +1,6 @@
 //! The devices of scripts that frames live on.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,7 +13,14 @@ use reelcore_gpu::{Gpu, GpuError, Stats, Texture};
 
 /// The GPUDevices of a runtime.
 #[derive(Default)]
-struct Devices(HashMap<DeviceId, Known>);
+struct Devices {
+    known: HashMap<DeviceId, Known>,
+    /// How often one was asked for.
+    asked: Cell<u32>,
+}
+
+/// How many calls find their device without a look at all of them.
+const LOOK_EVERY: u32 = 64;
 
 struct Known {
     object: v8::Weak<v8::Object>,
@@ -28,7 +36,7 @@ struct Known {
 impl Drop for Devices {
     /// The isolate goes, and its GPUDevices with it: no worker may use them from here on.
     fn drop(&mut self) {
-        for gpu in self.0.values().filter_map(|known| known.gpu.as_ref()) {
+        for gpu in self.known.values().filter_map(|known| known.gpu.as_ref()) {
             gpu.retire();
         }
     }
@@ -49,9 +57,18 @@ impl Devices {
         result
     }
 
+    /// Ours over a GPUDevice that is held already.
+    fn in_use(&self, id: DeviceId) -> Option<Arc<Gpu>> {
+        let asked = self.asked.get();
+        self.asked.set(asked.wrapping_add(1));
+        let known = self.known.get(&id)?;
+        known.held.as_ref()?;
+        (asked % LOOK_EVERY != 0).then(|| known.gpu.clone())?
+    }
+
     /// Lets go of devices that nothing of ours uses, and holds those that something does.
     fn settle(&mut self) {
-        self.0.retain(|_, known| {
+        self.known.retain(|_, known| {
             // A new reference can only come from another one, or from this table on this thread.
             let used = known
                 .gpu
@@ -83,7 +100,7 @@ pub fn op_gpu_know_device<'s>(
         device(scope, object.into()).ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
     let id = device.id;
     Devices::of(scope, |devices, scope| {
-        devices.0.entry(id).or_insert_with(|| Known {
+        devices.known.entry(id).or_insert_with(|| Known {
             object: v8::Weak::new(scope, object),
             gpu: None,
             settle: None,
@@ -97,7 +114,7 @@ pub fn op_gpu_know_device<'s>(
 #[op2(fast)]
 pub fn op_gpu_retire_device(state: &mut OpState, #[cppgc] device: &GPUDevice) {
     let devices = state.try_borrow::<Devices>();
-    let known = devices.and_then(|devices| devices.0.get(&device.id));
+    let known = devices.and_then(|devices| devices.known.get(&device.id));
     if let Some(gpu) = known.and_then(|known| known.gpu.as_ref()) {
         gpu.retire();
     }
@@ -109,7 +126,7 @@ pub(super) fn expire(scope: &mut v8::PinScope<'_, '_>, id: DeviceId, texture: Ar
     let state = state.borrow();
     let devices = state.try_borrow::<Devices>();
     let settle = devices
-        .and_then(|devices| devices.0.get(&id))
+        .and_then(|devices| devices.known.get(&id))
         .and_then(|known| known.settle.as_ref());
     match settle {
         Some(settle) => {
@@ -124,7 +141,7 @@ pub(super) fn expire(scope: &mut v8::PinScope<'_, '_>, id: DeviceId, texture: Ar
 #[op2(fast)]
 pub fn op_gpu_settle(state: &mut OpState, #[cppgc] device: &GPUDevice) {
     let devices = state.try_borrow::<Devices>();
-    let known = devices.and_then(|devices| devices.0.get(&device.id));
+    let known = devices.and_then(|devices| devices.known.get(&device.id));
     if let Some(gpu) = known.and_then(|known| known.gpu.as_ref()) {
         gpu.settle();
     }
@@ -135,8 +152,15 @@ pub fn op_gpu_settle(state: &mut OpState, #[cppgc] device: &GPUDevice) {
 /// # Errors
 /// [`GpuError::Lost`] where no GPUDevice of that id is alive; [`GpuError::Unsupported`] where it lacks what frames need.
 pub(super) fn gpu(scope: &mut v8::PinScope<'_, '_>, id: DeviceId) -> Result<Arc<Gpu>, GpuError> {
+    if let Some(gpu) = JsRuntime::op_state_from(scope)
+        .borrow()
+        .try_borrow::<Devices>()
+        .and_then(|devices| devices.in_use(id))
+    {
+        return Ok(gpu);
+    }
     Devices::of(scope, |devices, scope| {
-        let known = devices.0.get_mut(&id).ok_or(GpuError::Lost)?;
+        let known = devices.known.get_mut(&id).ok_or(GpuError::Lost)?;
         let object = known.object.to_local(scope).ok_or(GpuError::Lost)?;
         let gpu = match &known.gpu {
             Some(gpu) => gpu.clone(),

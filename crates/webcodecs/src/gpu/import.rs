@@ -97,7 +97,7 @@ pub fn op_gpu_import_external_texture<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     device: v8::Local<'s, v8::Value>,
     source: v8::Local<'s, v8::Value>,
-    #[string] color_space: &str,
+    display_p3: bool,
 ) -> Result<v8::Local<'s, v8::Object>, JsErrorBox> {
     let device = devices::device(scope, device)
         .ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
@@ -108,9 +108,9 @@ pub fn op_gpu_import_external_texture<'s>(
             "Failed to execute 'importExternalTexture' on 'GPUDevice': source is not of type 'VideoFrame'.",
         )
     })?;
-    let space = match color_space {
-        "display-p3" => PredefinedColorSpace::DisplayP3,
-        _ => PredefinedColorSpace::Srgb,
+    let space = match display_p3 {
+        true => PredefinedColorSpace::DisplayP3,
+        false => PredefinedColorSpace::Srgb,
     };
     // 4. Let usability be ? check the usability of the image argument(source).
     // https://html.spec.whatwg.org/#check-the-usability-of-the-image-argument
