@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use reelcore_media::frame::Lease;
 use reelcore_media::{MediaError, Registry};
 
+use crate::budget::Lent;
 use crate::outputs::Outputs;
 use crate::workers::{Progress, Task};
 use crate::{Engine, Options, ThreadLease};
@@ -39,6 +40,12 @@ pub trait Codec: 'static {
     /// told of what is done, gives it more.
     fn max_inputs(options: &Options) -> usize {
         options.max_inputs
+    }
+
+    /// How long a worker works for a codec before it goes on to another one: enough to make the hand-over cheap, and
+    /// short enough that outputs of fast codecs reach their owner in batches of well under a display frame.
+    fn slice() -> Duration {
+        Duration::from_micros(500)
     }
 
     /// Threads that a codec for `config` can put to use.
@@ -127,6 +134,8 @@ pub(crate) struct Shared<C: Codec> {
     pub(crate) task: OnceLock<Arc<Task>>,
     /// The mailbox's epoch, to be looked at without its lock.
     epoch: AtomicU64,
+    /// The running codec's threads, which the owner gives back when it ends the codec.
+    threads: Mutex<Weak<Lent>>,
 }
 
 struct Mailbox<C: Codec> {
@@ -190,10 +199,6 @@ impl From<MediaError> for Failure {
     }
 }
 
-/// A worker goes on to another codec after this long: long enough to make the hand-over cheap, short
-/// enough that outputs of fast codecs reach their owner in batches of well under a display frame.
-const SLICE: Duration = Duration::from_micros(500);
-
 /// Commands that a worker takes from the mailbox at a time.
 const MAX_TAKEN: usize = 16;
 
@@ -234,6 +239,7 @@ impl<C: Codec> Shared<C> {
             outputs: Outputs::new(&engine.outputs, engine.options.min_outputs),
             task: OnceLock::new(),
             epoch: AtomicU64::new(0),
+            threads: Mutex::default(),
         });
         // The task and the leases hold weak references: an instance whose owner is gone ends.
         let weak = Arc::downgrade(&shared);
@@ -254,6 +260,10 @@ impl<C: Codec> Shared<C> {
 
     fn outbox(&self) -> MutexGuard<'_, Outbox<C::Output>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Weak<Lent>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a command; called by the owner.
@@ -295,6 +305,9 @@ impl<C: Codec> Shared<C> {
         outbox.done = 0;
         let undelivered = std::mem::take(&mut outbox.events);
         drop(outbox);
+        if let Some(threads) = self.threads().upgrade() {
+            threads.give_back();
+        }
         // Inputs and frames are freed outside the locks; then the worker drops its codec.
         drop((forgotten, undelivered));
         self.notify();
@@ -385,7 +398,7 @@ impl<C: Codec> Shared<C> {
                     mailbox.inputs = 0;
                 }
             }
-            if began.elapsed() >= SLICE {
+            if began.elapsed() >= C::slice() {
                 break Progress::Again;
             }
         };
@@ -549,6 +562,7 @@ impl<C: Codec> Running<C> {
             .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")));
             match started {
                 Ok(instance) => {
+                    *shared.threads() = lease.lent();
                     self.active = Some(Active {
                         instance,
                         _threads: lease,

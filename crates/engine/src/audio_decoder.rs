@@ -38,8 +38,14 @@ impl Codec for AudioDecode {
     }
 
     fn max_inputs(options: &Options) -> usize {
-        // Packets of audio take some microseconds each: as many as for video would be done before the owner is awake.
-        options.max_inputs.saturating_mul(4)
+        // Packets of audio take some microseconds each: a turn of a worker may not use them up, nor what it does until
+        // the owner is awake and has sent more.
+        options.max_inputs.saturating_mul(16)
+    }
+
+    fn slice() -> Duration {
+        // 20 packets of one codec or 200 of another: waking the owner for fewer costs a percent of decoding them.
+        Duration::from_millis(2)
     }
 
     fn threads(_: &Self::Backend, _: &AudioDecoderConfig) -> usize {

@@ -1,6 +1,7 @@
 //! Audio encoding as a [`Codec`] of the engine: samples are brought to the format that the encoder takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reelcore_media::convert::{audio_copy_elements, copy_audio};
@@ -11,8 +12,8 @@ use reelcore_media::{
     SampleFormat,
 };
 
-use crate::Engine;
 use crate::actor::Codec;
+use crate::{Engine, Options};
 
 /// Encodes [`AudioData`] to [`EncodedAudio`].
 #[derive(Debug)]
@@ -37,6 +38,15 @@ impl Codec for AudioEncode {
         config: &AudioEncoderConfig,
     ) -> Result<Vec<Self::Backend>, MediaError> {
         registry.audio_encoders(config)
+    }
+
+    fn max_inputs(options: &Options) -> usize {
+        // As for decoders: a turn may not use them up.
+        options.max_inputs.saturating_mul(4)
+    }
+
+    fn slice() -> Duration {
+        Duration::from_millis(2)
     }
 
     fn threads(_: &Self::Backend, _: &AudioEncoderConfig) -> usize {

@@ -281,6 +281,36 @@ fn the_codec_is_saturated_while_its_mailbox_is_full() {
 }
 
 #[test]
+fn the_threads_of_a_codec_that_is_still_ending_are_free_for_the_next_one() {
+    let engine = engine(Options {
+        codec_threads: 2,
+        ..Options::default()
+    });
+    let free = || engine.budget.lease(100).threads();
+    let (entered, began) = mpsc::channel();
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let slow = process(move |_, _, _| {
+        let _ = entered.send(());
+        let _ = gate.lock().unwrap().recv();
+        Ok(())
+    });
+    let first = Rig::new(&engine);
+    first.handle.configure(Config(vec![slow]));
+    first.handle.process(0);
+    began.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(free(), 1);
+    first.handle.reset();
+    assert_eq!(free(), 2);
+    // Once it has ended they are not given back a second time.
+    first.handle.configure(Config(vec![echo()]));
+    first.handle.flush(1);
+    drop(open);
+    first.until(flushed);
+    assert_eq!(free(), 2);
+}
+
+#[test]
 fn many_instances_share_few_threads_and_none_starves() {
     let engine = engine(Options::default());
     let threads = Arc::new(Mutex::new(HashSet::<ThreadId>::new()));

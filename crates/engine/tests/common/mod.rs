@@ -44,7 +44,7 @@ impl Codec for Fake {
         }
     }
     fn threads(_: &Arc<Process>, _: &Config) -> usize {
-        1
+        2
     }
     fn start(
         backend: &Arc<Process>,
