@@ -7,6 +7,7 @@ use deno_core::{Extension, OpDecl, OpState};
 use deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser};
 use deno_web::{BlobStoreTrait, InMemoryBroadcastChannel};
 
+use crate::embedded::embed;
 use crate::fetch::{Mapper, op_runtime_fetch};
 use crate::ops;
 use crate::state::RunState;
@@ -88,5 +89,44 @@ pub(crate) fn all(
     ]);
     extensions.extend(media());
     extensions.extend(extra);
+    extensions.iter_mut().for_each(embed);
     extensions
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use deno_web::BlobStore;
+
+    use super::*;
+    use crate::embedded::read_at_start;
+    use crate::state::Signals;
+
+    #[test]
+    fn a_binary_on_another_machine_has_all_its_scripts() {
+        let state = Rc::new(RunState {
+            stop: RefCell::new(None),
+            signals: Arc::new(Signals::default()),
+            heap_limit: None,
+            location: RefCell::new(deno_core::url::Url::parse("file:///a.js").expect("a URL")),
+            main_module: RefCell::new(None),
+            console: None,
+            on_uncaught: None,
+        });
+        let blobs = BlobStore::default_arc();
+        let mapper = Mapper(Default::default());
+        let all = all(state, mapper, blobs, deno_io::Stdio::default(), Vec::new());
+        assert!(all.len() > 5);
+        for mut extension in all {
+            let read = read_at_start(&mut extension);
+            let ours = ["reelcore_runtime", "webcodecs"].contains(&extension.name);
+            // Builds for development read our own from the source tree.
+            assert!(
+                read.is_empty() || (ours && cfg!(debug_assertions)),
+                "{} is read when the runtime starts: {read:?}",
+                extension.name
+            );
+        }
+    }
 }

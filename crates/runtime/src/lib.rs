@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod embedded;
 mod error;
 mod extensions;
 mod fetch;

@@ -37,7 +37,9 @@ pub mod webidl;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use deno_core::Extension;
+#[cfg(not(debug_assertions))]
+use deno_core::ascii_str_include;
+use deno_core::{Extension, ExtensionFileSource};
 use reelcore_media::Registry;
 
 pub use codecs::default_codecs;
@@ -72,6 +74,40 @@ pub struct Options {
     /// What `Reelcore.Demuxer` may open by path; `None`: nothing.
     pub files: Option<Arc<dyn FileAccess>>,
 }
+
+/// A script of this extension. In release builds it is part of the program, where `extension!` would have it read from
+/// the source tree when a runtime starts; in others it is read from there, so that a changed one needs no build.
+#[cfg(not(debug_assertions))]
+macro_rules! script {
+    ($file:literal) => {
+        ExtensionFileSource::new(
+            concat!("ext:webcodecs/", $file),
+            ascii_str_include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../js/", $file)),
+        )
+    };
+}
+
+#[cfg(debug_assertions)]
+macro_rules! script {
+    ($file:literal) => {
+        ExtensionFileSource::loaded_during_snapshot(
+            concat!("ext:webcodecs/", $file),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../js/", $file),
+        )
+    };
+}
+
+static SCRIPTS: &[ExtensionFileSource] = &[
+    script!("webcodecs.js"),
+    script!("webidl.js"),
+    script!("canvas.js"),
+    script!("serialization.js"),
+    script!("gpu.js"),
+    script!("support.js"),
+    script!("muxer.js"),
+    script!("reelcore.js"),
+    script!("generated/interfaces.js"),
+];
 
 deno_core::extension!(
     webcodecs,
@@ -112,18 +148,6 @@ deno_core::extension!(
         op_webcodecs_share,
     ],
     esm_entry_point = "ext:webcodecs/webcodecs.js",
-    esm = [
-        dir "../../js",
-        "webcodecs.js",
-        "webidl.js",
-        "canvas.js",
-        "serialization.js",
-        "gpu.js",
-        "support.js",
-        "muxer.js",
-        "reelcore.js",
-        "generated/interfaces.js",
-    ],
     options = { options: Options },
     state = |state, options| {
         state.put(Codecs(options.options.codecs.unwrap_or_else(default_codecs)));
@@ -140,6 +164,7 @@ pub fn init() -> Extension {
 /// The extension, as [`init`].
 pub fn init_with(options: Options) -> Extension {
     let mut extension = webcodecs::init(options);
+    extension.esm_files = Cow::Borrowed(SCRIPTS);
     extension.objects = Cow::Owned(generated::objects());
     #[cfg(feature = "gpu")]
     extension.ops.to_mut().extend(gpu::ops());
