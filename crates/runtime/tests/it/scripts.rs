@@ -62,7 +62,7 @@ fn pictures_that_are_encoded_come_back_with_their_times_layers_and_alpha() {
 
 #[test]
 fn frames_stay_on_the_gpu_until_somebody_asks() {
-    run("gpu.js", 18);
+    run("gpu.js", 19);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `allocationSize()` and `copyTo()` of VideoFrame.
 
 use reelcore_media::convert::{self, PredefinedColorSpace as MediaColorSpace, RgbConversion};
+use reelcore_media::frame::ReadBack;
 use reelcore_media::layout::{CombinedBufferLayout, PlaneLayout};
-use reelcore_media::{MediaError, PixelFormat, VideoFrame};
+use reelcore_media::{MediaError, PixelFormat, Rect, VideoFrame};
 
 use super::construct::{layouts, rect_init};
 use super::geometry;
@@ -15,6 +16,8 @@ pub(crate) struct Copy {
     layout: CombinedBufferLayout,
     /// Convert to RGB rather than copy the planes.
     convert: Option<RgbConversion>,
+    /// What to ask a device for that has the pixels, so that no more than that is moved, and how it is laid out.
+    part: Option<(ReadBack, CombinedBufferLayout)>,
 }
 
 impl Copy {
@@ -53,9 +56,12 @@ impl Copy {
             )));
         }
         // 6., 7., 9. Compute Layout and Allocation Size.
-        let layout = options.layout.as_ref().map(|layout| layouts(layout));
-        let layout = CombinedBufferLayout::compute(rect, wanted, layout.as_deref())
-            .map_err(|error| Exception::type_error(error.to_string()))?;
+        let wanted_layout = options.layout.as_ref().map(|layout| layouts(layout));
+        let compute = |rect| {
+            CombinedBufferLayout::compute(rect, wanted, wanted_layout.as_deref())
+                .map_err(|error| Exception::type_error(error.to_string()))
+        };
+        let layout = compute(rect)?;
         // 7. of copyTo: with one of the RGB formats, Convert to RGB frame, to sRGB unless told otherwise. Without
         //    options.format the pixels are copied as they are.
         let convert = (options.format.is_some() && wanted.is_rgb()).then(|| RgbConversion {
@@ -68,10 +74,31 @@ impl Copy {
                 _ => MediaColorSpace::Srgb,
             },
         });
+        let target = convert
+            .as_ref()
+            .map_or(frame.color_space, |convert| convert.target.color_space());
+        let whole = rect == Rect::of_size(frame.coded_size);
+        let as_it_is = wanted == own_format && target == frame.color_space;
+        // The image below a frame without alpha may have some.
+        let alpha_is_right = own_format.has_alpha() || !wanted.has_alpha();
+        let part = match frame.resource.cpu() {
+            None if alpha_is_right && !(whole && as_it_is) => {
+                let wanted = ReadBack {
+                    rect,
+                    color_space: frame.color_space,
+                    format: wanted,
+                    size: rect.size(),
+                    target,
+                };
+                Some((wanted, compute(Rect::of_size(rect.size()))?))
+            }
+            _ => None,
+        };
         Ok(Self {
             frame,
             layout,
             convert,
+            part,
         })
     }
 
@@ -96,6 +123,13 @@ impl Copy {
 
     /// Step 8 of copyTo.
     pub(crate) fn run(&self, destination: &mut [u8]) -> Result<(), MediaError> {
+        // Another copy may have moved all of it meanwhile.
+        if self.frame.resource.cpu().is_none()
+            && let Some((wanted, layout)) = &self.part
+            && let Some(image) = self.frame.resource.read_back_as(wanted)
+        {
+            return convert::copy_planes(&*image?, layout, destination);
+        }
         let moved;
         let image = match self.frame.resource.cpu() {
             Some(image) => image,

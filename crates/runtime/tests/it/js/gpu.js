@@ -292,6 +292,39 @@ await test("a frame from a texture has its pixels, keeps them, and comes to the 
   clone.close();
 });
 
+await test("a part of a frame from a texture, or other colours, is all that is downloaded of it", async () => {
+  const texture = target(16, 8);
+  const pixels = Uint8Array.from({ length: 16 * 8 * 4 }, (_, i) => (i * 7) & 255);
+  device.queue.writeTexture({ texture }, pixels, { bytesPerRow: 64 }, [16, 8]);
+  const frame = new VideoFrame(texture, { timestamp: 0 });
+  const before = Reelcore.counters();
+  const rect = { x: 3, y: 2, width: 5, height: 4 };
+  const at = (x, y) => pixels.subarray((y * 16 + x) * 4, (y * 16 + x) * 4 + 4);
+  for (const [options, stride, offset] of [[{ rect }, 20, 0], [{ rect, layout: [{ offset: 8, stride: 32 }] }, 32, 8]]) {
+    const data = new Uint8Array(frame.allocationSize(options));
+    await frame.copyTo(data, options);
+    for (let y = 0; y < 4; y++) {
+      for (let x = 0; x < 5; x++) near(data.subarray(offset + y * stride + x * 4), at(3 + x, 2 + y), 0);
+    }
+  }
+  const bgrx = new Uint8Array(16 * 8 * 4);
+  await frame.copyTo(bgrx, { format: "BGRX" });
+  for (const [x, y] of [[0, 0], [9, 5], [15, 7]]) {
+    const [r, g, b] = at(x, y);
+    near(bgrx.subarray((y * 16 + x) * 4), [b, g, r, 255], 0);
+  }
+  const after = Reelcore.counters();
+  equal(after.downloads - before.downloads, 3);
+  equal(after.download_bytes - before.download_bytes, 2 * 5 * 4 * 4 + 16 * 8 * 4);
+  // What is opaque stays so, whatever is below it.
+  const opaque = new VideoFrame(frame, { alpha: "discard" });
+  const data = new Uint8Array(20 * 4);
+  await opaque.copyTo(data, { rect, format: "RGBA" });
+  near(data, [...at(3, 2).subarray(0, 3), 255], 0);
+  opaque.close();
+  frame.close();
+});
+
 await test("textures that frames cannot be made from are refused", async () => {
   const make = (descriptor) => () => new VideoFrame(device.createTexture({ size: [8, 8], format: "rgba8unorm", usage, ...descriptor }), { timestamp: 0 });
   throws(make({ format: "rgba8uint", usage: GPUTextureUsage.TEXTURE_BINDING }), "NotSupportedError");
