@@ -257,7 +257,7 @@ await test("a track of another demuxer is refused", async () => {
 });
 
 await test("Reelcore is one namespace and no global of WebCodecs", () => {
-  equal(Object.keys(Reelcore).sort(), ["Demuxer", "Muxer", "counters", "scale"]);
+  equal(Object.keys(Reelcore).sort(), ["Demuxer", "Muxer", "counters", "gpuMemory", "scale"]);
   equal(Object.getOwnPropertyDescriptor(globalThis, "Reelcore").enumerable, false);
   equal(typeof globalThis.Demuxer, "undefined");
 });
