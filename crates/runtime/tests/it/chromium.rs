@@ -132,6 +132,7 @@ fn answer(stream: TcpStream, folder: &Path, posted: &Sender<String>) -> std::io:
         Some("wav") => "audio/wav",
         Some("aac") => "audio/aac",
         Some("flac") => "audio/flac",
+        Some("mp3") => "audio/mpeg",
         _ => "application/octet-stream",
     };
     let part = range.as_deref().and_then(|range| {
@@ -235,14 +236,14 @@ fn chromium_plays_what_the_muxers_write() {
         let near = |got: Option<f64>, want: f64| got.is_some_and(|got| (got - want).abs() < leeway);
         if let Some(duration) = want.duration {
             assert!(near(got.duration, duration), "{name}: {got:?}");
-            assert!(near(got.sought, 0.5), "{name}: {got:?}");
+            assert!(near(got.sought, duration / 4.0), "{name}: {got:?}");
         }
         assert!(
             near(got.end, want.duration.unwrap_or(2.0)),
             "{name}: {got:?}"
         );
         if want.width == 0 {
-            assert!(got.audio_bytes > Some(8000), "{name}: {got:?}");
+            assert!(got.audio_bytes > Some(800), "{name}: {got:?}");
             continue;
         }
         assert_eq!(

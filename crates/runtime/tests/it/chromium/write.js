@@ -133,4 +133,14 @@ await file("pcm.wav", "wav", { audio: { codec: "pcm-s16" } });
 await file("float.wav", "wav", { audio: { codec: "pcm-f32" } });
 await file("aac.aac", "adts", { audio: aac });
 await file("flac.flac", "flac", { audio: { codec: "flac" } });
+
+// No encoder of MP3 is in every build: a track that is there already.
+{
+  const source = new Reelcore.Demuxer(new URL("../../../../fuzzing/seeds/demux/xing.mp3", import.meta.url));
+  const muxer = new Reelcore.Muxer("mp3", `${folder}/mp3.mp3`);
+  const track = muxer.addAudioTrack();
+  for await (const { chunk, metadata } of source.packets(0)) await track.write(chunk, metadata);
+  await muxer.finish();
+  files.push({ name: "mp3.mp3", width: 0, height: 0, frames: 0, last: [0, 0], duration: 0.3, alpha: false });
+}
 console.log(JSON.stringify(files));
