@@ -193,7 +193,10 @@ fn an_mp3_track_is_copied_to_a_file_of_its_own_without_a_gap() {
     let (want, got) = (samples(&source, ""), samples(&out, ""));
     assert_eq!(got.len(), 57_330);
     // Of MP4, FFmpeg leaves a part of what the encoder put behind.
-    assert!(want.starts_with(&got), "the same samples at the same places");
+    assert!(
+        want.starts_with(&got),
+        "the same samples at the same places"
+    );
     // Without LAME in the build nothing encodes it, and the job says where that stands.
     let error = refused(json!({
         "version": 1, "inputs": { "clip": { "path": clip() } },

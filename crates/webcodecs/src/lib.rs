@@ -48,9 +48,9 @@ use demuxer::{
     Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
     op_reelcore_demuxer_open_bytes, op_reelcore_demuxer_open_file, op_reelcore_demuxer_open_stream,
     op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks, op_reelcore_reader_config,
-    op_reelcore_reader_fill,
-    op_reelcore_reader_seek, op_reelcore_reader_take, op_reelcore_stream_end,
-    op_reelcore_stream_new, op_reelcore_stream_push, op_reelcore_stream_wanted,
+    op_reelcore_reader_fill, op_reelcore_reader_seek, op_reelcore_reader_take,
+    op_reelcore_stream_end, op_reelcore_stream_new, op_reelcore_stream_push,
+    op_reelcore_stream_wanted,
 };
 use muxer::{
     op_reelcore_muxer_bytes, op_reelcore_muxer_configure, op_reelcore_muxer_declare,
