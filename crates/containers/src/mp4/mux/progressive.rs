@@ -254,6 +254,8 @@ fn edit(track: &MuxTrack, lane: &Lane) -> Edit {
             .saturating_add(time::ticks_of_nanos(after, times.scale)),
         _ => times.min_present,
     }
+    // Packets of sound whose times go back can lie before the media begins.
+    .max(times.first_decode)
     .max(0);
     let end = lane.trim.unwrap_or(times.max_end).min(times.max_end);
     let media_start = start.saturating_sub(times.first_decode);
