@@ -122,7 +122,7 @@ fn rgba_again(bencher: Bencher<'_, '_>) {
 }
 
 /// RGBA of a frame that is on the device, until the GPU is done.
-#[divan::bench(args = [PixelFormat::Nv12, PixelFormat::I420P10, PixelFormat::Rgba])]
+#[divan::bench(args = [PixelFormat::Nv12, PixelFormat::I420, PixelFormat::I420P10, PixelFormat::Rgba])]
 fn rgba_and_wait(bencher: Bencher<'_, '_>, format: PixelFormat) {
     let gpu = gpu();
     bencher
