@@ -220,7 +220,6 @@ declare namespace Reelcore {
     allocated_bytes?: number;
   }
 
-  /** Numbers of 0 for a device that is lost. */
   function gpuMemory(device: GPUDevice): GPUMemory;
 
   interface ScaleOptions {

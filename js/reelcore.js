@@ -238,7 +238,6 @@ function counters() {
 
 /**
  * What frames hold on a GPUDevice, by name: textures and buffers, in use or idle, and how many objects wgpu knows (of all devices).
- * Numbers of 0 for a device that is lost.
  */
 function gpuMemory(device) {
   const { op_gpu_memory } = core.ops;

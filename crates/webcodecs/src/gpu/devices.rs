@@ -197,7 +197,7 @@ pub fn op_gpu_memory<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     #[cppgc] device: &GPUDevice,
 ) -> Vec<(&'static str, f64)> {
-    // A device that is lost holds nothing.
+    // A device whose object is gone holds nothing.
     let stats = gpu(scope, device.id).map_or_else(|_| Stats::default(), |gpu| gpu.stats());
     let mut pairs = vec![
         ("textures", stats.textures as f64),
