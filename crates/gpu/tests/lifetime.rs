@@ -272,3 +272,44 @@ fn threads_that_want_the_same_image_upload_it_once() {
     });
     assert_eq!(gpu.stats().created, 3);
 }
+
+#[test]
+fn what_was_prepared_is_taken_once_with_its_view_and_is_not_reused() {
+    let gpu = own();
+    let frame = small(1);
+    assert!(gpu.prepare_external(&frame, SRGB));
+    let prepared = gpu.stats();
+    let (texture, view) = gpu.external_texture(&frame, SRGB).unwrap();
+    let taken = gpu.stats();
+    assert_eq!(
+        (taken.created, taken.reused, taken.wgpu_views),
+        (prepared.created, prepared.reused, prepared.wgpu_views),
+        "nothing is made when it is asked for"
+    );
+    let (other, other_view) = gpu.external_texture(&frame, SRGB).unwrap();
+    assert_ne!(texture.id(), other.id(), "each expires by itself");
+    for view in [view, other_view] {
+        gpu.global().texture_view_drop(view);
+    }
+    drop((frame, texture, other));
+    let last = gpu.stats();
+    assert_eq!(last.textures, last.idle_textures);
+    assert_eq!(last.idle_textures, 2, "the planes; who knows the others");
+    gpu.trim();
+    let empty = gpu.stats();
+    assert_eq!((empty.wgpu_textures, empty.wgpu_views), (0, 0));
+}
+
+#[test]
+fn an_expired_texture_is_destroyed_when_settle_returns() {
+    let gpu = own();
+    let frame = small(2);
+    let (texture, view) = gpu.external_texture(&frame, SRGB).unwrap();
+    gpu.expire(texture.clone());
+    assert!(!texture.is_destroyed());
+    gpu.settle();
+    assert!(texture.is_destroyed());
+    let error = gpu.read_texture(&texture);
+    assert!(matches!(error, Err(GpuError::Validation(_))), "{error:?}");
+    gpu.global().texture_view_drop(view);
+}
