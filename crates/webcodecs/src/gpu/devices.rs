@@ -63,7 +63,7 @@ impl Devices {
         self.asked.set(asked.wrapping_add(1));
         let known = self.known.get(&id)?;
         known.held.as_ref()?;
-        (asked % LOOK_EVERY != 0).then(|| known.gpu.clone())?
+        (!asked.is_multiple_of(LOOK_EVERY)).then(|| known.gpu.clone())?
     }
 
     /// Lets go of devices that nothing of ours uses, and holds those that something does.
