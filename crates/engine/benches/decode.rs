@@ -143,7 +143,7 @@ fn main() {
         };
         let description = (codec != "mp3").then_some(&description[..]);
         let config = sound::config(codec, 48_000, 2, description);
-        let chunks = vec![&track.chunks[..]; 40].concat();
+        let chunks = vec![&track.chunks[..]; 400].concat();
         compare::<AudioDecode>(codec, &registry, &config, &chunks, kept);
     }
     for (name, family, encoder) in [

@@ -42,10 +42,11 @@ pub trait Codec: 'static {
         options.max_inputs
     }
 
-    /// How long a worker works for a codec before it goes on to another one: enough to make the hand-over cheap, and
-    /// short enough that outputs of fast codecs reach their owner in batches of well under a display frame.
+    /// How long a worker works for a codec, as long as there is work, before it publishes what came of it and goes on
+    /// to another one. Each time wakes the owner, which takes the core from a codec where all are busy; and it is well
+    /// under a display frame. A codec that is given one input at a time publishes each at once.
     fn slice() -> Duration {
-        Duration::from_micros(500)
+        Duration::from_millis(2)
     }
 
     /// Threads that a codec for `config` can put to use.

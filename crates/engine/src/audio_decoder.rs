@@ -44,8 +44,8 @@ impl Codec for AudioDecode {
     }
 
     fn slice() -> Duration {
-        // 20 packets of one codec or 200 of another: waking the owner for fewer costs a percent of decoding them.
-        Duration::from_millis(2)
+        // Some 100 packets: waking the owner for fewer costs more, and more samples than these leave the cache.
+        Duration::from_millis(1)
     }
 
     fn threads(_: &Self::Backend, _: &AudioDecoderConfig) -> usize {

@@ -1,7 +1,6 @@
 //! Audio encoding as a [`Codec`] of the engine: samples are brought to the format that the encoder takes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use reelcore_media::convert::{audio_copy_elements, copy_audio};
@@ -43,10 +42,6 @@ impl Codec for AudioEncode {
     fn max_inputs(options: &Options) -> usize {
         // As for decoders: a turn may not use them up.
         options.max_inputs.saturating_mul(4)
-    }
-
-    fn slice() -> Duration {
-        Duration::from_millis(2)
     }
 
     fn threads(_: &Self::Backend, _: &AudioEncoderConfig) -> usize {
