@@ -138,15 +138,15 @@ fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&
     Ok(rest)
 }
 
-/// Decodes a clip with the bare library of that name: the number of pictures (of sound: of samples), and the time
-/// without reading the file.
+/// Decodes a clip `times` times in a row, with one decoder of the bare library of that name: the number of pictures (of
+/// sound: of samples), and the time without reading the file.
 ///
 /// # Errors
 /// When the clip cannot be read, or no library has that name.
 ///
 /// # Panics
 /// When the library reports an error.
-pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
+pub fn decode(clip: &Path, backend: &str, times: usize) -> Result<(usize, Duration)> {
     let Units { packets, track } = units(
         clip,
         matches!(backend, "openh264" | "rusty_h265" | "libavcodec"),
@@ -156,6 +156,7 @@ pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
     let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let threads = if tiny { 1 } else { cores };
+    let units = units.repeat(times);
     let began = Instant::now();
     let decoded = match backend {
         "dav1d" => reelcore_codec_dav1d::bare::decode(&units, threads, false),
@@ -174,9 +175,14 @@ pub fn decode(clip: &Path, backend: &str) -> Result<(usize, Duration)> {
             let vp9 = track.codec.as_deref() != Some("vp8");
             reelcore_codec_vpx::bare::decode(&units, vp9, threads)
         }
-        "rusty_aac" => sound(&reelcore_codec_aac::Aac, &track, &packets)?,
-        "opus" => sound(&reelcore_codec_opus::Opus, &track, &packets)?,
-        "symphonia" => sound(&reelcore_codec_symphonia::Symphonia, &track, &packets)?,
+        "rusty_aac" => sound(&reelcore_codec_aac::Aac, &track, &packets, times)?,
+        "opus" => sound(&reelcore_codec_opus::Opus, &track, &packets, times)?,
+        "symphonia" => sound(
+            &reelcore_codec_symphonia::Symphonia,
+            &track,
+            &packets,
+            times,
+        )?,
         other => bail!("no bare library is called {other}"),
     };
     Ok((decoded, began.elapsed()))
@@ -188,6 +194,7 @@ fn sound(
     backend: &dyn AudioDecoderBackend,
     track: &Track,
     packets: &[EncodedChunk],
+    times: usize,
 ) -> Result<usize> {
     let TrackKind::Audio {
         sample_rate,
@@ -210,21 +217,23 @@ fn sound(
     let mut decoder = backend.start(&config, &context)?;
     let mut frames = 0;
     let mut sink = |audio: AudioData| frames += audio.frames as usize;
-    for packet in packets {
+    for packet in std::iter::repeat_n(packets, times).flatten() {
         decoder.decode(packet, &mut sink)?;
     }
     decoder.flush(&mut sink)?;
     Ok(frames)
 }
 
-/// The time that the ffmpeg command takes to decode the same track, without its start; `None` where it is not
+/// The time that the ffmpeg command takes to decode the same track `times` times in a row, without its start; `None` where it is not
 /// installed.
 ///
 /// # Errors
 /// When it fails.
-pub fn ffmpeg(clip: &Path) -> Result<Option<Duration>> {
+pub fn ffmpeg(clip: &Path, times: usize) -> Result<Option<Duration>> {
     let Ok(output) = Command::new("ffmpeg")
-        .args(["-hide_banner", "-benchmark", "-i"])
+        .args(["-hide_banner", "-benchmark", "-stream_loop"])
+        .arg((times - 1).to_string())
+        .arg("-i")
         .arg(clip)
         .args(["-map", "0:v:0?", "-map", "0:a:0?", "-f", "null", "-"])
         .output()
