@@ -11,11 +11,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use made::ffmpeg;
 use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
+use reelcore_codec_flac::Flac;
+use reelcore_conformance::sound_encoding::{encoder_config, music, run, start_encoder};
 use reelcore_containers::mux::{MemorySink, QueueSink, create};
 use reelcore_containers::{FileSource, StreamLimits, open, stream};
-use reelcore_media::ChunkKind;
 use reelcore_media::demux::{Demuxer, Packet, Track, TrackKind};
-use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket};
+use reelcore_media::encoder::{AudioCodecOptions, AudioEncoderConfig};
+use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket, OutputTrack, Sink};
+use reelcore_media::{ChunkKind, SampleFormat};
 
 type Source = Vec<(Track, Vec<Packet>)>;
 
@@ -223,6 +226,89 @@ fn flac_keeps_the_checksum_of_all_samples_only_where_all_are_there() {
     write(&gap[0].1[1]).expect("the second");
     refused(write(&gap[0].1[2]), "do not follow");
     refused(write(&gap[0].1[3]), "finished");
+}
+
+#[test]
+fn flac_of_an_encoder_that_was_flushed_has_every_sample() {
+    // With and without a short block at the end, and past a number of two bytes.
+    flushed(&[10_500, 3000, 77, 150_040, 20], 40);
+    // Blocks of less than 16 samples are counted as such.
+    flushed(&[3001, 5000, 5], 16);
+}
+
+/// Encodes so many samples, a flush behind each, and looks at what was written. `smallest` is what STREAMINFO is to say.
+fn flushed(lengths: &[usize], smallest: u8) {
+    let config = AudioEncoderConfig {
+        options: AudioCodecOptions::Flac {
+            block_size: 1000,
+            compress_level: 5,
+        },
+        ..encoder_config("flac", 48_000, 2)
+    };
+    let mut encoder = start_encoder(&Flac, &config);
+    let all: Vec<f32> = music(48_000, 2, lengths.iter().sum())
+        .iter()
+        .map(|sample| (sample * 32_768.0).round() / 32_768.0)
+        .collect();
+    let mut outputs = Vec::new();
+    let (mut rest, mut frames) = (&all[..], 0);
+    for &length in lengths {
+        let (now, later) = rest.split_at(2 * length);
+        let time = frames as i64 * 1_000_000 / 48_000;
+        let data = run(SampleFormat::S32, 48_000, 2, time, now);
+        let mut keep = |output| outputs.push(output);
+        encoder.encode(&data, &mut keep).expect("encoded");
+        encoder.flush(&mut keep).expect("flushed");
+        (rest, frames) = (later, frames + length);
+    }
+    let described = outputs[0].decoder_config.as_ref().expect("a configuration");
+    let track = OutputTrack {
+        description: described.description.clone(),
+        ..audio("flac", 48_000, 2)
+    };
+    let want: Vec<u8> = all
+        .iter()
+        .flat_map(|sample| ((sample * 32_768.0) as i16).to_le_bytes())
+        .collect();
+    let write = |sink: &mut dyn Sink| {
+        let mut muxer = create("flac", &MuxOptions::default()).expect("a muxer");
+        muxer.add_track(track.clone()).expect("FLAC");
+        for output in &outputs {
+            let packet = OutputPacket::new(output.chunk.clone());
+            muxer.write(0, packet, sink).expect("a frame");
+        }
+        muxer.finish(sink).expect("finished");
+    };
+    let (mut whole, mut live) = (MemorySink::default(), QueueSink::new(1 << 30));
+    write(&mut whole);
+    write(&mut live);
+    let live: Vec<Bytes> = std::iter::from_fn(|| live.take()).collect();
+    let files = [whole.into_bytes(), live.concat().into()];
+    // The smallest block but for the last, and the largest; 16 where it is not known.
+    assert_eq!(files[0][8..12], [0, smallest, 0x03, 0xe8]);
+    assert_eq!(files[1][8..12], [0, 16, 0x03, 0xe8]);
+    for (at, bytes) in files.into_iter().enumerate() {
+        let path = save(&format!("flushed-{smallest}-{at}.flac"), &bytes);
+        assert_eq!(ffprobe(&path)[0].1, outputs.len());
+        let output = std::process::Command::new("ffmpeg")
+            .args(["-v", "warning", "-i"])
+            .arg(&path)
+            .args(["-f", "s16le", "-"])
+            .output()
+            .expect("the ffmpeg command (./x setup installs it)");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.trim().is_empty(), "{said}");
+        assert!(output.stdout == want, "{at}: other samples");
+        let demuxer = open_bytes(bytes);
+        let got = tracks(&demuxer).remove(0).1;
+        assert_eq!(got.len(), outputs.len());
+        let length = |packet: &Packet| packet.chunk.duration.expect("a duration") as i64;
+        for (next, packet) in got[1..].iter().zip(&got) {
+            let end = packet.chunk.timestamp + length(packet);
+            assert!(next.chunk.timestamp.abs_diff(end) <= 1, "{at}: at {end} us");
+        }
+        assert_eq!(heard(&got, 48_000.0), frames as u64);
+    }
 }
 
 #[test]

@@ -140,6 +140,52 @@ pub(crate) fn parse(head: &[u8], info: &StreamInfo) -> Option<Header> {
     Some(Header { sample, samples })
 }
 
+/// A frame as it was, but of a stream whose block sizes vary, with `sample` as its first. `None` for what is cut off, and for
+/// samples beyond 36 bits.
+pub(crate) fn renumbered(frame: &[u8], sample: u64) -> Option<Vec<u8>> {
+    let &[sync, strategy, sizes, kinds, first, ..] = frame else {
+        return None;
+    };
+    let number = first.leading_ones().max(1) as usize;
+    // Sections 9.1.6 and 9.1.7: uncommon block sizes and rates stand behind the number.
+    let block = match sizes >> 4 {
+        6 => 1,
+        7 => 2,
+        _ => 0,
+    };
+    let rate = match sizes & 15 {
+        12 => 1,
+        13 | 14 => 2,
+        _ => 0,
+    };
+    let (uncommon, rest) = frame.get(4 + number..)?.split_at_checked(block + rate)?;
+    // Between the CRC-8 and the CRC-16.
+    let subframes = rest.get(1..rest.len().checked_sub(2)?)?;
+    let mut out = Vec::with_capacity(MAX_HEADER + subframes.len() + 2);
+    out.extend([sync, strategy | 1, sizes, kinds]);
+    push_number(sample, &mut out)?;
+    out.extend(uncommon);
+    out.push(crc::flac8(&out));
+    out.extend(subframes);
+    out.extend(crc::flac16(0, &out).to_be_bytes());
+    Some(out)
+}
+
+/// Writes a coded number of up to 36 bits (section 9.1.5).
+fn push_number(number: u64, out: &mut Vec<u8>) -> Option<()> {
+    if number < 0x80 {
+        out.push(number as u8);
+        return Some(());
+    }
+    // Two bytes have 11 bits, and each byte more has five more.
+    let more = (1..=6).find(|more| number >> (5 * more + 6) == 0)?;
+    let prefix = !(0x7f_u8 >> more);
+    out.push(prefix | (number >> (6 * more)) as u8);
+    let rest = (0..more).rev();
+    out.extend(rest.map(|at| 0x80 | (number >> (6 * at) & 0x3f) as u8));
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +225,34 @@ mod tests {
             ..INFO
         };
         assert_eq!(parse(&fixed, &other), None);
+    }
+
+    #[test]
+    fn a_frame_gets_any_number_of_36_bits_and_keeps_all_else() {
+        // Frame 128 with a block of 257 samples and a rate in Hz.
+        let mut frame = with_crc(vec![
+            0xff, 0xf8, 0x7d, 0x18, 0xc2, 0x80, 0x01, 0x00, 0xac, 0x44,
+        ]);
+        frame.extend([1, 2, 3, 4, 5]);
+        frame.extend(crc::flac16(0, &frame).to_be_bytes());
+        let edges = (7..=36).flat_map(|bits| [(1_u64 << bits) - 1, 1 << bits]);
+        for sample in edges.chain([0, 1]) {
+            let Some(out) = renumbered(&frame, sample) else {
+                assert_eq!(sample, 1 << 36);
+                continue;
+            };
+            let header = Header {
+                sample,
+                samples: 257,
+            };
+            assert_eq!(parse(&out, &INFO), Some(header));
+            assert_eq!(crc::flac16(0, &out), 0, "{sample}");
+            assert!(out[..out.len() - 2].ends_with(&[1, 2, 3, 4, 5]));
+            // And once more, from a number of that length.
+            assert_eq!(renumbered(&out, 5), renumbered(&frame, 5), "{sample}");
+        }
+        for cut in 0..frame.len() {
+            let _ = renumbered(&frame[..cut], 0);
+        }
     }
 }

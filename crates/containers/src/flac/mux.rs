@@ -1,5 +1,8 @@
 //! Writes native FLAC (RFC 9639): one track. Times have no place there, frames follow one another.
 //!
+//! An encoder that is flushed numbers its frames anew, and may end with a short one: what comes from an encoder is written with
+//! numbers of samples, counted here. What comes from a whole file keeps its frames as they are.
+//!
 //! How many samples there are, and how large frames are, is known at the end: STREAMINFO says it where the sink can seek.
 
 use bytes::Bytes;
@@ -32,6 +35,11 @@ struct Track {
     span: Option<(u64, u64)>,
     /// Bytes of the smallest and the largest frame.
     sizes: Option<(usize, usize)>,
+    /// Whether frames are numbered here, by samples. A file has but one way to number (RFC 9639, section 9.1.5), so that this
+    /// is so from the start.
+    numbers: bool,
+    /// Samples of the last frame, and of the smallest before it.
+    blocks: (Option<u32>, Option<u32>),
 }
 
 fn invalid(message: impl Into<String>) -> MuxError {
@@ -58,11 +66,14 @@ impl Track {
             info: found.1,
             span: None,
             sizes: None,
+            // Encoders do not know how many samples will come, files do.
+            numbers: found.1.samples.is_none(),
+            blocks: (None, None),
         })
     }
 
-    /// Checks that a packet is the frame that follows, and counts it.
-    fn count(&mut self, packet: &OutputPacket) -> Result<(), MuxError> {
+    /// Checks that a packet is the frame that follows, and counts it. The frame as it is written.
+    fn count(&mut self, packet: &OutputPacket) -> Result<Bytes, MuxError> {
         let (data, at) = (&packet.chunk.data, packet.chunk.timestamp);
         // Over a frame with its footer the checksum is 0.
         let whole = header::parse(data, &self.info).filter(|_| crc::flac16(0, data) == 0);
@@ -72,8 +83,17 @@ impl Track {
                 data.len()
             )));
         };
-        let (first, next) = self.span.unwrap_or((frame.sample, frame.sample));
-        if frame.sample != next {
+        let begin = if self.numbers { 0 } else { frame.sample };
+        let (first, next) = self.span.unwrap_or((begin, begin));
+        let data = if self.numbers {
+            // A copy, as the number takes more or fewer bytes.
+            header::renumbered(data, next)
+                .ok_or_else(|| MuxError::Limit("2^36 samples of FLAC or more".into()))?
+                .into()
+        } else {
+            data.clone()
+        };
+        if !self.numbers && frame.sample != next {
             return Err(MuxError::Unsupported(format!(
                 "FLAC whose frames do not follow one another: expected sample {next}, found {} at {at} us",
                 frame.sample
@@ -82,7 +102,9 @@ impl Track {
         self.span = Some((first, next.saturating_add(u64::from(frame.samples))));
         let (least, most) = self.sizes.unwrap_or((data.len(), data.len()));
         self.sizes = Some((least.min(data.len()), most.max(data.len())));
-        Ok(())
+        let (last, smallest) = self.blocks;
+        self.blocks = (Some(frame.samples), smallest.into_iter().chain(last).min());
+        Ok(data)
     }
 
     /// STREAMINFO (section 8.2). Without `known`, what is known at the end is left open.
@@ -93,6 +115,14 @@ impl Track {
             .span
             .filter(|_| known)
             .map_or(0, |(first, next)| next - first);
+        if self.numbers && self.span.is_some() {
+            // The smallest block but for the last: at least 16 samples, which also holds for what is not known.
+            let (last, smallest) = self.blocks;
+            let least = smallest.or(last).filter(|_| known).unwrap_or(0);
+            let least = u16::try_from(least).unwrap_or(u16::MAX);
+            let least = least.max(16).min(self.info.max_block);
+            bytes[..2].copy_from_slice(&least.to_be_bytes());
+        }
         // 24 bits, and 0 where it is not known.
         let size = |size: usize| u32::try_from(size).ok().filter(|size| size >> 24 == 0);
         let fields = [size(least).unwrap_or(0), size(most).unwrap_or(0)];
@@ -186,11 +216,11 @@ impl Muxer for FlacMuxer {
                     "another description in the middle of a FLAC file".into(),
                 ));
             }
-            track.count(&packet)?;
+            let frame = track.count(&packet)?;
             if first {
                 sink.write(begin(track, &self.options.tags)?.into())?;
             }
-            Ok(sink.write(packet.chunk.data)?)
+            Ok(sink.write(frame)?)
         })();
         match &result {
             Ok(()) => self.file.written(),
