@@ -139,7 +139,7 @@ fn encrypted_tracks_say_so_and_give_their_vectors_and_partitions() {
     assert_eq!(encryption.scheme.as_deref(), Some("cenc"));
     assert_eq!(encryption.default_kid.as_ref(), Some(kid));
     assert_eq!(encryption.original_codec.as_deref(), Some("vp8"));
-    assert_eq!(encryption.pssh, [&kid[..]]);
+    assert_eq!(*encryption.pssh, [&kid[..]]);
     let all = packets(&demuxer, 0).expect("valid");
     assert_eq!(data(&all), [&b"in clear"[..], b"whole", b"ccc-protected"]);
     assert_eq!(all[0].encryption, None);

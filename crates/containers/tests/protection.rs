@@ -150,7 +150,7 @@ fn a_constant_vector_and_a_pattern_hold_for_every_sample() {
     let public = demuxer.tracks()[0].encryption.as_ref().expect("encrypted");
     assert_eq!(public.scheme.as_deref(), Some("cbcs"));
     assert_eq!(public.original_codec.as_deref(), Some("alaw"));
-    assert_eq!(public.pssh, [pssh]);
+    assert_eq!(*public.pssh, [pssh]);
     let wanted = SampleEncryption {
         kid: None,
         iv: vec![5; 16].into(),

@@ -165,9 +165,9 @@ pub struct Encryption {
     pub default_kid: Option<[u8; 16]>,
     /// The codec string as it would be in clear, where the container keeps it.
     pub original_codec: Option<String>,
-    /// Protection system specific headers: for each its whole `pssh` box (MP4), or the content of Matroska's
+    /// Protection system specific headers, one list for all tracks: for each its whole `pssh` box (MP4), or the content of Matroska's
     /// ContentEncKeyID and alike.
-    pub pssh: Vec<Bytes>,
+    pub pssh: Arc<[Bytes]>,
 }
 
 /// How one sample is encrypted.

@@ -1,5 +1,8 @@
 //! `moov`: the movie's header, its tracks and the defaults of its fragments.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use reelcore_media::demux::DemuxError;
 
 use super::orientation::Matrix;
@@ -45,7 +48,7 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
     let mut header = None;
     let mut fragments = None;
     let mut fragment_duration = None;
-    let mut pssh = Vec::new();
+    let mut pssh: Vec<Bytes> = Vec::new();
     let mut tags = Vec::new();
     let mut children = moov.clone();
     while let Some(child) = children.child()? {
@@ -90,6 +93,8 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
         }
     }
     let header = header.ok_or_else(|| moov.error("expected a mvhd box, found none"))?;
+    // One list, whatever the number of tracks.
+    let pssh: Arc<[Bytes]> = pssh.into();
     let mut tracks = Vec::new();
     let mut children = moov;
     while let Some(child) = children.child()? {
@@ -99,9 +104,9 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
             }
             let mut track = track::parse(child.body, &header, fragments.is_some())?;
             if let Some(encryption) = &mut track.public.encryption {
-                encryption.pssh.clone_from(&pssh);
+                encryption.pssh = Arc::clone(&pssh);
             }
-            track.pssh.clone_from(&pssh);
+            track.pssh = Arc::clone(&pssh);
             tracks.push(track);
         }
     }

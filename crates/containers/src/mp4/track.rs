@@ -29,7 +29,7 @@ pub(crate) struct Mp4Track {
     /// How its samples are protected, where any are.
     pub(crate) protection: Option<TrackProtection>,
     /// Protection system specific headers of the movie.
-    pub(crate) pssh: Vec<Bytes>,
+    pub(crate) pssh: Arc<[Bytes]>,
     header: TrackHeader,
     movie_matrix: Matrix,
     handler: FourCc,
@@ -165,7 +165,7 @@ pub(crate) fn parse(
         codec,
         description,
         encryption,
-    } = config(entry, kind, &[]);
+    } = config(entry, kind, &Arc::default());
     let public = Track {
         id: header.id,
         kind,
@@ -185,7 +185,7 @@ pub(crate) fn parse(
         media_scale,
         external,
         protection,
-        pssh: Vec::new(),
+        pssh: Arc::default(),
         header,
         movie_matrix: movie.matrix,
         handler,
@@ -235,7 +235,7 @@ impl Mp4Track {
     }
 }
 
-fn config(entry: Option<&SampleEntry>, kind: TrackKind, pssh: &[Bytes]) -> TrackConfig {
+fn config(entry: Option<&SampleEntry>, kind: TrackKind, pssh: &Arc<[Bytes]>) -> TrackConfig {
     let protection = entry.and_then(|entry| entry.protection.as_ref());
     let codec = entry.and_then(|entry| entry.codec.as_ref());
     let clear = codec.filter(|_| protection.is_none());
@@ -247,7 +247,7 @@ fn config(entry: Option<&SampleEntry>, kind: TrackKind, pssh: &[Bytes]) -> Track
             scheme: protection.scheme.map(|scheme| scheme.to_string()),
             default_kid: protection.keys.as_ref().map(|keys| keys.kid),
             original_codec: codec.map(|codec| codec.string.clone()),
-            pssh: pssh.to_vec(),
+            pssh: Arc::clone(pssh),
         }),
     }
 }

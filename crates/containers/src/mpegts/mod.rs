@@ -267,7 +267,7 @@ fn track(surveyed: &SurveyedStream) -> Track {
             scheme: None,
             default_kid: None,
             original_codec: track.codec.take(),
-            pssh: Vec::new(),
+            pssh: Arc::default(),
         });
     }
     track
