@@ -1,5 +1,6 @@
 //! The packets of one track.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub(crate) struct Mp4PacketReader {
     /// The sample entry of the last packet, and what was told of it: nothing after a seek in a track that has several.
     entry: Option<usize>,
     config: Option<Arc<TrackConfig>>,
+    /// Places of sample descriptions, and configurations by place: parsed once, however often samples go back and forth.
+    places: HashMap<u32, usize>,
+    configs: HashMap<usize, Arc<TrackConfig>>,
     /// How the samples of the tables are encrypted, once one was read.
     info: Option<SampleInfo>,
 }
@@ -88,6 +92,8 @@ impl Mp4PacketReader {
             window: Window::default(),
             entry: Some(0),
             config: None,
+            places: HashMap::new(),
+            configs: HashMap::new(),
             info: None,
         })
     }
@@ -99,7 +105,8 @@ impl Mp4PacketReader {
         sample: &Sample,
     ) -> Result<Option<Arc<TrackConfig>>, DemuxError> {
         let descriptions = &track.descriptions;
-        let Some(place) = descriptions.place(sample.description) else {
+        let known = self.places.get(&sample.description).copied();
+        let Some(place) = known.or_else(|| descriptions.place(sample.description)) else {
             return Err(invalid(
                 sample.offset,
                 format!(
@@ -109,19 +116,34 @@ impl Mp4PacketReader {
                 ),
             ));
         };
+        if known.is_none() {
+            self.places.insert(sample.description, place);
+        }
         if self.entry == Some(place) {
             return Ok(None);
         }
-        let config = Arc::new(track.config_at(place)?);
+        let config = match self.configs.get(&place) {
+            Some(config) => Arc::clone(config),
+            None => Arc::new(track.config_at(place)?),
+        };
         // At the start it is the track's own that holds.
         let before = match (&self.config, self.entry) {
             (Some(before), _) => Some(Arc::clone(before)),
-            (None, Some(_)) => Some(Arc::new(track.public.config())),
+            (None, Some(_)) => {
+                let own = self.configs.entry(0);
+                let own = own.or_insert_with(|| Arc::new(track.public.config()));
+                Some(Arc::clone(own))
+            }
             (None, None) => None,
         };
+        // Those that say the same become one, so that they are compared once.
+        let same = before.filter(|before| Arc::ptr_eq(before, &config) || *before == config);
+        let changed = same.is_none();
+        let config = same.unwrap_or(config);
         self.entry = Some(place);
+        self.configs.insert(place, Arc::clone(&config));
         self.config = Some(Arc::clone(&config));
-        Ok(Some(config).filter(|config| before.as_ref() != Some(config)))
+        Ok(Some(config).filter(|_| changed))
     }
 
     /// Moves the cursor to the first sample that decoding the segment needs.
