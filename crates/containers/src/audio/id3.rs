@@ -232,18 +232,20 @@ fn one_frame(
             !stuffed
         });
     }
-    keep(&id, &content, tags);
+    keep(&id, &content, major, tags);
     Ok(true)
 }
 
-fn keep(id: &str, content: &[u8], tags: &mut Tags) {
+fn keep(id: &str, content: &[u8], major: u8, tags: &mut Tags) {
     let Some((&encoding, mut rest)) = content.split_first() else {
         return;
     };
     if matches!(id, "TXXX" | "TXX") {
         let name = text(encoding, &mut rest);
-        let value = text(encoding, &mut rest);
-        tags.add(&name.to_lowercase(), &value);
+        tags.add(
+            &name.to_lowercase(),
+            &values(encoding, rest, major, str::to_owned),
+        );
         return;
     }
     if matches!(id, "COMM" | "COM" | "USLT" | "ULT") {
@@ -264,12 +266,26 @@ fn keep(id: &str, content: &[u8], tags: &mut Tags) {
     let Some(name) = known(id) else {
         return;
     };
-    let value = text(encoding, &mut rest);
-    if name == "genre" {
-        tags.add(name, &genre(&value));
-    } else {
-        tags.add(name, &value);
+    let value = match name {
+        "genre" => values(encoding, rest, major, genre),
+        _ => values(encoding, rest, major, str::to_owned),
+    };
+    tags.add(name, &value);
+}
+
+/// The strings of `bytes`, each as `say` has it: from version 2.4 on there may be several (4.2), here joined with semicolons as
+/// those of other containers are.
+fn values(encoding: u8, mut bytes: &[u8], major: u8, say: impl Fn(&str) -> String) -> String {
+    let mut all = say(&text(encoding, &mut bytes));
+    while major >= 4 && !bytes.is_empty() {
+        let value = text(encoding, &mut bytes);
+        // Zeros may also be padding.
+        if !value.is_empty() {
+            all.push(';');
+            all.push_str(&say(&value));
+        }
     }
+    all
 }
 
 /// The string at the start of `bytes`, which moves past its end.
@@ -355,11 +371,18 @@ fn known(id: &str) -> Option<&'static str> {
 }
 
 /// A tag of version 2.4 that says `tags`; nothing where there are none. What has no frame of its own becomes `TXXX`.
+///
+/// There is one frame of each kind (4.2): values of the same name stand in one frame with a zero between them, and comments,
+/// which have but one text (4.10), with a line break.
 pub(crate) fn write(tags: &[(String, String)]) -> Option<Vec<u8>> {
     /// UTF-8.
     const ENCODING: u8 = 3;
     let mut body = Vec::new();
-    for (name, value) in tags {
+    for (at, (name, _)) in tags.iter().enumerate() {
+        let (before, from) = tags.split_at(at);
+        if before.iter().any(|(known, _)| known == name) {
+            continue;
+        }
         let id = WRITTEN.iter().find(|(_, known)| known == name);
         let mut content = vec![ENCODING];
         let id = match (id, name.as_str()) {
@@ -375,7 +398,14 @@ pub(crate) fn write(tags: &[(String, String)]) -> Option<Vec<u8>> {
                 b"TXXX"
             }
         };
-        content.extend(value.bytes().filter(|&byte| byte != 0));
+        let between = if id == b"COMM" { b'\n' } else { 0 };
+        let values = from.iter().filter(|(other, _)| other == name);
+        for (index, (_, value)) in values.enumerate() {
+            if index > 0 {
+                content.push(between);
+            }
+            content.extend(value.bytes().filter(|&byte| byte != 0));
+        }
         body.extend(id);
         body.extend(to_synch_safe(content.len())?);
         body.extend([0, 0]);
@@ -459,6 +489,45 @@ mod tests {
         let n = body.len() as u32;
         let size = [n >> 21, n >> 14 & 127, n >> 7 & 127, n & 127].map(|part| part as u8);
         [&b"ID3"[..], &[major, 0, flags], &size, body].concat()
+    }
+
+    #[test]
+    fn values_of_one_name_stand_in_one_frame_and_are_all_read() {
+        let tags = [
+            ("artist", "A"),
+            ("mood", "calm"),
+            ("genre", "17"),
+            ("comment", "one"),
+            ("artist", "B"),
+            ("mood", "late"),
+            ("genre", "Own"),
+            ("comment", "two"),
+        ];
+        let own = |tags: &[(&str, &str)]| -> Vec<(String, String)> {
+            let owned = |(name, value): &(&str, &str)| ((*name).into(), (*value).into());
+            tags.iter().map(owned).collect()
+        };
+        let bytes = write(&own(&tags)).expect("a tag");
+        for (id, content) in [
+            (b"TPE1", &b"\x03A\0B"[..]),
+            (b"TXXX", b"\x03mood\0calm\0late"),
+            (b"TCON", b"\x0317\0Own"),
+            (b"COMM", b"\x03und\0one\ntwo"),
+        ] {
+            assert_eq!(bytes.windows(4).filter(|w| w == id).count(), 1);
+            let whole = frame(id, 0, content);
+            assert!(bytes.windows(whole.len()).any(|w| w == whole), "{id:?}");
+        }
+        let joined = [
+            ("artist", "A;B"),
+            ("mood", "calm;late"),
+            ("genre", "Rock;Own"),
+            ("comment", "one\ntwo"),
+        ];
+        assert_eq!(read(&bytes).1, own(&joined));
+        // Before version 2.4 what stands behind a zero is to be ignored.
+        let old = tag(3, 0, &frame(b"TPE1", 0, b"\0A\0B"));
+        assert_eq!(read(&old).1, own(&[("artist", "A")]));
     }
 
     fn read(bytes: &[u8]) -> (u64, Vec<(String, String)>) {
