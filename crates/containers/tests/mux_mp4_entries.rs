@@ -248,6 +248,28 @@ fn a_sample_description_that_does_not_exist_is_an_error_at_its_packet() {
 }
 
 #[test]
+fn parameter_sets_before_a_picture_stand_behind_its_access_unit_delimiter() {
+    for (encoder, delimiter) in [
+        (H264, &[0, 0, 0, 2, 9, 0xf0][..]),
+        (
+            &["-c:v", "libx265", "-x265-params", "log-level=error"],
+            &[0, 0, 0, 3, 70, 1, 0x50],
+        ),
+    ] {
+        let mut clips = two_sizes(encoder);
+        for packet in clips.iter_mut().flat_map(|(_, packets)| packets) {
+            packet.chunk.data = [delimiter, &packet.chunk.data].concat().into();
+        }
+        let bytes = joined(&clips, &[0, 1], MuxOptions::default(), true);
+        let packets = tracks(&open_bytes(bytes)).remove(0).1;
+        let (want, got) = (&clips[1].1[0].chunk.data, &packets[10].chunk.data);
+        assert!(got.len() > want.len(), "no parameter sets");
+        let rest = got.strip_prefix(delimiter).expect("first the delimiter");
+        assert!(rest.ends_with(&want[delimiter.len()..]) && !rest.starts_with(delimiter));
+    }
+}
+
+#[test]
 fn annex_b_becomes_lengths_with_its_parameter_sets_in_front() {
     let input = "testsrc2=size=64x48:rate=25:duration=1,format=yuv420p";
     for (codec, args, name) in [

@@ -191,6 +191,25 @@ pub(crate) fn sets_in_band(hevc: bool, description: &[u8]) -> Result<(usize, Byt
     Ok((length_size, out.into()))
 }
 
+/// Bytes of the access unit delimiter that a packet begins with, its length included; 0 where it begins with another NAL unit.
+/// H.264 (7.4.1.2.3) and HEVC (7.4.2.4.4) let nothing stand before it.
+pub(crate) fn leading_delimiter(hevc: bool, length_size: usize, data: &[u8]) -> usize {
+    let Some((length, rest)) = data.split_at_checked(length_size) else {
+        return 0;
+    };
+    let length = length
+        .iter()
+        .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+    let delimits = rest.first().is_some_and(|&head| match hevc {
+        true => head >> 1 & 0x3f == 35,
+        false => head & 0x1f == 9,
+    });
+    match delimits && length <= rest.len() {
+        true => length_size + length,
+        false => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +247,17 @@ mod tests {
         let other = [0x68, 0xce, 0x3c, 0x81];
         let packet = annex_b(&[&SPS, &other, &picture]);
         assert_eq!(stream.convert(&packet).unwrap().len(), 4 * 3 + 10 + 4 + 4);
+    }
+
+    #[test]
+    fn only_a_whole_delimiter_in_front_is_one() {
+        let avc = |data: &[u8]| leading_delimiter(false, 4, data);
+        assert_eq!(avc(&[0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 1, 0x65]), 6);
+        assert_eq!(avc(&[0, 0, 0, 1, 0x65, 0, 0, 0, 2, 9, 0xf0]), 0);
+        assert_eq!(avc(&[0, 0, 0, 3, 9, 0xf0]), 0);
+        assert_eq!(avc(&[0, 0, 0]), 0);
+        assert_eq!(leading_delimiter(true, 2, &[0, 3, 70, 1, 0x50, 0]), 5);
+        assert_eq!(leading_delimiter(true, 2, &[0, 3, 64, 1, 0x50, 0]), 0);
     }
 
     #[test]

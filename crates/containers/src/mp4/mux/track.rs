@@ -13,7 +13,7 @@ use crate::bitstream::audio::{Frames, Timing, aac_frames};
 use crate::bitstream::av1::{self, SequenceHeader};
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
-use crate::mux::nal::NalStream;
+use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
 use crate::mux::reorder;
 
@@ -351,10 +351,14 @@ impl MuxTrack {
         if self.entries.len() > 1
             && chunk.kind == ChunkKind::Key
             && let Some(entry) = self.entries.get(self.entry_index())
-            && let Some((_, sets)) = &entry.in_band
+            && let Some((length_size, sets)) = &entry.in_band
         {
             // Many readers take the first entry for all samples: decoders then find the sets here.
-            chunk.data = [&sets[..], &chunk.data].concat().into();
+            let hevc = matches!(self.codec, Codec::Video(VideoCodec::Hevc(_)));
+            let delimiter = nal::leading_delimiter(hevc, *length_size, &chunk.data);
+            if let Some((delimiter, rest)) = chunk.data.split_at_checked(delimiter) {
+                chunk.data = [delimiter, &sets[..], rest].concat().into();
+            }
         }
         let side = chunk.side.as_deref();
         let duration = self.duration(&chunk.data, chunk.duration, decode_time);
