@@ -270,6 +270,65 @@ fn parameter_sets_before_a_picture_stand_behind_its_access_unit_delimiter() {
 }
 
 #[test]
+fn another_profile_or_depth_of_vp9_gets_a_sample_entry_that_says_so() {
+    let clips = ["yuv420p", "yuv420p10le", "yuv444p"].map(|format| {
+        let input = format!("testsrc2=size=64x48:rate=25:duration=0.2,format={format}");
+        let args = ["-f", "lavfi", "-i", &input, "-c:v", "libvpx-vp9"];
+        let path = made::ffmpeg(&format!("vp9-{format}.mp4"), &args);
+        let source = reelcore_containers::FileSource::open(path).expect("a clip");
+        tracks(&open(Arc::new(source)).expect("a clip")).remove(0)
+    });
+    let codec = |clip: usize| clips[clip].0.codec.clone().expect("a codec");
+    let starts = |codec: &Option<String>, start: &str| {
+        let codec = codec.as_ref().expect("a codec");
+        assert!(codec.starts_with(start), "{codec}");
+    };
+    for options in [MuxOptions::default(), fragmented()] {
+        let write = |order: &[usize], string: String| {
+            let mut sink = MemorySink::default();
+            let mut muxer = Mp4Muxer::new(options.clone());
+            let mut first = muxed::output_track(&clips[0].0).expect("a codec");
+            first.codec = string;
+            muxer.add_track(first).expect("a codec");
+            for (at, &clip) in order.iter().enumerate() {
+                for packet in &clips[clip].1 {
+                    let mut out = OutputPacket::new(packet.chunk.clone());
+                    // Within the first fragment, whose entries are not yet final.
+                    out.chunk.timestamp += at as i64 * 200_000;
+                    muxer.write(0, out, &mut sink).expect("written");
+                }
+            }
+            muxer.finish(&mut sink).expect("finished");
+            sink.into_bytes()
+        };
+        // The first fragment ends with the first change: what changes later is left to the pictures.
+        let order: &[usize] = match options.fragmented {
+            true => &[0, 1, 0, 0],
+            false => &[0, 1, 2, 0, 0],
+        };
+        let bytes = write(order, codec(0));
+        let entries = order.len() - 2;
+        assert_eq!(bytes.windows(4).filter(|w| *w == b"vpcC").count(), entries);
+        let (track, packets) = tracks(&open_bytes(bytes)).remove(0);
+        starts(&track.codec, "vp09.00.10.08");
+        let told = changes(&packets);
+        let places: Vec<usize> = told.iter().map(|(at, _)| *at).collect();
+        assert_eq!(places, [5, 10, 15][..entries]);
+        starts(&told[0].1.codec, "vp09.02.10.10");
+        if !options.fragmented {
+            starts(&told[1].1.codec, "vp09.01.10.08.03");
+        }
+        assert_eq!(told[entries - 1].1.codec, track.codec);
+        // What the first frame says holds against the codec string.
+        let bytes = write(&[1], codec(0));
+        assert_eq!(bytes.windows(4).filter(|w| *w == b"vpcC").count(), 1);
+        let (track, packets) = tracks(&open_bytes(bytes)).remove(0);
+        starts(&track.codec, "vp09.02.10.10");
+        assert!(changes(&packets).is_empty());
+    }
+}
+
+#[test]
 fn annex_b_becomes_lengths_with_its_parameter_sets_in_front() {
     let input = "testsrc2=size=64x48:rate=25:duration=1,format=yuv420p";
     for (codec, args, name) in [

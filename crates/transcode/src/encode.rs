@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reelcore_engine::{AudioEncode, Codec, ThreadLease, VideoEncode, VideoInput};
+use reelcore_media::codec_string::family;
 use reelcore_media::demux::TrackKind;
 use reelcore_media::encoder::{
     AudioBitrateMode, AudioCodecOptions, ContentHint, EncodeOptions, EncodedAudio, EncodedVideo,
@@ -477,11 +478,6 @@ impl AudioEncoding {
         }
         Ok(())
     }
-}
-
-/// What stands before profile and level in a codec string.
-fn family(codec: &str) -> &str {
-    codec.split('.').next().unwrap_or_default()
 }
 
 /// Copies packets as they are, until a time in microseconds.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use deno_core::{GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8};
 use deno_error::JsErrorBox;
 use reelcore_containers::mux::{self, FileSink, MemorySink, QueueSink};
+use reelcore_media::codec_string::family;
 use reelcore_media::color::{Matrix, Primaries, Transfer};
 use reelcore_media::mux::{
     MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
@@ -109,11 +110,6 @@ fn error_name(error: &MuxError) -> ErrorName {
         MuxError::Limit(_) => "Reelcore.OperationError",
         MuxError::Io(_) => "Reelcore.NotReadableError",
     }
-}
-
-/// What stands before profile and level in a codec string.
-fn family(codec: &str) -> &str {
-    codec.split('.').next().unwrap_or_default()
 }
 
 impl Work {

@@ -1,6 +1,7 @@
 //! Codec strings of VP9.
 
 use reelcore_media::Size;
+use reelcore_media::codec_string::Vp9;
 use reelcore_media::vpx::{Vp9ColorConfig, Vp9FrameHeader, Vp9FrameKind};
 
 /// Levels: ten times the level, luma samples a second, luma samples of a picture, its longest side.
@@ -61,6 +62,26 @@ pub(crate) fn from_key_frame(
     ))
 }
 
+/// What `before` becomes with the profile, bit depth and chroma subsampling of a key frame; `None` for what is no key frame.
+pub(crate) fn of_key_frame(before: &Vp9, frame: &[u8]) -> Option<Vp9> {
+    let header = Vp9FrameHeader::parse(frame).ok()?;
+    let config = header.color?;
+    if header.kind != Vp9FrameKind::Key {
+        return None;
+    }
+    let chroma = match (before.chroma, chroma(&config)) {
+        // Both are 4:2:0; where its samples lie no frame tells.
+        (0, 1) => 0,
+        (_, chroma) => chroma,
+    };
+    Some(Vp9 {
+        profile: header.profile,
+        bit_depth: config.bit_depth,
+        chroma,
+        ..*before
+    })
+}
+
 /// The `chromaSubsampling` of codec strings.
 fn chroma(config: &Vp9ColorConfig) -> u8 {
     match (config.subsampling_x, config.subsampling_y) {
@@ -108,6 +129,8 @@ pub(crate) fn codec_string(
 
 #[cfg(test)]
 mod tests {
+    use reelcore_media::VideoCodec;
+
     use super::*;
 
     #[test]
@@ -126,6 +149,24 @@ mod tests {
         );
         assert_eq!(string(&frame[..8], None), None);
         assert_eq!(string(&[0x88], None), None, "a frame shown again");
+    }
+
+    #[test]
+    fn a_key_frame_changes_profile_and_depth_and_leaves_where_chroma_lies() {
+        let frame = [0x82, 0x49, 0x83, 0x42, 0x40, 0x15, 0xf0, 0x11, 0xf0];
+        let changed = |string: &str, frame: &[u8]| {
+            let Ok(VideoCodec::Vp9(before)) = VideoCodec::parse(string) else {
+                panic!("{string}");
+            };
+            of_key_frame(&before, frame).map(|after| after.to_string())
+        };
+        let same = "vp09.00.20.08.00.09.16.09.01";
+        assert_eq!(changed(same, &frame).as_deref(), Some(same));
+        assert_eq!(
+            changed("vp09.02.20.10", &frame).as_deref(),
+            Some("vp09.00.20.08")
+        );
+        assert_eq!(changed(same, &[0x88]), None, "a frame shown again");
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl CodecStringError {
     }
 }
 
+/// What stands before profile and level in a codec string: strings of one family are one codec with other settings, which packets
+/// in the middle of a track may change.
+pub fn family(codec: &str) -> &str {
+    codec.split('.').next().unwrap_or_default()
+}
+
 /// The reason for a string that names no codec of the wanted kind.
 fn unknown(string: &str, wanted: &str) -> String {
     let name = string.split('.').next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A track to write: what its packets must be, and what the sample entry says of them.
 
 use bytes::Bytes;
+use reelcore_media::codec_string::Vp9;
 use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{AudioCodec, ChunkKind, Size, VideoCodec};
 
@@ -11,6 +12,7 @@ use super::{table, time};
 use crate::adts::header::Header;
 use crate::bitstream::audio::{Frames, Timing, aac_frames};
 use crate::bitstream::av1::{self, SequenceHeader};
+use crate::bitstream::vp9;
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::nal::{self, NalStream};
@@ -48,6 +50,8 @@ pub(super) struct MuxTrack {
     pub(super) output: OutputTrack,
     pub(super) codec: Codec,
     nal: Option<NalStream>,
+    /// What VP9 is from the last key frame on.
+    vp9: Option<Vp9>,
     /// The last sequence header of AV1.
     sequence: Option<SequenceHeader>,
     /// AAC comes as ADTS frames, of which this is the first one's header.
@@ -97,6 +101,10 @@ impl MuxTrack {
         }
         let mut this = Self {
             nal,
+            vp9: match codec {
+                Codec::Video(VideoCodec::Vp9(vp9)) => Some(vp9),
+                _ => None,
+            },
             sequence: None,
             adts: None,
             times: None,
@@ -346,7 +354,11 @@ impl MuxTrack {
         } = timed;
         let mut chunk = packet.chunk;
         if let Some(description) = packet.description {
-            self.change(description)?;
+            let codec = self.codec;
+            self.change(Entry::new(&codec, &self.output, Some(description), None)?)?;
+        }
+        if chunk.kind == ChunkKind::Key {
+            self.follow_vp9(&chunk.data)?;
         }
         if self.entries.len() > 1
             && chunk.kind == ChunkKind::Key
@@ -412,9 +424,26 @@ impl MuxTrack {
             .unwrap_or(0)
     }
 
+    /// VP9 has no description: where a key frame has another profile, bit depth or chroma, it gets a sample entry that says so.
+    fn follow_vp9(&mut self, key_frame: &[u8]) -> Result<(), MuxError> {
+        let Some(before) = self.vp9 else {
+            return Ok(());
+        };
+        let Some(now) = vp9::of_key_frame(&before, key_frame).filter(|now| *now != before) else {
+            return Ok(());
+        };
+        self.vp9 = Some(now);
+        let codec = Codec::Video(VideoCodec::Vp9(now));
+        let entry = Entry::new(&codec, &self.output, None, None)?;
+        if self.last_decode.is_none() {
+            // The first frame knows better than the codec string.
+            self.entries.clear();
+        }
+        self.change(entry)
+    }
+
     /// Goes over to another set-up, which gets a sample entry of its own.
-    fn change(&mut self, description: Bytes) -> Result<(), MuxError> {
-        let entry = Entry::new(&self.codec, &self.output, Some(description), None)?;
+    fn change(&mut self, entry: Entry) -> Result<(), MuxError> {
         self.entries.iter_mut().for_each(|old| old.current = false);
         if let Some(same) = self.entries.iter_mut().find(|old| old.same(&entry)) {
             same.current = true;
