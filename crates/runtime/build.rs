@@ -1,4 +1,4 @@
-//! Finds the scripts of the deno crates that the runtime loads, so that `src/embedded.rs` can put them into the binary.
+//! Finds the scripts of the extensions that the runtime loads, so that `src/embedded.rs` can put them into the binary.
 //!
 //! deno_core's `extension!` leaves a script where its crate's source lies and reads it from there when a runtime
 //! starts, as it expects every program to have a snapshot (docs/decisions/0003 says why there is none). A program that
@@ -6,25 +6,35 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
+    let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    let lock = here.join("../../Cargo.lock");
+    let own = here.join("../../js/runtime");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../../Cargo.lock");
-    let mut folders = deno_crates()?;
-    if std::env::var("PROFILE")? == "release" {
-        // In other builds a changed script of our own needs no new build.
-        folders.push(Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../js/runtime"));
-        println!("cargo::rerun-if-changed=../../js/runtime");
-    }
+    println!("cargo::rerun-if-changed={}", lock.display());
+    println!("cargo::rerun-if-changed={}", own.display());
+    println!("cargo::rerun-if-env-changed=CARGO_HOME");
     let mut paths = Vec::new();
-    for folder in folders {
-        paths.extend(scripts(&folder)?);
+    for folder in deno_crates(&std::fs::read_to_string(lock)?)? {
+        for path in scripts(&folder)? {
+            // What is not ASCII is no script of an extension: deno_core refuses it.
+            if std::fs::read(&path)?.is_ascii() {
+                paths.push(path);
+            }
+        }
     }
+    if paths.is_empty() {
+        // As with vendored crates: then the binary runs on this machine only, as deno_core has it.
+        println!(
+            "cargo::warning=the scripts of the deno crates are not in cargo's registry: they stay outside the binary"
+        );
+    }
+    paths.extend(scripts(&own)?);
     // As text: the runtime looks them up by it.
-    paths.sort_by(|a: &PathBuf, b| a.as_os_str().cmp(b.as_os_str()));
+    paths.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     let mut table = String::from("&[\n");
     for path in paths {
         // Spelled as the extension spells it: its crate's CARGO_MANIFEST_DIR and what its list has.
@@ -37,47 +47,45 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The folders of the crates named `deno_*` that this package's dependencies take in.
-fn deno_crates() -> Result<Vec<PathBuf>, Failure> {
-    let manifest = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
-    let output = Command::new(std::env::var("CARGO")?)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
-        .args(["--filter-platform", &std::env::var("TARGET")?])
-        .arg("--all-features")
-        .arg("--manifest-path")
-        .arg(manifest)
-        .output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into());
+/// Where cargo has put the sources of the crates with extensions, named `deno_*`, that are in `lock`. Those that are not there are not part
+/// of this build.
+fn deno_crates(lock: &str) -> Result<Vec<PathBuf>, Failure> {
+    let home = match std::env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => std::env::home_dir().ok_or("no home folder")?.join(".cargo"),
+    };
+    let Ok(registries) = std::fs::read_dir(home.join("registry/src")) else {
+        return Ok(Vec::new());
+    };
+    let registries: Vec<PathBuf> = registries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, std::io::Error>>()?;
+    let value = |line: &str, key: &str| {
+        let rest = line.strip_prefix(key)?.strip_prefix(" = \"")?;
+        Some(rest.strip_suffix('"')?.to_owned())
+    };
+    let mut folders = Vec::new();
+    let mut lines = lock.lines();
+    while let Some(line) = lines.next() {
+        let Some(name) =
+            value(line, "name").filter(|name| name.starts_with("deno_") && name != "deno_core")
+        else {
+            continue;
+        };
+        let version = lines.next().and_then(|line| value(line, "version"));
+        let folder = format!("{name}-{}", version.ok_or("a package without a version")?);
+        let found = registries.iter().map(|registry| registry.join(&folder));
+        folders.extend(found.filter(|folder| folder.is_dir()));
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().ok_or("no packages")?;
-    let folders = packages
-        .iter()
-        .filter(|package| {
-            let name = package["name"].as_str();
-            name.is_some_and(|name| name.starts_with("deno_") && name != "deno_core")
-        })
-        .filter_map(|package| {
-            Some(
-                Path::new(package["manifest_path"].as_str()?)
-                    .parent()?
-                    .into(),
-            )
-        })
-        .collect();
     Ok(folders)
 }
 
-/// The scripts of a crate, which lie beside its Cargo.toml.
+/// The scripts beside a crate's Cargo.toml.
 fn scripts(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut scripts = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        // What is not ASCII is no script of an extension: deno_core refuses it.
-        if path.extension().is_some_and(|extension| extension == "js")
-            && std::fs::read(&path)?.is_ascii()
-        {
+        if path.extension().is_some_and(|extension| extension == "js") {
             scripts.push(path);
         }
     }

@@ -5,7 +5,7 @@ use reelcore_media::audio::OutputClock;
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError, SampleFormat};
 use rusty_aac::config::{StreamConfig, aot};
 use rusty_aac::{AacDecoder, DecodedAudio, Error};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
     MediaError::invalid_data(format!(
@@ -18,7 +18,7 @@ fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
 /// rusty_aac's samples as bytes, without a copy.
 struct Samples {
     samples: Vec<f32>,
-    back: Sender<Vec<f32>>,
+    back: SyncSender<Vec<f32>>,
 }
 
 impl AsRef<[u8]> for Samples {
@@ -29,27 +29,29 @@ impl AsRef<[u8]> for Samples {
 
 impl Drop for Samples {
     fn drop(&mut self) {
-        // A decoder that is gone takes nothing back: then they are freed here.
-        let _ = self.back.send(std::mem::take(&mut self.samples));
+        // A decoder that has enough, or is gone, takes nothing back: then they are freed here.
+        let _ = self.back.try_send(std::mem::take(&mut self.samples));
     }
 }
+
+/// Samples of so many outputs wait at most: more than a turn of a worker gives.
+const MAX_RETURNS: usize = 256;
 
 /// Samples that nobody needs any more, on their way back to the thread that decodes. It allocates some thousand of
 /// them a second: freed on another thread they would have both wait for the allocator's lock, and freed all at once
 /// they would be joined to be split again. Together that was 4 % of decoding.
 struct Returns {
-    sender: Sender<Vec<f32>>,
+    sender: SyncSender<Vec<f32>>,
     receiver: Receiver<Vec<f32>>,
 }
 
 impl Returns {
     fn new() -> Self {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(MAX_RETURNS);
         Self { sender, receiver }
     }
 
-    /// Frees one that has come back, for the next one to be allocated in its place. As many wait here as outputs have
-    /// been alive at a time.
+    /// Frees one that has come back, for the next one to be allocated in its place.
     fn free_one(&self) {
         drop(self.receiver.try_recv());
     }

@@ -11,8 +11,8 @@ use reelcore_media::{
     SampleFormat,
 };
 
+use crate::Engine;
 use crate::actor::Codec;
-use crate::{Engine, Options};
 
 /// Encodes [`AudioData`] to [`EncodedAudio`].
 #[derive(Debug)]
@@ -37,11 +37,6 @@ impl Codec for AudioEncode {
         config: &AudioEncoderConfig,
     ) -> Result<Vec<Self::Backend>, MediaError> {
         registry.audio_encoders(config)
-    }
-
-    fn max_inputs(options: &Options) -> usize {
-        // As for decoders: a turn may not use them up.
-        options.max_inputs.saturating_mul(4)
     }
 
     fn threads(_: &Self::Backend, _: &AudioEncoderConfig) -> usize {

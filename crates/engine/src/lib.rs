@@ -49,7 +49,7 @@ pub struct Options {
     pub max_outputs_bytes: usize,
     /// … but each may have this many of its own alive, so that a leak of one does not stop the others.
     pub min_outputs: usize,
-    /// Inputs that a codec takes in before it counts as saturated.
+    /// Inputs that a codec takes in before it counts as saturated; decoders of audio take 16 times as many.
     /// <https://w3c.github.io/webcodecs/#codec-saturated>
     pub max_inputs: usize,
     /// Caps on what a stream may ask for.

@@ -9,7 +9,9 @@ use reelcore_media::{Rect, VideoFrame};
 use wgpu_core::id::TextureViewId;
 use wgpu_types::TextureFormat;
 
-use crate::convert::{Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To};
+use crate::convert::{
+    Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To, shown_size,
+};
 use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::image::{GpuImage, Shown};
@@ -44,7 +46,8 @@ impl GpuImage {
 
 impl Gpu {
     /// `frame` as a texture of RGBA for display, as `importExternalTexture` shows it: the visible part, rotated and
-    /// mirrored, at the frame's display size, in the colours of `target`, alpha premultiplied. The texture is of `rgba8unorm`, or of `rgba16float` for a frame of
+    /// mirrored, at the frame's display size (where no texture is as large, at that of its pixels), in the colours of
+    /// `target`, alpha premultiplied. The texture is of `rgba8unorm`, or of `rgba16float` for a frame of
     /// more than 8 bits or in HDR, whose values may then lie outside 0 to 1 where its colours are outside the gamut.
     /// HDR is tone mapped as `copyTo` does it.
     ///
@@ -80,9 +83,16 @@ impl Gpu {
                 image.size()
             )));
         }
+        // A frame may be displayed larger than any texture is: then it is at the size of its pixels.
+        let limit = self.limits().max_texture_dimension_2d;
+        let display = frame.display_size;
+        let size = match display.width.max(display.height) <= limit {
+            true => display,
+            false => shown_size(rect.size(), frame.rotation),
+        };
         let shown = Shown {
             rect,
-            size: frame.display_size,
+            size,
             rotation: frame.rotation,
             flip: frame.flip,
             color_space: effective_color_space(frame.color_space, image.format(), image.size()),

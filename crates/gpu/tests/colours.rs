@@ -202,6 +202,17 @@ fn pixels_that_are_not_square_are_shown_at_the_display_size() {
 }
 
 #[test]
+fn a_display_size_that_no_texture_has_leaves_a_frame_at_the_size_of_its_pixels() {
+    let frame = frame(PixelFormat::I420, Size::new(8, 6), ColorSpace::REC709, 5);
+    let frame = VideoFrame {
+        display_size: Size::new(1 << 20, 6),
+        ..turned(frame, rect(0, 0, 8, 6), Rotation::R90, false)
+    };
+    let texture = gpu().rgba(&frame, PredefinedColorSpace::Srgb).unwrap();
+    assert_eq!(texture.size(), Size::new(6, 8));
+}
+
+#[test]
 fn a_format_without_alpha_hides_the_alpha_that_its_image_has() {
     for (stored, shown) in [
         (PixelFormat::I420A, PixelFormat::I420),
