@@ -124,6 +124,23 @@ fn a_change_of_the_description_is_read_back_from_where_it_holds() {
 }
 
 #[test]
+fn samples_that_go_back_and_forth_between_entries_share_their_configurations() {
+    let clips = two_sizes(H264);
+    let bytes = joined(&clips, &[0, 1, 0, 1, 0, 1], MuxOptions::default(), true);
+    let packets = tracks(&open_bytes(bytes)).remove(0).1;
+    let told: Vec<_> = packets
+        .iter()
+        .filter_map(|packet| packet.config.as_ref())
+        .collect();
+    assert_eq!(told.len(), 5);
+    for (config, after_next) in told.iter().zip(&told[2..]) {
+        // The very same, not one that was parsed again.
+        assert!(Arc::ptr_eq(config, after_next));
+    }
+    assert!(!Arc::ptr_eq(told[0], told[1]));
+}
+
+#[test]
 fn after_the_first_fragment_pictures_tell_of_a_change_themselves() {
     let clips = two_sizes(H264);
     let options = MuxOptions {
