@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use made::ffmpeg;
-use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
+use muxed::{
+    Source, audio, ffprobe, open_bytes, packet, refused, save, streamed, tracks, video, written,
+};
 use reelcore_codec_flac::Flac;
 use reelcore_conformance::sound_encoding::{encoder_config, music, run, start_encoder};
 use reelcore_containers::mux::{MemorySink, QueueSink, create};
-use reelcore_containers::{FileSource, StreamLimits, open, stream};
-use reelcore_media::demux::{Demuxer, Packet, Track, TrackKind};
+use reelcore_containers::{FileSource, open};
+use reelcore_media::demux::{Packet, TrackKind};
 use reelcore_media::encoder::{AudioCodecOptions, AudioEncoderConfig};
-use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket, OutputTrack, Sink};
+use reelcore_media::mux::{MuxOptions, OutputPacket, OutputTrack, Sink};
 use reelcore_media::{ChunkKind, SampleFormat};
-
-type Source = Vec<(Track, Vec<Packet>)>;
 
 fn make(name: &str, args: &str) -> Source {
     let inputs = ["-f", "lavfi", "-i", "sine=440:d=2:sample_rate=44100"];
@@ -28,36 +28,6 @@ fn make(name: &str, args: &str) -> Source {
     let path: PathBuf = ffmpeg(name, &args);
     let source = Arc::new(FileSource::open(path).expect("a file"));
     tracks(&open(source).expect("a container"))
-}
-
-fn written(container: &str, source: &Source, options: &MuxOptions, live: bool) -> Bytes {
-    let mut muxer = create(container, options).expect("a muxer");
-    if !live {
-        let mut sink = MemorySink::default();
-        muxed::write(source, &mut *muxer, &mut sink, false);
-        return sink.into_bytes();
-    }
-    let mut sink = QueueSink::new(1 << 30);
-    muxed::write(source, &mut *muxer, &mut sink, false);
-    let mut all = Vec::new();
-    while let Some(piece) = sink.take() {
-        all.extend_from_slice(&piece);
-    }
-    all.into()
-}
-
-fn streamed(bytes: &Bytes) -> Arc<dyn Demuxer> {
-    let (feed, source) = stream(StreamLimits::default(), || {});
-    feed.push(bytes.clone());
-    feed.finish();
-    open(Arc::new(source)).expect("a stream")
-}
-
-fn refused(result: Result<impl Sized, MuxError>, want: &str) {
-    match result {
-        Ok(_) => panic!("expected an error with {want:?}"),
-        Err(error) => assert!(error.to_string().contains(want), "{error}"),
-    }
 }
 
 fn flac_and_mp3() -> [(&'static str, Source); 4] {

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use made::ffmpeg;
-use muxed::{audio, ffprobe, open_bytes, packet, save, tracks, video};
-use reelcore_containers::mux::{MemorySink, QueueSink, create};
-use reelcore_containers::{FileSource, StreamLimits, open, stream};
-use reelcore_media::demux::{Demuxer, Packet, Track};
-use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket, Sink};
+use muxed::{
+    Source, audio, ffprobe, open_bytes, packet, refused, save, streamed, tracks, video, written,
+};
+use reelcore_containers::mux::{MemorySink, create};
+use reelcore_containers::{FileSource, open};
+use reelcore_media::demux::Packet;
+use reelcore_media::mux::{MuxOptions, OutputPacket, Sink};
 use reelcore_media::{ChunkKind, SideData};
-
-type Source = Vec<(Track, Vec<Packet>)>;
 
 fn make(name: &str, args: &str) -> Source {
     let sound = "sine=440:d=2:sample_rate=44100";
@@ -29,29 +29,6 @@ fn make(name: &str, args: &str) -> Source {
     let path: PathBuf = ffmpeg(name, &args);
     let source = Arc::new(FileSource::open(path).expect("a file"));
     tracks(&open(source).expect("a container"))
-}
-
-fn written(container: &str, source: &Source, options: &MuxOptions, live: bool) -> Bytes {
-    let mut muxer = create(container, options).expect("a muxer");
-    if !live {
-        let mut sink = MemorySink::default();
-        muxed::write(source, &mut *muxer, &mut sink, false);
-        return sink.into_bytes();
-    }
-    let mut sink = QueueSink::new(1 << 30);
-    muxed::write(source, &mut *muxer, &mut sink, false);
-    let mut all = Vec::new();
-    while let Some(piece) = sink.take() {
-        all.extend_from_slice(&piece);
-    }
-    all.into()
-}
-
-fn streamed(bytes: &Bytes) -> Arc<dyn Demuxer> {
-    let (feed, source) = stream(StreamLimits::default(), || {});
-    feed.push(bytes.clone());
-    feed.finish();
-    open(Arc::new(source)).expect("a stream")
 }
 
 fn ogg_sources() -> Vec<(&'static str, Source)> {
@@ -403,13 +380,6 @@ fn adts_has_the_frames_with_headers_whatever_they_came_with() {
             let probed = made::ffprobe(&save(&format!("{name}-{live}.aac"), &bytes), 1);
             assert_eq!(probed[0].len(), source[0].1.len());
         }
-    }
-}
-
-fn refused(result: Result<impl Sized, MuxError>, want: &str) {
-    match result {
-        Ok(_) => panic!("expected an error with {want:?}"),
-        Err(error) => assert!(error.to_string().contains(want), "{error}"),
     }
 }
 

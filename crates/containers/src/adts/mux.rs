@@ -7,14 +7,13 @@ use reelcore_media::mux::{MuxError, Muxer, OutputKind, OutputPacket, OutputTrack
 use super::header::{HEADER, Header};
 use crate::bitstream::Bits;
 use crate::mux::aac;
+use crate::mux::invalid;
+use crate::mux::single::Single;
 
 /// Writes one track of AAC. Packets that are ADTS frames already, which have no description, are passed on.
 #[derive(Debug, Default)]
 pub struct AdtsMuxer {
-    track: Option<Track>,
-    started: bool,
-    ended: bool,
-    finished: bool,
+    file: Single<Track>,
 }
 
 #[derive(Debug)]
@@ -23,10 +22,6 @@ struct Track {
     fields: Option<[u8; 3]>,
     description: Option<Bytes>,
     first: Option<Header>,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 /// What a header says of frames with that AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
@@ -68,39 +63,8 @@ fn fields(config: &[u8]) -> Result<[u8; 3], MuxError> {
     }
 }
 
-impl AdtsMuxer {
-    /// A muxer without a track.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn check(&self, index: usize) -> Result<(), MuxError> {
-        if self.finished {
-            return Err(invalid("the file is finished"));
-        }
-        if self.track.is_none() {
-            return Err(invalid("expected a track, found none"));
-        }
-        match index {
-            0 if self.ended => Err(invalid("track 0 has ended")),
-            0 => Ok(()),
-            _ => Err(invalid(format!("expected a track below 1, found {index}"))),
-        }
-    }
-}
-
-impl Muxer for AdtsMuxer {
-    fn container(&self) -> &'static str {
-        "adts"
-    }
-
-    fn add_track(&mut self, track: OutputTrack) -> Result<usize, MuxError> {
-        if self.started || self.finished {
-            return Err(invalid("a track after the first packet"));
-        }
-        if self.track.is_some() {
-            return Err(MuxError::Limit("more than 1 track".into()));
-        }
+impl Track {
+    fn new(track: OutputTrack) -> Result<Self, MuxError> {
         let aac = matches!(AudioCodec::parse(&track.codec), Ok(AudioCodec::Aac(_)));
         if !aac || !matches!(track.kind, OutputKind::Audio { .. }) {
             return Err(MuxError::Unsupported(format!(
@@ -108,36 +72,25 @@ impl Muxer for AdtsMuxer {
                 track.codec
             )));
         }
-        self.track = Some(Track {
+        Ok(Self {
             fields: track.description.as_deref().map(fields).transpose()?,
             description: track.description,
             first: None,
-        });
-        Ok(0)
+        })
     }
 
-    fn write(
-        &mut self,
-        index: usize,
-        packet: OutputPacket,
-        sink: &mut dyn Sink,
-    ) -> Result<(), MuxError> {
-        self.check(index)?;
-        self.started = true;
-        let Some(track) = &mut self.track else {
-            return Ok(());
-        };
+    fn write(&mut self, packet: OutputPacket, sink: &mut dyn Sink) -> Result<(), MuxError> {
         let data = packet.chunk.data;
         if let Some(new) = packet
             .description
-            .filter(|new| Some(new) != track.description.as_ref())
+            .filter(|new| Some(new) != self.description.as_ref())
         {
-            track.fields = Some(fields(&new)?);
-            track.description = Some(new);
+            self.fields = Some(fields(&new)?);
+            self.description = Some(new);
         }
-        let Some([profile, rate, channels]) = track.fields else {
+        let Some([profile, rate, channels]) = self.fields else {
             let header = aac::frame_of(&data, packet.chunk.timestamp)?;
-            let first = track.first.get_or_insert(header);
+            let first = self.first.get_or_insert(header);
             if !first.same_stream(&header) {
                 return Err(MuxError::Unsupported(format!(
                     "AAC that changes in the stream: from {} Hz to {} Hz, channel configuration {} to {}",
@@ -169,17 +122,41 @@ impl Muxer for AdtsMuxer {
         sink.write(Bytes::copy_from_slice(&header))?;
         Ok(sink.write(data)?)
     }
+}
+
+impl AdtsMuxer {
+    /// A muxer without a track.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Muxer for AdtsMuxer {
+    fn container(&self) -> &'static str {
+        "adts"
+    }
+
+    fn add_track(&mut self, track: OutputTrack) -> Result<usize, MuxError> {
+        self.file.add(|| Track::new(track))
+    }
+
+    fn write(
+        &mut self,
+        index: usize,
+        packet: OutputPacket,
+        sink: &mut dyn Sink,
+    ) -> Result<(), MuxError> {
+        let (track, _) = self.file.packet(index)?;
+        let result = track.write(packet, sink);
+        self.file.written();
+        result
+    }
 
     fn end_track(&mut self, index: usize, _: &mut dyn Sink) -> Result<(), MuxError> {
-        self.check(index)?;
-        self.ended = true;
-        Ok(())
+        self.file.end(index)
     }
 
     fn finish(&mut self, _: &mut dyn Sink) -> Result<(), MuxError> {
-        self.ended = false;
-        self.check(0)?;
-        self.finished = true;
-        Ok(())
+        self.file.finish().map(|_| ())
     }
 }

@@ -13,6 +13,7 @@ use reelcore_media::mux::{
 
 use super::header::{self, STREAM_INFO, StreamInfo};
 use crate::audio::crc;
+use crate::mux::invalid;
 use crate::mux::single::Single;
 use crate::mux::xiph;
 
@@ -40,10 +41,6 @@ struct Track {
     numbers: bool,
     /// Samples of the last frame, and of the smallest before it.
     blocks: (Option<u32>, Option<u32>),
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl Track {

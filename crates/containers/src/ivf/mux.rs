@@ -7,6 +7,7 @@ use reelcore_media::mux::{MuxError, Muxer, OutputKind, OutputPacket, OutputTrack
 use reelcore_media::{Size, VideoCodec};
 
 use super::HEADER;
+use crate::mux::invalid;
 
 /// Where the header has the duration in ticks.
 const DURATION: u64 = 24;
@@ -40,10 +41,6 @@ enum State {
     Track,
     Packets,
     Finished,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl IvfMuxer {

@@ -12,6 +12,7 @@ use reelcore_media::mux::{
 use super::DECODER_DELAY;
 use super::header::{HEADER, Header, Layer};
 use crate::audio::{crc, id3};
+use crate::mux::invalid;
 use crate::mux::single::Single;
 
 /// Bytes of the tag: "Xing", flags, counts of frames and of bytes, 100 places, and LAME's part.
@@ -53,10 +54,6 @@ struct Track {
     after: u64,
     /// Whether packets say what to drop.
     said: bool,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl Track {

@@ -51,6 +51,11 @@ use crate::wav::WavMuxer;
 pub use format::Format;
 pub use sinks::{FileSink, MemorySink, QueueSink};
 
+/// That a muxer was called, or given data, in a way that its documentation excludes.
+pub(crate) fn invalid(message: impl Into<String>) -> MuxError {
+    MuxError::Invalid(message.into())
+}
+
 /// The muxer of `container`, which is one of the names of [`Format`].
 ///
 /// # Errors

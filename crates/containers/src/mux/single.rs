@@ -2,6 +2,8 @@
 
 use reelcore_media::mux::MuxError;
 
+use super::invalid;
+
 /// How far the file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -21,10 +23,6 @@ pub(crate) struct Single<T> {
     track: Option<T>,
     state: State,
     any: bool,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl<T> Default for Single<T> {

@@ -17,6 +17,7 @@ use super::codec::{Codec, Headers};
 use crate::audio::crc;
 use crate::flac::header::STREAM_INFO;
 use crate::mux::decode_times::DecodeTimes;
+use crate::mux::invalid;
 use crate::mux::lanes::Lanes;
 use crate::mux::priming::Priming;
 use crate::mux::{opus, xiph};
@@ -77,10 +78,6 @@ struct Stream {
     samples: u64,
     /// Whether it begins within a packet.
     continued: bool,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl Stream {

@@ -11,6 +11,9 @@ use reelcore_media::mux::{
     MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
 };
 
+use crate::mux::invalid;
+use crate::mux::single::Single;
+
 /// What the GUID of a sub-format ends with, after the tag.
 const SUB_FORMAT: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
@@ -27,21 +30,12 @@ const DS64_SIZE: u32 = 28;
 #[derive(Debug)]
 pub struct WavMuxer {
     options: MuxOptions,
-    track: Option<Format>,
-    state: State,
+    file: Single<Format>,
     /// Byte offsets of the sizes of `fact`, where there is one, and of `data`.
     fact: Option<u64>,
     data: u64,
     /// Bytes of sound.
     bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Track,
-    Packets,
-    Ended,
-    Finished,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +46,6 @@ struct Format {
     rate: u32,
     /// Bytes of a sample of all channels.
     block: u16,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl Format {
@@ -169,27 +159,15 @@ impl WavMuxer {
     pub fn new(options: MuxOptions) -> Self {
         Self {
             options,
-            track: None,
-            state: State::Track,
+            file: Single::default(),
             fact: None,
             data: 0,
             bytes: 0,
         }
     }
 
-    fn start(&mut self, index: usize, sink: &mut dyn Sink) -> Result<Format, MuxError> {
-        let Some(format) = self.track else {
-            return Err(invalid("expected a track, found none"));
-        };
-        if index > 0 {
-            return Err(invalid(format!("expected a track below 1, found {index}")));
-        }
-        match self.state {
-            State::Finished => return Err(invalid("the file is finished")),
-            State::Ended => return Err(invalid("track 0 has ended")),
-            State::Packets => return Ok(format),
-            State::Track => self.state = State::Packets,
-        }
+    /// Writes what stands before the sound.
+    fn begin(&mut self, format: Format, sink: &mut dyn Sink) -> Result<(), MuxError> {
         let mut out = b"RIFF\xff\xff\xff\xffWAVE".to_vec();
         if self.is_patched(sink) {
             out.extend(b"JUNK");
@@ -206,8 +184,7 @@ impl WavMuxer {
         out.extend(b"data");
         self.data = out.len() as u64;
         out.extend(u32::MAX.to_le_bytes());
-        sink.write(out.into())?;
-        Ok(format)
+        Ok(sink.write(out.into())?)
     }
 
     fn is_patched(&self, sink: &dyn Sink) -> bool {
@@ -221,14 +198,7 @@ impl Muxer for WavMuxer {
     }
 
     fn add_track(&mut self, track: OutputTrack) -> Result<usize, MuxError> {
-        if self.state != State::Track {
-            return Err(invalid("a track after the first packet"));
-        }
-        if self.track.is_some() {
-            return Err(MuxError::Limit("more than 1 track".into()));
-        }
-        self.track = Some(Format::new(&track)?);
-        Ok(0)
+        self.file.add(|| Format::new(&track))
     }
 
     fn write(
@@ -237,7 +207,11 @@ impl Muxer for WavMuxer {
         packet: OutputPacket,
         sink: &mut dyn Sink,
     ) -> Result<(), MuxError> {
-        let format = self.start(index, sink)?;
+        let (&mut format, first) = self.file.packet(index)?;
+        self.file.written();
+        if first {
+            self.begin(format, sink)?;
+        }
         let data = &packet.chunk.data;
         let block = usize::from(format.block);
         if !data.len().is_multiple_of(block) {
@@ -261,18 +235,15 @@ impl Muxer for WavMuxer {
         Ok(sink.write(heard)?)
     }
 
-    fn end_track(&mut self, index: usize, sink: &mut dyn Sink) -> Result<(), MuxError> {
-        self.start(index, sink)?;
-        self.state = State::Ended;
-        Ok(())
+    fn end_track(&mut self, index: usize, _: &mut dyn Sink) -> Result<(), MuxError> {
+        self.file.end(index)
     }
 
     fn finish(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
-        if self.state == State::Ended {
-            self.state = State::Packets;
+        let (&mut format, any) = self.file.finish()?;
+        if !any {
+            self.begin(format, sink)?;
         }
-        let format = self.start(0, sink)?;
-        self.state = State::Finished;
         if !self.is_patched(sink) {
             return Ok(());
         }

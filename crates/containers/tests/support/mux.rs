@@ -7,10 +7,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use reelcore_containers::mux::{MemorySink, QueueSink};
-use reelcore_containers::{BytesSource, open};
+use reelcore_containers::mux::{MemorySink, QueueSink, create};
+use reelcore_containers::{BytesSource, StreamLimits, open, stream};
 use reelcore_media::demux::{Demuxer, Packet, Track, TrackKind};
-use reelcore_media::mux::{Muxer, OutputKind, OutputPacket, OutputTrack, Sink};
+use reelcore_media::mux::{
+    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
+};
 use reelcore_media::{ChunkKind, ColorSpace, EncodedChunk, Rotation, Size};
 
 /// A track of pictures.
@@ -201,4 +203,40 @@ pub fn ffprobe(path: &std::path::Path) -> Vec<(HashMap<String, String>, usize)> 
             (fields.collect(), count)
         })
         .collect()
+}
+
+/// Tracks and their packets.
+pub type Source = Vec<(Track, Vec<Packet>)>;
+
+/// `source` in `container`; with `live`, in a sink that cannot seek.
+pub fn written(container: &str, source: &Source, options: &MuxOptions, live: bool) -> Bytes {
+    let mut muxer = create(container, options).expect("a muxer");
+    if !live {
+        let mut sink = MemorySink::default();
+        write(source, &mut *muxer, &mut sink, false);
+        return sink.into_bytes();
+    }
+    let mut sink = QueueSink::new(1 << 30);
+    write(source, &mut *muxer, &mut sink, false);
+    let mut all = Vec::new();
+    while let Some(piece) = sink.take() {
+        all.extend_from_slice(&piece);
+    }
+    all.into()
+}
+
+/// A demuxer that is fed `bytes`, rather than reading them where it likes.
+pub fn streamed(bytes: &Bytes) -> Arc<dyn Demuxer> {
+    let (feed, source) = stream(StreamLimits::default(), || {});
+    feed.push(bytes.clone());
+    feed.finish();
+    open(Arc::new(source)).expect("a stream")
+}
+
+/// Asserts that `result` is an error whose text has `want`.
+pub fn refused(result: Result<impl Sized, MuxError>, want: &str) {
+    match result {
+        Ok(_) => panic!("expected an error with {want:?}"),
+        Err(error) => assert!(error.to_string().contains(want), "{error}"),
+    }
 }

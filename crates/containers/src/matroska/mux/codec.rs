@@ -6,12 +6,12 @@ use reelcore_media::codec_string::PcmFormat;
 use reelcore_media::mux::{MuxError, OutputKind, OutputTrack};
 use reelcore_media::{AudioCodec, VideoCodec};
 
-use super::track::{Codec, invalid};
+use super::track::Codec;
 use crate::bitstream::audio::{Timing, aac_frames};
 use crate::flac::header::STREAM_INFO;
 use crate::mp4::codec::esds;
 use crate::mp4::parse::{FourCc, Reader};
-use crate::mux::{opus, xiph};
+use crate::mux::{invalid, opus, xiph};
 
 pub(super) fn parse(output: &OutputTrack, webm: bool) -> Result<Codec, MuxError> {
     let container = if webm { "WebM" } else { "Matroska" };

@@ -22,10 +22,11 @@ use reelcore_media::ChunkKind;
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputPacket, OutputTrack, Sink};
 
 use self::cluster::{Block, Clusters};
-use self::track::{MuxTrack, invalid};
+use self::track::MuxTrack;
 use self::write::{Ebml, UNKNOWN};
 use super::ids;
 use crate::mux::decode_times::Timed;
+use crate::mux::invalid;
 use crate::mux::lanes::Lanes;
 
 /// Tracks of a file, at most.

@@ -10,6 +10,7 @@ use crate::bitstream::audio::Timing;
 use crate::mp4::mux::entry::av1_config;
 use crate::mux::aac;
 use crate::mux::decode_times::DecodeTimes;
+use crate::mux::invalid;
 use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
 use crate::mux::reorder;
@@ -46,10 +47,6 @@ pub(super) struct MuxTrack {
     pub(super) last_block: Option<i64>,
     /// Nanoseconds of decoded sound that were written.
     pub(super) decoded: i128,
-}
-
-pub(super) fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl MuxTrack {

@@ -10,6 +10,7 @@ use reelcore_media::{AudioCodec, ColorSpace, Size, VideoCodec};
 use super::boxes::Boxes;
 use super::track::{Codec, check_audio_config};
 use crate::bitstream::av1;
+use crate::mux::invalid;
 use crate::mux::nal;
 
 /// What a sample entry says: its configuration box, and the size that goes with it.
@@ -34,10 +35,6 @@ pub(super) fn pcm_bytes(format: PcmFormat) -> usize {
         PcmFormat::S24 => 3,
         PcmFormat::S32 | PcmFormat::F32 => 4,
     }
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl Entry {

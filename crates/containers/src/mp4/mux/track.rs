@@ -15,6 +15,7 @@ use crate::bitstream::av1::{self, SequenceHeader};
 use crate::bitstream::vp9;
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
+use crate::mux::invalid;
 use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
 use crate::mux::reorder;
@@ -83,10 +84,6 @@ pub(super) enum Heard {
         /// Nanoseconds.
         after: u128,
     },
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 impl MuxTrack {

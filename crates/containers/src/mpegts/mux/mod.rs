@@ -23,6 +23,7 @@ use self::stream::Form;
 use crate::bitstream::audio::Timing;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::interleave::Interleaver;
+use crate::mux::invalid;
 use crate::mux::reorder;
 
 /// Ticks a second of time stamps.
@@ -92,10 +93,6 @@ enum State {
     Packets,
     Finished,
     Failed,
-}
-
-fn invalid(message: impl Into<String>) -> MuxError {
-    MuxError::Invalid(message.into())
 }
 
 /// The nearest tick.
