@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod reference;
+pub mod textures;
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,5 +1,6 @@
 // OffscreenCanvas: frames made of it, copies of it into textures, and bitmaps of frames.
 import { assert, equal, finish, rejects, test, throws } from "./harness.js";
+import { texels as read } from "./texels.js";
 
 const adapter = await navigator.gpu.requestAdapter();
 assert(adapter !== null, "there is no GPU adapter: install mesa-vulkan-drivers (./x setup)");
@@ -47,24 +48,9 @@ async function pixels(frame, options) {
   return data;
 }
 
+const texels = (texture) => read(device, texture);
 const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT;
 const target = (width, height, format = "rgba8unorm") => device.createTexture({ size: [width, height], format, usage });
-
-/** The texels of an rgba8unorm texture. */
-async function texels(texture) {
-  const { width, height } = texture;
-  const bytesPerRow = Math.ceil((width * 4) / 256) * 256;
-  const buffer = device.createBuffer({ size: bytesPerRow * height, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
-  const encoder = device.createCommandEncoder();
-  encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, [width, height]);
-  device.queue.submit([encoder.finish()]);
-  await buffer.mapAsync(GPUMapMode.READ);
-  const mapped = new Uint8Array(buffer.getMappedRange());
-  const out = new Uint8Array(width * height * 4);
-  for (let y = 0; y < height; y++) out.set(mapped.subarray(y * bytesPerRow, y * bytesPerRow + width * 4), y * width * 4);
-  buffer.destroy();
-  return out;
-}
 
 /** The error that `run` leaves in a scope, or null. */
 async function scoped(run) {
