@@ -10,7 +10,7 @@ use reelcore_media::frame::Lease;
 use reelcore_media::{MediaError, Registry};
 
 use crate::budget::Lent;
-use crate::outputs::Outputs;
+use crate::outputs::{Outputs, Turn};
 use crate::workers::{Progress, Task};
 use crate::{Engine, Options, ThreadLease};
 
@@ -40,13 +40,6 @@ pub trait Codec: 'static {
     /// told of what is done, gives it more.
     fn max_inputs(options: &Options) -> usize {
         options.max_inputs
-    }
-
-    /// How long a worker works for a codec, as long as there is work, before it publishes what came of it and goes on
-    /// to another one. Each time wakes the owner, which takes the core from a codec where all are busy; and it is well
-    /// under a display frame. A codec that is given one input at a time publishes each at once.
-    fn slice() -> Duration {
-        Duration::from_millis(2)
     }
 
     /// Threads that a codec for `config` can put to use.
@@ -168,6 +161,7 @@ struct Running<C: Codec> {
     taken: VecDeque<Command<C>>,
     /// What a turn brings; kept for its memory.
     batch: Vec<Event<C::Output>>,
+    turn: Turn,
 }
 
 struct Active<C: Codec> {
@@ -200,6 +194,15 @@ impl From<MediaError> for Failure {
     }
 }
 
+/// How long a worker works for a codec, as long as there is work, before it publishes what came of it and goes on to
+/// another one. Each time wakes the owner, which costs both a little, and takes the core from a codec where all are
+/// busy; and it is well under a display frame. A codec that is given one input at a time publishes each at once.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// So many commands are carried out at most before the clock is looked at: reading it for each packet of audio is 0.4 %
+/// of decoding them.
+const MAX_UNTIMED: u128 = 4;
+
 /// Commands that a worker takes from the mailbox at a time.
 const MAX_TAKEN: usize = 16;
 
@@ -230,6 +233,7 @@ impl<C: Codec> Shared<C> {
                 stall_reported: false,
                 taken: VecDeque::new(),
                 batch: Vec::new(),
+                turn: Turn::default(),
             }),
             outbox: Mutex::new(Outbox {
                 events: Vec::new(),
@@ -352,12 +356,12 @@ impl<C: Codec> Shared<C> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut batch = std::mem::take(&mut running.batch);
-        let mut done = 0;
+        let (mut done, mut next_look) = (0, 1);
         let progress = loop {
             // The mailbox's lock is needed for a new epoch and new commands only, not for each command.
             if self.epoch.load(Ordering::Acquire) != running.epoch {
                 batch.clear();
-                done = 0;
+                (done, next_look) = (0, 1);
                 running.restart(self.mailbox().epoch);
             }
             if running.taken.is_empty() && !self.take(&mut running) {
@@ -368,7 +372,7 @@ impl<C: Codec> Shared<C> {
                 break Progress::Idle;
             }
             if matches!(running.taken.front(), Some(Command::Process(_))) {
-                if self.over_cap() {
+                if running.turn.over_cap(&self.outputs) {
                     // Announced before the second look: an output closed in between resumes the task.
                     if let Some(task) = self.task.get() {
                         self.outputs.wait(task);
@@ -399,10 +403,17 @@ impl<C: Codec> Shared<C> {
                     mailbox.inputs = 0;
                 }
             }
-            if began.elapsed() >= C::slice() {
-                break Progress::Again;
+            if done >= next_look {
+                let elapsed = began.elapsed();
+                let Some(left) = SLICE.checked_sub(elapsed) else {
+                    break Progress::Again;
+                };
+                // A quarter of what would fit, if they took as long as those so far.
+                let fit = left.as_nanos() * done as u128 / elapsed.as_nanos().max(1) / 4;
+                next_look = done + fit.clamp(1, MAX_UNTIMED) as usize;
             }
         };
+        running.turn.end(&self.outputs);
         self.publish(running.epoch, &mut batch, done);
         // Not what a reset left in it, nor much more memory than a turn takes.
         batch.clear();
@@ -517,10 +528,10 @@ impl<C: Codec> Running<C> {
         let (Some(active), Some(config)) = (self.active.as_mut(), self.config.as_ref()) else {
             return Err(MediaError::backend("the codec is not configured"));
         };
-        let before = batch.len();
+        let (before, turn) = (batch.len(), &mut self.turn);
         let mut sink = |mut output: C::Output| {
             let bytes = C::output_bytes(&output);
-            C::finish(config, &mut output, shared.outputs.lease(bytes));
+            C::finish(config, &mut output, turn.lease(&shared.outputs, bytes));
             batch.push(Event::Output(output));
         };
         let result = catch_unwind(AssertUnwindSafe(|| f(&mut active.instance, &mut sink)))

@@ -43,11 +43,6 @@ impl Codec for AudioDecode {
         options.max_inputs.saturating_mul(16)
     }
 
-    fn slice() -> Duration {
-        // Some 100 packets: waking the owner for fewer costs more, and more samples than these leave the cache.
-        Duration::from_millis(1)
-    }
-
     fn threads(_: &Self::Backend, _: &AudioDecoderConfig) -> usize {
         // Packets of audio are too small to be worth a second thread.
         1

@@ -55,6 +55,10 @@ enum Message<C: Codec> {
     Refuse(MediaError),
     Process(C::Input),
     Flush(u64),
+    /// `Process` or `Flush`, of which the worker has the command already.
+    Sent {
+        input: bool,
+    },
 }
 
 /// The queue, and the internal slots that decide what may be done when.
@@ -64,6 +68,8 @@ pub struct ControlQueue<C: Codec> {
     messages: VecDeque<Message<C>>,
     /// `[[message queue blocked]]`
     blocked: bool,
+    /// The messages at the front that are [`Message::Sent`].
+    sent_ahead: usize,
     /// `[[state]]`
     state: State,
     /// `[[decodeQueueSize]]` or `[[encodeQueueSize]]`
@@ -94,6 +100,7 @@ impl<C: Codec> ControlQueue<C> {
             handle: CodecHandle::new(engine, registry, wake),
             messages: VecDeque::new(),
             blocked: false,
+            sent_ahead: 0,
             state: State::Unconfigured,
             queue_size: 0,
             dequeue: Dequeue::None,
@@ -215,6 +222,7 @@ impl<C: Codec> ControlQueue<C> {
         self.blocked = false;
         // 4. Remove all control messages from the [[control message queue]].
         self.messages.clear();
+        self.sent_ahead = 0;
         // 5. If the queue size is greater than zero: set it to zero; Schedule Dequeue Event is the
         //    binding's, which sees that `take_dequeue` holds.
         if self.queue_size > 0 {
@@ -329,10 +337,15 @@ impl<C: Codec> ControlQueue<C> {
                     self.blocked = true;
                     Command::Refuse(error)
                 }
+                Message::Sent { input } => {
+                    self.sent_ahead -= 1;
+                    if input {
+                        self.dequeued();
+                    }
+                    continue;
+                }
                 Message::Process(input) => {
-                    // 3. Decrement the queue size and run Schedule Dequeue Event.
-                    self.queue_size -= 1;
-                    self.dequeue_wanted();
+                    self.dequeued();
                     room = room.map(|room: usize| room.saturating_sub(1));
                     Command::Process(input)
                 }
@@ -341,7 +354,44 @@ impl<C: Codec> ControlQueue<C> {
             self.commands.push(command);
             self.outstanding += 1;
         }
+        if self.blocked {
+            self.send_ahead();
+        }
         self.handle.send_all(&mut self.commands);
+    }
+
+    /// Gives the worker what stands behind the configuration that blocks the queue: it has work while a script that
+    /// configures a codec goes on to queue inputs, before the event loop runs once. Nobody can tell: queue sizes and
+    /// `dequeue` events follow the messages, which stay blocked, and outputs the event that ends the blocking.
+    fn send_ahead(&mut self) {
+        let mut room = None;
+        for message in self.messages.iter_mut().skip(self.sent_ahead) {
+            let input = match message {
+                Message::Process(_) => {
+                    let room = room.get_or_insert_with(|| self.handle.room());
+                    if *room == 0 {
+                        break;
+                    }
+                    *room -= 1;
+                    true
+                }
+                Message::Flush(_) => false,
+                Message::Configure(_) | Message::Refuse(_) | Message::Sent { .. } => break,
+            };
+            match std::mem::replace(message, Message::Sent { input }) {
+                Message::Process(input) => self.commands.push(Command::Process(input)),
+                Message::Flush(number) => self.commands.push(Command::Flush(number)),
+                _ => break,
+            }
+            self.sent_ahead += 1;
+            self.outstanding += 1;
+        }
+    }
+
+    /// 3. Decrement the queue size and run Schedule Dequeue Event, of the steps of the message to decode a chunk.
+    fn dequeued(&mut self) {
+        self.queue_size -= 1;
+        self.dequeue_wanted();
     }
 
     /// Schedule Dequeue Event: <https://w3c.github.io/webcodecs/#videodecoder-schedule-dequeue-event>

@@ -70,6 +70,52 @@ fn inputs_wait_until_the_configuration_is_done() {
 }
 
 #[test]
+fn a_worker_has_its_inputs_while_the_owner_has_not_yet_learnt_that_it_is_configured() {
+    let mut rig = Rig::new(Options {
+        max_inputs: 4,
+        ..Options::default()
+    });
+    let (seen, worked) = mpsc::channel();
+    let seen = Mutex::new(seen);
+    let telling = process(move |_, n, sink| {
+        seen.lock().unwrap().send(n).unwrap();
+        sink(Out(n, None));
+        Ok(())
+    });
+    rig.queue.configure(Config(vec![telling])).unwrap();
+    (0..3).for_each(|n| rig.queue.enqueue(n).unwrap());
+    rig.queue.flush().unwrap();
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    rig.queue.enqueue(7).unwrap();
+    rig.queue.flush().unwrap();
+    // No event was fetched: what the script sees is as it was.
+    for n in 0..3 {
+        assert_eq!(worked.recv_timeout(Duration::from_secs(20)), Ok(n));
+    }
+    assert_eq!(rig.queue.queue_size(), 4);
+    assert_eq!(rig.until_flushed(), [0, 1, 2]);
+    assert_eq!(rig.until_flushed(), [7]);
+    assert_eq!(rig.queue.queue_size(), 0);
+    assert!(rig.queue.take_dequeue_request());
+    rig.queue.dequeue_fired();
+    assert!(!rig.queue.has_work());
+}
+
+#[test]
+fn a_reset_forgets_what_was_sent_behind_a_configuration() {
+    let mut rig = Rig::new(Options::default());
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    (0..5).for_each(|n| rig.queue.enqueue(n).unwrap());
+    assert!(rig.queue.reset().unwrap().is_empty());
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    (5..8).for_each(|n| rig.queue.enqueue(n).unwrap());
+    assert_eq!(rig.queue.queue_size(), 3);
+    rig.queue.flush().unwrap();
+    assert_eq!(rig.until_flushed(), [5, 6, 7]);
+    assert_eq!(rig.queue.queue_size(), 0);
+}
+
+#[test]
 fn the_queue_size_counts_inputs_that_a_saturated_codec_has_not_taken() {
     let mut rig = Rig::new(Options {
         max_inputs: 2,
