@@ -1,11 +1,11 @@
 //! Access units and ADTS frames to audio.
 
-use bytes::Bytes;
 use reelcore_media::audio::OutputClock;
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError, SampleFormat};
 use rusty_aac::config::{StreamConfig, aot};
 use rusty_aac::{AacDecoder, DecodedAudio, Error};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::returns::Returns;
 
 fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
     MediaError::invalid_data(format!(
@@ -13,53 +13,6 @@ fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
         chunk.data.len(),
         chunk.timestamp
     ))
-}
-
-/// rusty_aac's samples as bytes, without a copy.
-struct Samples {
-    samples: Vec<f32>,
-    back: SyncSender<Vec<f32>>,
-}
-
-impl AsRef<[u8]> for Samples {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.samples)
-    }
-}
-
-impl Drop for Samples {
-    fn drop(&mut self) {
-        // A decoder that has enough, or is gone, takes nothing back: then they are freed here.
-        let _ = self.back.try_send(std::mem::take(&mut self.samples));
-    }
-}
-
-/// Samples of so many outputs wait at most: more than a turn of a worker gives.
-const MAX_RETURNS: usize = 256;
-
-/// Samples that nobody needs any more, on their way back to the thread that decodes. It allocates some thousand of
-/// them a second: freed on another thread they would have both wait for the allocator's lock, and freed all at once
-/// they would be joined to be split again. Together that was 4 % of decoding.
-struct Returns {
-    sender: SyncSender<Vec<f32>>,
-    receiver: Receiver<Vec<f32>>,
-}
-
-impl Returns {
-    fn new() -> Self {
-        let (sender, receiver) = sync_channel(MAX_RETURNS);
-        Self { sender, receiver }
-    }
-
-    /// Frees one that has come back, for the next one to be allocated in its place.
-    fn free_one(&self) {
-        drop(self.receiver.try_recv());
-    }
-
-    /// Frees all that have come back.
-    fn free(&self) {
-        self.receiver.try_iter().for_each(drop);
-    }
 }
 
 /// Refuses a frame that by its headers gives more than the cap, before it is decoded. What only the frame's inside
@@ -81,7 +34,7 @@ fn audio(
     chunk: &EncodedChunk,
     timestamp: i64,
     max_bytes: usize,
-    returns: &Returns,
+    returns: &mut Returns,
 ) -> Result<AudioData, MediaError> {
     let decoded = result.map_err(|error| invalid(chunk, error))?;
     check(decoded.samples.len(), 1, max_bytes)?;
@@ -94,10 +47,7 @@ fn audio(
         decoded.frames() as u32,
         u32::from(decoded.channels),
         timestamp,
-        Bytes::from_owner(Samples {
-            samples: decoded.samples,
-            back: returns.sender.clone(),
-        }),
+        returns.share(decoded.samples),
     )
 }
 
@@ -158,7 +108,7 @@ impl AudioDecoder for AccessUnits {
             chunk,
             chunk.timestamp,
             self.max_bytes,
-            &self.returns,
+            &mut self.returns,
         )?;
         sink(audio);
         Ok(())
@@ -244,7 +194,13 @@ impl AudioDecoder for Adts {
             check(1024, usize::from(header.channels.max(1)), self.max_bytes)?;
             self.returns.free_one();
             let result = self.library.decode(frame, None);
-            let audio = audio(result, chunk, clock.now(), self.max_bytes, &self.returns)?;
+            let audio = audio(
+                result,
+                chunk,
+                clock.now(),
+                self.max_bytes,
+                &mut self.returns,
+            )?;
             clock.advance(audio.frames, audio.sample_rate);
             sink(audio);
             if rest.is_empty() {

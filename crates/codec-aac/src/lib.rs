@@ -6,6 +6,7 @@ mod backend;
 mod decoder;
 mod encoder;
 mod lc;
+mod returns;
 
 pub use backend::Aac;
 pub use encoder::AacEncoder;
