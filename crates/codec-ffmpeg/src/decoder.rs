@@ -195,8 +195,14 @@ impl Decoder {
             self.held.extend_from_slice(&chunk.data);
             return Ok(());
         }
-        if self.library.is_none() {
-            self.library = Some(Library::new(&self.options)?);
+        let library = match &mut self.library {
+            Some(library) => library,
+            none => none.insert(Library::new(&self.options)?),
+        };
+        if let Guard::Avc(avc) = &self.guard
+            && avc.active().is_some_and(|sps| !sps.frames_only)
+        {
+            library.expect_fields();
         }
         let index = self.next_index;
         self.next_index += 1;

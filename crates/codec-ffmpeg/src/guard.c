@@ -10,8 +10,8 @@
 
 /* ---- Coverage ----
  *
- * Before a picture is decoded, two adjacent rows of each 16x16 square get a pattern, and after it none of them may still
- * be there. The rows are of both fields. The place is out of reach of the deblocking filters of the squares around it:
+ * Before a picture is decoded, a row of each 16x16 square gets a pattern, and after it none may still be there; where
+ * pictures may consist of fields, two adjacent rows, which are of both. The place is out of reach of the deblocking filters of the squares around it:
  * they write at most three samples beyond the edge between them (of a field: six rows). */
 enum { SQUARE = 16, ROW = 6, ROWS = 2, SAMPLES = 8 };
 
@@ -44,8 +44,8 @@ static size_t cut_bytes(const Watched *picture) {
 static void fill(const Watched *picture, uint8_t *luma) {
     const int squares = whole_squares(picture);
     const size_t cut = cut_bytes(picture);
-    for (int y = ROW; y + ROWS <= picture->height; y += SQUARE)
-        for (int row = 0; row < ROWS; row++) {
+    for (int y = ROW; y + picture->rows <= picture->height; y += SQUARE)
+        for (int row = 0; row < picture->rows; row++) {
             const void *pattern = pattern_of(picture, row);
             uint8_t *line = luma + (y + row) * picture->stride;
             /* Copies of a size that the compiler knows: there are many. */
@@ -71,13 +71,13 @@ static int has(const uint8_t *line, int squares, size_t step, const void *patter
     return found;
 }
 
-/* Whether every square was written, in both rows. */
+/* Whether every square was written, in each row with a pattern. */
 static int is_covered(const Watched *picture) {
     const int squares = whole_squares(picture);
     const size_t cut = cut_bytes(picture);
     const size_t step = (size_t)SQUARE * (size_t)picture->sample_bytes;
-    for (int y = ROW; y + ROWS <= picture->height; y += SQUARE)
-        for (int row = 0; row < ROWS; row++) {
+    for (int y = ROW; y + picture->rows <= picture->height; y += SQUARE)
+        for (int row = 0; row < picture->rows; row++) {
             const void *pattern = pattern_of(picture, row);
             const uint8_t *line = picture->luma + (y + row) * picture->stride;
             /* Of samples of two bytes the first four tell as well. */
@@ -103,6 +103,7 @@ int reelcore_get_buffer(AVCodecContext *context, AVFrame *frame, int flags) {
     picture.width = frame->width;
     picture.height = frame->height;
     picture.sample_bytes = format->comp[0].depth > 8 ? 2 : 1;
+    picture.rows = atomic_load(&decoder->has_fields) ? ROWS : 1;
     picture.index = frame->pts;
     pthread_mutex_lock(&decoder->lock);
     for (at = decoder->watched_count - 1; at >= 0; at--)
@@ -162,9 +163,10 @@ void reelcore_forget_watched(Decoder *decoder) {
     pthread_mutex_unlock(&decoder->lock);
 }
 
-/* ---- Slices on several threads ----
+/* ---- Slices and rows on several threads ----
  *
- * The H.264 decoder does not ask how they ended. */
+ * The H.264 decoder does not ask how its slices ended, and that of VP8 not how its rows did: it leaves one at the end of
+ * its partition's data, also where it decodes them on one thread. */
 
 static void complain(Decoder *decoder, const char *what) {
     pthread_mutex_lock(&decoder->lock);
@@ -189,12 +191,33 @@ static int execute(AVCodecContext *context, int (*work)(AVCodecContext *, void *
     return result;
 }
 
+static int execute2(AVCodecContext *context, int (*work)(AVCodecContext *, void *, int, int), void *argument,
+                    int *results, int count) {
+    Decoder *decoder = context->opaque;
+    int own[MAX_SLICES] = {0};
+    int result;
+    if (results || count > MAX_SLICES)
+        return decoder->execute2(context, work, argument, results, count);
+    result = decoder->execute2(context, work, argument, own, count);
+    for (int at = 0; at < count; at++)
+        if (own[at] < 0)
+            complain(decoder, "a partition ends too early");
+    return result;
+}
+
+/* To be called before the context is opened, as frame threads get copies of it then, and again afterwards, as slice
+ * threads come with functions of their own. */
 void reelcore_watch_slices(Decoder *decoder) {
     AVCodecContext *context = decoder->context;
-    if (context->codec_id != AV_CODEC_ID_H264 || !(context->active_thread_type & FF_THREAD_SLICE))
-        return;
-    decoder->execute = context->execute;
-    context->execute = execute;
+    int slices = context->active_thread_type & FF_THREAD_SLICE;
+    if (context->codec_id == AV_CODEC_ID_H264 && slices && context->execute != execute) {
+        decoder->execute = context->execute;
+        context->execute = execute;
+    }
+    if (context->codec_id == AV_CODEC_ID_VP8 && context->execute2 != execute2) {
+        decoder->execute2 = context->execute2;
+        context->execute2 = execute2;
+    }
 }
 
 /* ---- Messages ----
@@ -270,10 +293,8 @@ int reelcore_is_heard(Decoder *decoder) {
 
 /* 0: nothing was told; 1: damage was, and `text` says which; 2: messages do not come here any more. */
 int reelcore_avcodec_complaint(Decoder *decoder, char *text, size_t len) {
-    if (!decoder->listen)
-        return 0;
     if (!atomic_load(&decoder->complained))
-        return reelcore_is_heard(decoder) ? 0 : 2;
+        return !decoder->listen || reelcore_is_heard(decoder) ? 0 : 2;
     pthread_mutex_lock(&decoder->lock);
     snprintf(text, len, "%s", decoder->complaint);
     pthread_mutex_unlock(&decoder->lock);

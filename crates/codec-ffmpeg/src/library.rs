@@ -65,6 +65,7 @@ mod sys {
             decoder: *mut Decoder,
             out: *mut *mut Frame,
         ) -> c_int;
+        pub(super) fn reelcore_avcodec_expect_fields(decoder: *mut Decoder);
         pub(super) fn reelcore_avcodec_reset(decoder: *mut Decoder);
         pub(super) fn reelcore_avcodec_verify(decoder: *mut Decoder, index: i64) -> c_int;
         pub(super) fn reelcore_avcodec_complaint(
@@ -147,6 +148,12 @@ impl Library {
             Some(decoder) if error >= 0 => Ok(Self(decoder)),
             _ => Err(media_error(error)),
         }
+    }
+
+    /// Pictures from the next packet on may consist of fields, for the rest of this decoder's life.
+    pub(crate) fn expect_fields(&mut self) {
+        // SAFETY: the decoder is open.
+        unsafe { sys::reelcore_avcodec_expect_fields(self.0.as_ptr()) };
     }
 
     /// Sends `pieces` as one packet; `false` if frames must be received first.

@@ -76,8 +76,8 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
         memcpy(context->extradata, extradata, extradata_len);
         context->extradata_size = (int)extradata_len;
     }
-    /* A packet of VP9 can hold several pictures; its decoder gives up at damage by itself. */
-    decoder->watch = codec->id != AV_CODEC_ID_VP9;
+    /* VP8 and VP9 have no slices: every block is written, or the decoder gives up and says so. */
+    decoder->watch = codec->id == AV_CODEC_ID_H264 || codec->id == AV_CODEC_ID_HEVC;
     decoder->own_is_last = codec->id == AV_CODEC_ID_H264;
     decoder->listen = codec->id == AV_CODEC_ID_H264;
     context->opaque = decoder;
@@ -112,6 +112,7 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
     context->apply_cropping = 0;
     context->max_pixels = max_pixels;
     context->log_level_offset = LOG_LEVEL_OFFSET;
+    reelcore_watch_slices(decoder);
     error = avcodec_open2(context, codec, NULL);
     if (error < 0)
         goto fail;
@@ -152,6 +153,9 @@ int reelcore_avcodec_send(Decoder *decoder, const Piece *pieces, size_t count, i
     av_packet_unref(decoder->packet);
     return error == AVERROR(EAGAIN) ? 1 : error;
 }
+
+/* Says that pictures from the next packet on may consist of fields. */
+void reelcore_avcodec_expect_fields(Decoder *decoder) { atomic_store(&decoder->has_fields, 1); }
 
 /* Announces the end, after which the frames that are left can be received. */
 int reelcore_avcodec_end(Decoder *decoder) {

@@ -24,6 +24,8 @@ typedef struct {
     const uint8_t *luma;
     ptrdiff_t stride;
     int width, height, sample_bytes;
+    /* Rows of each square that have a pattern. */
+    int rows;
     /* The running index of its packet. */
     int64_t index;
 } Watched;
@@ -41,6 +43,9 @@ typedef struct Decoder {
     int listen;
     /* libavcodec's own, which runs slices on several threads. */
     int (*execute)(AVCodecContext *, int (*)(AVCodecContext *, void *), void *, int *, int, int);
+    int (*execute2)(AVCodecContext *, int (*)(AVCodecContext *, void *, int, int), void *, int *, int);
+    /* Pictures may consist of fields. */
+    atomic_int has_fields;
     /* Guards all below: frame threads call back at the same time. */
     pthread_mutex_t lock;
     Watched watched[MAX_WATCHED];

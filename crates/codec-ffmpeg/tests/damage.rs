@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use common::*;
 use reelcore_codec_hevc::Hevc;
 use reelcore_codec_openh264::OpenH264;
+use reelcore_conformance::Family;
 use reelcore_conformance::random::Random;
 use reelcore_conformance::video::{checksums, context, md5};
 use reelcore_media::{EncodedChunk, VideoDecoderBackend};
@@ -264,4 +265,46 @@ fn of_changed_hevc_libavcodec_takes_what_rusty_h265_finds_damaged() {
     );
     // What is found all the same: it must not get less.
     assert!(tally.errors * 4 > tally.streams, "{tally:?}");
+}
+
+/// libavcodec leaves a row of VP8 where its partition ends, and tells nobody; some macroblocks too late, which is what
+/// `Ffmpeg::finds_damage` is about.
+#[test]
+fn vp8_that_ends_much_too_early_gives_no_other_frames() {
+    let clips = ["1", "4"].map(|partitions| {
+        let name = format!("d-{partitions}.vp8.ivf");
+        let args = ["-slices", partitions, "-b:v", "2M", "-g", "6"];
+        let size = (320, 240);
+        sized(&name, size, Family::Vp8, 12, "yuv420p", "yuv420p", &args)
+    });
+    let mut random = Random(0x5eed_1234_abcd_0002);
+    for clip in &clips {
+        let (frames, _) = decode(&mut *start(&clip.config, 1), &clip.chunks);
+        let good: HashMap<i64, String> = frames.iter().map(|f| (f.timestamp, md5(f))).collect();
+        assert_eq!(good.len(), clip.chunks.len());
+        for round in 0..rounds(40) {
+            let mut chunks = clip.chunks.clone();
+            let at = random.next(chunks.len());
+            let len = chunks[at].data.len();
+            chunks[at].data.truncate(len / 4 + random.next(len / 2));
+            let mut config = clip.config.clone();
+            config.optimize_for_latency = random.next(4) == 0;
+            let (frames, error) = decode(&mut *start(&config, 1 + round % 4), &chunks);
+            let what = format!(
+                "{} round {round}: chunk {at} of {len} bytes cut to {}",
+                clip.name,
+                chunks[at].data.len()
+            );
+            assert!(error.is_some(), "{what}");
+            for frame in frames {
+                let good = good.get(&frame.timestamp);
+                assert_eq!(
+                    good,
+                    Some(&md5(&frame)),
+                    "{what}: frame {}",
+                    frame.timestamp
+                );
+            }
+        }
+    }
 }
