@@ -1,9 +1,10 @@
 // Encodes raw I420 pictures and prints what it took, as JSON.
-//   encode.js FILE CONFIG [QUANTIZER [STREAM]]
-// CONFIG is a VideoEncoderConfig in JSON. The frames are made before the clock starts: this measures the encoder, and its callbacks.
-// STREAM gets the chunks, each behind its length in four bytes.
+//   encode.js PASSES TIMES FILE CONFIG [QUANTIZER [STREAM]]
+// CONFIG is a VideoEncoderConfig in JSON. Each pass encodes the file's pictures TIMES times in a row,
+// with one encoder. The frames are made before the clock starts: this measures the encoder, and its callbacks.
+// STREAM gets the chunks of the last pass, each behind its length in four bytes.
 
-const [file, text, quantizer, stream] = Deno.args;
+const [passes, times, file, text, quantizer, stream] = Deno.args;
 const config = JSON.parse(text);
 const { width, height, framerate } = config;
 const bytes = await Deno.readFile(file);
@@ -23,21 +24,36 @@ for (let at = 0; at + size <= bytes.length; at += size) {
   );
 }
 
+// The same pictures again, later: they share their memory.
+const pictures = frames.length;
+for (let i = pictures; i < pictures * Number(times); i++) {
+  frames.push(new VideoFrame(frames[i % pictures], { timestamp: i * step }));
+}
+
 const member = { avc1: "avc", vp09: "vp9", av01: "av1" }[config.codec.slice(0, 4)];
 const options = quantizer ? { [member]: { quantizer: Number(quantizer) } } : {};
-const chunks = [];
-let failure = null;
-const encoder = new VideoEncoder({
-  output: (chunk) => chunks.push(chunk),
-  error: (error) => (failure = error),
-});
-encoder.configure(config);
-const began = performance.now();
-for (const frame of frames) encoder.encode(frame, options);
-await encoder.flush();
-const seconds = (performance.now() - began) / 1000;
-if (failure) throw failure;
-encoder.close();
+let chunks;
+
+async function pass() {
+  let failure = null;
+  chunks = [];
+  const encoder = new VideoEncoder({
+    output: (chunk) => chunks.push(chunk),
+    error: (error) => (failure = error),
+  });
+  encoder.configure(config);
+  const began = performance.now();
+  for (const frame of frames) encoder.encode(frame, options);
+  await encoder.flush();
+  const seconds = (performance.now() - began) / 1000;
+  if (failure) throw failure;
+  encoder.close();
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  return { frames: chunks.length, seconds, bytes };
+}
+
+const runs = [];
+for (let i = 0; i < Number(passes); i++) runs.push(await pass());
 
 if (stream) {
   const out = new Uint8Array(chunks.reduce((sum, chunk) => sum + 4 + chunk.byteLength, 0));
@@ -50,5 +66,4 @@ if (stream) {
   }
   await Deno.writeFile(stream, out);
 }
-const total = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-console.log(JSON.stringify({ frames: chunks.length, seconds, bytes: total, counters: Reelcore.counters() }));
+console.log(JSON.stringify({ runs, counters: Reelcore.counters() }));

@@ -1,8 +1,8 @@
 // Encodes raw interleaved sound and prints what it took, as JSON.
-//   encode_audio.js FILE FORMAT CONFIG
+//   encode_audio.js PASSES FILE FORMAT CONFIG
 // FORMAT is an AudioSampleFormat of four bytes, CONFIG an AudioEncoderConfig in JSON. The AudioData are made before the clock starts.
 
-const [file, format, text] = Deno.args;
+const [passes, file, format, text] = Deno.args;
 const config = JSON.parse(text);
 const { sampleRate, numberOfChannels } = config;
 const bytes = await Deno.readFile(file);
@@ -16,19 +16,25 @@ for (let at = 0; at + run <= bytes.length; at += run) {
   frames += 1024;
 }
 
-let [packets, total, failure] = [0, 0, null];
-const encoder = new AudioEncoder({
-  output(chunk) {
-    packets++;
-    total += chunk.byteLength;
-  },
-  error: (error) => (failure = error),
-});
-encoder.configure(config);
-const began = performance.now();
-for (const input of inputs) encoder.encode(input);
-await encoder.flush();
-const seconds = (performance.now() - began) / 1000;
-if (failure) throw failure;
-encoder.close();
-console.log(JSON.stringify({ frames, packets, seconds, bytes: total }));
+async function pass() {
+  let [packets, total, failure] = [0, 0, null];
+  const encoder = new AudioEncoder({
+    output(chunk) {
+      packets++;
+      total += chunk.byteLength;
+    },
+    error: (error) => (failure = error),
+  });
+  encoder.configure(config);
+  const began = performance.now();
+  for (const input of inputs) encoder.encode(input);
+  await encoder.flush();
+  const seconds = (performance.now() - began) / 1000;
+  if (failure) throw failure;
+  encoder.close();
+  return { frames, packets, seconds, bytes: total };
+}
+
+const runs = [];
+for (let i = 0; i < Number(passes); i++) runs.push(await pass());
+console.log(JSON.stringify({ runs }));

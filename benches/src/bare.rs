@@ -15,6 +15,16 @@ use reelcore_media::{
     AudioCodec, AudioData, AudioDecoderBackend, AudioDecoderConfig, EncodedChunk,
 };
 
+/// Runs a bare library on a thread of its own, as it runs in every program with more than one. The first thread of a process
+/// would not do: glibc keeps for it what it frees, so that all passes but the first would find their memory there, already
+/// cleared by the system.
+///
+/// # Panics
+/// When `work` does.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join()).expect("a bare library panicked")
+}
+
 fn open_clip(clip: &Path) -> Result<Arc<dyn Demuxer>> {
     let source = FileSource::open(clip).with_context(|| clip.display().to_string())?;
     Ok(open(Arc::new(source))?)

@@ -151,11 +151,11 @@ impl VideoJob {
     }
 }
 
-/// The pictures of a raw file.
+/// The pictures of a raw file, `times` times in a row.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn pictures(path: &Path, size: Size) -> Result<Vec<CpuImage>> {
+pub fn pictures(path: &Path, size: Size, times: usize) -> Result<Vec<CpuImage>> {
     let bytes = Bytes::from(std::fs::read(path)?);
     let format = PixelFormat::I420;
     let planes: Vec<(usize, usize)> = (0..3)
@@ -165,8 +165,10 @@ pub fn pictures(path: &Path, size: Size) -> Result<Vec<CpuImage>> {
         })
         .collect();
     let whole: usize = planes.iter().map(|(stride, rows)| stride * rows).sum();
-    (0..bytes.len() / whole)
+    let count = bytes.len() / whole;
+    (0..count * times)
         .map(|index| {
+            let index = index % count;
             let mut at = index * whole;
             let planes = planes.iter().map(|&(stride, rows)| {
                 let data = bytes.slice(at..at + stride * rows);

@@ -4,18 +4,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use reelcore_benches::encode::{self, Rate, VideoJob};
-use reelcore_benches::{clips, stats};
+use reelcore_benches::stats::{Compared, median};
+use reelcore_benches::{bare as bare_library, clips};
 use reelcore_media::Size;
 use serde_json::{Value, json};
 
-use crate::{Row, script};
+use crate::{PASSES, ROUNDS, Row, Rows, passes, script};
 
 const FULL_HD: Size = Size::new(1920, 1080);
 const HD: Size = Size::new(1280, 720);
 
 /// 1080p. Quantizers make the pictures equally good whatever the time they take; VP8's registration has none, so it gets a
 /// constant rate.
-pub fn video(reelcore: &Path) -> Result<Vec<Row>> {
+pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, codec, rate) in [
         ("H.264 1080p encode", "avc1.640028", Rate::Quantizer(30)),
@@ -23,6 +24,9 @@ pub fn video(reelcore: &Path) -> Result<Vec<Row>> {
         ("VP9 1080p encode", "vp09.00.40.08", Rate::Quantizer(36)),
         ("AV1 1080p encode", "av01.0.08M.08", Rate::Quantizer(36)),
     ] {
+        if !wanted.want(name) {
+            continue;
+        }
         let job = VideoJob {
             codec,
             size: FULL_HD,
@@ -34,9 +38,13 @@ pub fn video(reelcore: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// How often the pictures are encoded in a row, so that speed is seen, and not what it takes to start an encoder.
+const TIMES: u32 = 3;
+
 fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) -> Result<Row> {
     let raw = clips::raw_pictures(job.size.height, count)?;
-    let frames = encode::pictures(&raw, job.size)?;
+    let frames = encode::pictures(&raw, job.size, TIMES as usize)?;
+    let count = count * TIMES;
     let folder = tempfile::tempdir()?;
     let stream = folder.path().join("stream");
     let path = |path: &Path| -> Result<String> {
@@ -47,33 +55,41 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
     };
     let quantizer = job.quantizer().map_or(String::new(), |q| q.to_string());
     let args = [
+        PASSES.to_string(),
+        TIMES.to_string(),
         path(&raw)?,
         job.json().to_string(),
         quantizer,
         path(&stream)?,
     ];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (mut js_rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut compared = Compared::default();
     let mut last = None;
-    for _ in 0..5 {
-        let (library, pictures, took) = job.bare(&frames)?;
-        let result = script(reelcore, "encode.js", &args)?;
-        let made = result["frames"].as_u64().context("frames")?;
-        if made != u64::from(count) || pictures.len() as u64 != made {
-            bail!(
-                "{name}: {made} chunks through JavaScript, {} from the library",
-                pictures.len()
-            );
+    for _ in 0..ROUNDS {
+        let (mut js, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..PASSES {
+            let (library, pictures, took) = bare_library::apart(|| job.bare(&frames))?;
+            bare.push(pictures.len() as f64 / took.as_secs_f64());
+            last = Some((library, pictures));
         }
-        let js = f64::from(count) / result["seconds"].as_f64().context("seconds")?;
-        let bare = f64::from(count) / took.as_secs_f64();
-        js_rates.push(js);
-        bare_rates.push(bare);
-        ratios.push(js / bare);
-        last = Some((library, pictures));
+        let result = script(reelcore, "encode.js", &args)?;
+        for run in passes(&result)? {
+            let made = run["frames"].as_u64().context("frames")?;
+            if made != u64::from(count) {
+                bail!("{name}: {made} chunks through JavaScript, expected {count}");
+            }
+            js.push(made as f64 / run["seconds"].as_f64().context("seconds")?);
+        }
+        compared.add(&mut js, &mut bare);
     }
     let (library, bare_pictures) = last.context("no run")?;
     let js_pictures = encode::chunks(&stream)?;
+    if bare_pictures.len() != count as usize {
+        bail!(
+            "{name}: {} pictures of {library}, expected {count}",
+            bare_pictures.len()
+        );
+    }
     let pixels = f64::from(count) * job.size.area() as f64;
     let bits = |pictures: &[Vec<u8>]| -> f64 {
         pictures.iter().map(Vec::len).sum::<usize>() as f64 * 8.0 / pixels
@@ -85,8 +101,7 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
         true => js_psnr,
         false => job.quality(&bare_pictures, &frames)?,
     };
-    let ratio = stats::median(&mut ratios);
-    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    let (js, bare, ratio) = compared.medians();
     let stream = match same {
         true => "the same stream".to_owned(),
         false => format!("{library} alone {bare_bits:.4} at {bare_psnr:.2} dB"),
@@ -108,7 +123,7 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
 }
 
 /// For orientation: 720p as a call has it, at 4 Mbit/s.
-pub fn realtime(reelcore: &Path) -> Result<Vec<Row>> {
+pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let raw = clips::raw_pictures(HD.height, 150)?;
     let raw = raw.to_str().context("path")?;
@@ -118,6 +133,9 @@ pub fn realtime(reelcore: &Path) -> Result<Vec<Row>> {
         ("VP9 720p realtime encode", "vp09.00.31.08"),
         ("AV1 720p realtime encode", "av01.0.05M.08"),
     ] {
+        if !wanted.want(name) {
+            continue;
+        }
         let job = VideoJob {
             codec,
             size: HD,
@@ -127,13 +145,17 @@ pub fn realtime(reelcore: &Path) -> Result<Vec<Row>> {
         let config = job.json().to_string();
         let mut rates = Vec::new();
         let mut bits = 0.0;
-        for _ in 0..3 {
-            let result = script(reelcore, "encode.js", &[raw, &config])?;
-            let frames = result["frames"].as_f64().context("frames")?;
-            rates.push(frames / result["seconds"].as_f64().context("seconds")?);
-            bits = result["bytes"].as_f64().context("bytes")? * 8.0 * 30.0 / frames;
+        let result = script(
+            reelcore,
+            "encode.js",
+            &[&PASSES.to_string(), "1", raw, &config],
+        )?;
+        for run in passes(&result)? {
+            let frames = run["frames"].as_f64().context("frames")?;
+            rates.push(frames / run["seconds"].as_f64().context("seconds")?);
+            bits = run["bytes"].as_f64().context("bytes")? * 8.0 * 30.0 / frames;
         }
-        let rate = stats::median(&mut rates);
+        let rate = median(&mut rates);
         rows.push(Row {
             name,
             value: format!("{rate:.1} frames/s; {:.2} Mbit/s", bits / 1e6),
@@ -146,7 +168,7 @@ pub fn realtime(reelcore: &Path) -> Result<Vec<Row>> {
 }
 
 /// Sound through JavaScript against the backend alone.
-pub fn audio(reelcore: &Path) -> Result<Vec<Row>> {
+pub fn audio(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, codec, bitrate) in [
         ("Opus encode", "opus", Some(128_000)),
@@ -154,7 +176,9 @@ pub fn audio(reelcore: &Path) -> Result<Vec<Row>> {
         ("FLAC encode", "flac", None),
         ("Vorbis encode", "vorbis", Some(128_000)),
     ] {
-        rows.push(audio_job(reelcore, name, codec, bitrate)?);
+        if wanted.want(name) {
+            rows.push(audio_job(reelcore, name, codec, bitrate)?);
+        }
     }
     Ok(rows)
 }
@@ -173,28 +197,31 @@ fn audio_job(
     }
     let config = config.to_string();
     let format = if integers { "s32" } else { "f32" };
-    let args = [raw.to_str().context("path")?, format, &config];
-    let (mut js_rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let times = PASSES.to_string();
+    let args = [&times, raw.to_str().context("path")?, format, &config];
+    let mut compared = Compared::default();
     let mut backend = "";
-    for _ in 0..5 {
-        let (name, frames, took) = encode::sound(codec, bitrate, &raw)?;
-        backend = name;
-        let result = script(reelcore, "encode_audio.js", &args)?;
-        if result["frames"].as_u64() != Some(frames as u64) {
-            bail!(
-                "{name}: {} frames through JavaScript, {frames} through the backend",
-                result["frames"]
-            );
+    for _ in 0..ROUNDS {
+        let (mut frames, mut js, mut bare) = (0, Vec::new(), Vec::new());
+        for _ in 0..PASSES {
+            let (name, encoded, took) =
+                bare_library::apart(|| encode::sound(codec, bitrate, &raw))?;
+            (backend, frames) = (name, encoded);
+            bare.push(encoded as f64 / 48_000.0 / took.as_secs_f64());
         }
-        let sound = frames as f64 / 48_000.0;
-        let js = sound / result["seconds"].as_f64().context("seconds")?;
-        let bare = sound / took.as_secs_f64();
-        js_rates.push(js);
-        bare_rates.push(bare);
-        ratios.push(js / bare);
+        let result = script(reelcore, "encode_audio.js", &args)?;
+        for run in passes(&result)? {
+            if run["frames"].as_u64() != Some(frames as u64) {
+                bail!(
+                    "{name}: {} frames through JavaScript, {frames} through the backend",
+                    run["frames"]
+                );
+            }
+            js.push(frames as f64 / 48_000.0 / run["seconds"].as_f64().context("seconds")?);
+        }
+        compared.add(&mut js, &mut bare);
     }
-    let ratio = stats::median(&mut ratios);
-    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    let (js, bare, ratio) = compared.medians();
     Ok(Row {
         name,
         value: format!(

@@ -14,8 +14,17 @@ use anyhow::{Context, Result, bail};
 use reelcore_benches::{bare, clips, stats};
 use serde_json::{Value, json};
 
-/// A benchmark; it gets the `reelcore` binary.
-type Job = fn(&Path) -> Result<Vec<Row>>;
+/// A benchmark; it gets the `reelcore` binary, and says which rows are wanted.
+type Job = fn(&Path, &Rows) -> Result<Vec<Row>>;
+
+/// Which rows of a benchmark are wanted, by a part of their names in lower case.
+struct Rows(String);
+
+impl Rows {
+    fn want(&self, name: &str) -> bool {
+        name.to_lowercase().contains(&self.0)
+    }
+}
 
 struct Row {
     name: &'static str,
@@ -34,29 +43,31 @@ fn main() -> Result<()> {
             // `cargo bench` passes it to every target.
             "--bench" => {}
             other if other.starts_with('-') => {
-                bail!("unknown option {other}; use: [FILTER] [--json]")
+                bail!("unknown option {other}; use: [JOB[:ROW]] [--json]")
             }
             other => filter = other.to_owned(),
         }
     }
     let reelcore = reelcore_binary()?;
+    let (filter, rows) = filter.split_once(':').unwrap_or((&filter, ""));
+    let wanted = Rows(rows.to_lowercase());
     let jobs: [(&str, Job); 10] = [
-        ("demux", |_| demux()),
+        ("demux", |_, _| demux()),
         ("decode", decode),
         ("encode", encode_jobs::video),
         ("encode-realtime", encode_jobs::realtime),
         ("encode-audio", encode_jobs::audio),
-        ("overhead", overhead),
-        ("copy", copy),
-        ("startup", startup),
-        ("timers", timers),
-        ("gpu", gpu_jobs::all),
+        ("overhead", |reelcore, _| overhead(reelcore)),
+        ("copy", |reelcore, _| copy(reelcore)),
+        ("startup", |reelcore, _| startup(reelcore)),
+        ("timers", |reelcore, _| timers(reelcore)),
+        ("gpu", |reelcore, _| gpu_jobs::all(reelcore)),
     ];
     let mut rows = Vec::new();
     for (name, job) in jobs {
-        if name.contains(&filter) {
+        if name.contains(filter) {
             eprintln!("bench: {name} ...");
-            rows.extend(job(&reelcore).with_context(|| format!("benchmark {name}"))?);
+            rows.extend(job(&reelcore, &wanted).with_context(|| format!("benchmark {name}"))?);
         }
     }
     if as_json {
@@ -131,9 +142,15 @@ fn demux() -> Result<Vec<Row>> {
     }])
 }
 
-/// Decoding through JavaScript against the bare library and the ffmpeg command, in turns, so that all see the same
-/// machine.
-fn decode(reelcore: &Path) -> Result<Vec<Row>> {
+/// Rounds of what is compared, in turns, so that all see the same machine.
+const ROUNDS: usize = 5;
+
+/// Passes of each in a round, of which the middle one counts: the first in a process compiles JavaScript and touches memory
+/// for the first time.
+const PASSES: usize = 3;
+
+/// Decoding through JavaScript against the bare library and the ffmpeg command.
+fn decode(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, codec) in [
         ("H.264 1080p decode", "h264"),
@@ -142,7 +159,9 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
         ("VP9 1080p decode", "vp9"),
         ("AV1 1080p decode", "av1"),
     ] {
-        rows.push(decode_clip(reelcore, name, &clips::video_1080p(codec)?)?);
+        if wanted.want(name) {
+            rows.push(decode_clip(reelcore, name, &clips::video_1080p(codec)?)?);
+        }
     }
     for (name, codec) in [
         ("AAC decode", "aac"),
@@ -150,7 +169,9 @@ fn decode(reelcore: &Path) -> Result<Vec<Row>> {
         ("MP3 decode", "mp3"),
         ("FLAC decode", "flac"),
     ] {
-        rows.push(decode_clip(reelcore, name, &clips::audio(codec)?)?);
+        if wanted.want(name) {
+            rows.push(decode_clip(reelcore, name, &clips::audio(codec)?)?);
+        }
     }
     Ok(rows)
 }
@@ -161,38 +182,47 @@ fn decode_clip(reelcore: &Path, name: &'static str, clip: &Path) -> Result<Row> 
     let times = if name.contains("1080p") { 4 } else { 1 };
     // The backend that JavaScript gets is the one to compare with.
     let backend = chosen_backend(reelcore, clip)?;
-    let (mut bare_rates, mut js_rates, mut ffmpeg_rates) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut to_bare, mut to_ffmpeg) = (Vec::new(), Vec::new());
+    let (mut to_bare, mut to_ffmpeg) = (stats::Compared::default(), stats::Compared::default());
+    let mut ffmpeg = false;
     let mut peak = 0;
     let mut unit = ("frames/s", 1.0);
-    for _ in 0..5 {
-        let (frames, took) = bare::decode(clip, &backend, times)?;
-        let (result, memory) = measured(reelcore, clip, times)?;
-        peak = memory.max(peak);
-        let run = middle_run(&result)?;
-        let js_frames = run["frames"].as_u64().context("frames")?;
-        let audio = result["sampleRate"].as_f64();
-        // Sound is trimmed by what the container says; pictures are all there.
-        if audio.is_none() && js_frames != frames as u64 {
-            bail!("{name}: {js_frames} frames through JavaScript, {frames} from the library");
+    for _ in 0..ROUNDS {
+        let (mut frames, mut js, mut bare) = (0, Vec::new(), Vec::new());
+        for _ in 0..PASSES {
+            let (decoded, took) = bare::apart(|| bare::decode(clip, &backend, times))?;
+            frames = decoded;
+            bare.push(decoded as f64 / took.as_secs_f64());
         }
-        if let Some(rate) = audio {
+        let result = script(
+            reelcore,
+            "decode.js",
+            &[
+                clip.to_str().context("the clip's path is not UTF-8")?,
+                &PASSES.to_string(),
+                &times.to_string(),
+            ],
+        )?;
+        peak = result["peakBytes"].as_u64().unwrap_or(0).max(peak);
+        if let Some(rate) = result["sampleRate"].as_f64() {
             unit = ("s of sound/s", rate);
         }
-        let bare_rate = frames as f64 / unit.1 / took.as_secs_f64();
-        let seconds = run["seconds"].as_f64().context("seconds")?;
-        let js_rate = js_frames as f64 / unit.1 / seconds;
-        bare_rates.push(bare_rate);
-        js_rates.push(js_rate);
-        to_bare.push(js_rate / bare_rate);
+        let mut js_frames = 0;
+        for run in passes(&result)? {
+            js_frames = run["frames"].as_u64().context("frames")?;
+            // Sound is trimmed by what the container says; pictures are all there.
+            if unit.1 == 1.0 && js_frames != frames as u64 {
+                bail!("{name}: {js_frames} frames through JavaScript, {frames} from the library");
+            }
+            js.push(js_frames as f64 / run["seconds"].as_f64().context("seconds")?);
+        }
+        to_bare.add(&mut js, &mut bare);
         if let Some(took) = bare::ffmpeg(clip, times)? {
-            let rate = js_frames as f64 / unit.1 / took.as_secs_f64();
-            ffmpeg_rates.push(rate);
-            to_ffmpeg.push(js_rate / rate);
+            ffmpeg = true;
+            to_ffmpeg.add(&mut js, &mut [js_frames as f64 / took.as_secs_f64()]);
         }
     }
-    let ratio = stats::median(&mut to_bare);
-    let (js, bare) = (stats::median(&mut js_rates), stats::median(&mut bare_rates));
+    let (js, bare, ratio) = to_bare.medians();
+    let (js, bare) = (js / unit.1, bare / unit.1);
     let mut value = format!(
         "{js:.0} {}; {backend} alone {bare:.0}: {:.1} %",
         unit.0,
@@ -201,11 +231,9 @@ fn decode_clip(reelcore: &Path, name: &'static str, clip: &Path) -> Result<Row> 
     let mut data = json!({
         "rate": js, "unit": unit.0, "backend": backend, "bare_rate": bare, "ratio": ratio, "peak_bytes": peak,
     });
-    if !to_ffmpeg.is_empty() {
-        let (rate, ratio) = (
-            stats::median(&mut ffmpeg_rates),
-            stats::median(&mut to_ffmpeg),
-        );
+    if ffmpeg {
+        let (_, rate, ratio) = to_ffmpeg.medians();
+        let rate = rate / unit.1;
         value += &format!("; ffmpeg {rate:.0}: {:.0} %", ratio * 100.0);
         data["ffmpeg_rate"] = json!(rate);
         data["ffmpeg_ratio"] = json!(ratio);
@@ -239,28 +267,9 @@ fn chosen_backend(reelcore: &Path, clip: &Path) -> Result<String> {
     }
 }
 
-/// The pass that took the middle time: the first compiles the JavaScript and touches its memory for the first time,
-/// which the bare library, in its one process for all rounds, does once as well.
-fn middle_run(result: &Value) -> Result<&Value> {
-    let mut runs: Vec<_> = result["runs"].as_array().context("runs")?.iter().collect();
-    let seconds = |run: &Value| run["seconds"].as_f64().unwrap_or(f64::MAX);
-    runs.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
-    runs.get(runs.len() / 2).copied().context("no run")
-}
-
-/// Three passes of decoding in a process of its own, and the most memory it held, in bytes.
-fn measured(reelcore: &Path, clip: &Path, times: usize) -> Result<(Value, u64)> {
-    let result = script(
-        reelcore,
-        "decode.js",
-        &[
-            clip.to_str().context("the clip's path is not UTF-8")?,
-            "3",
-            &times.to_string(),
-        ],
-    )?;
-    let peak = result["peakBytes"].as_u64().unwrap_or(0);
-    Ok((result, peak))
+/// The passes that a script timed.
+fn passes(result: &Value) -> Result<&Vec<Value>> {
+    result["runs"].as_array().context("runs")
 }
 
 /// What one frame costs beside decoding: 16x16 pictures through JavaScript, less the bare library.
