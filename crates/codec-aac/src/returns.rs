@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// Samples of so many outputs wait at most: more than a turn of a worker gives.
+/// Samples of so many outputs wait at most on either side: more than a turn of a worker gives.
 const MAX_RETURNS: usize = 256;
 
 /// After so many outputs it is looked what has come back, and the reference is a new one.
@@ -98,13 +98,16 @@ impl Returns {
     }
 
     fn take(&mut self) {
-        if let Some(heap) = self.way.0.lock().as_mut() {
-            // Both keep their memory; what is left of the last heap goes first.
-            if self.taken.is_empty() {
-                std::mem::swap(heap, &mut self.taken);
-            } else if self.taken.len() < MAX_RETURNS {
-                self.taken.append(heap);
-            }
+        let mut lock = self.way.0.lock();
+        let Some(heap) = lock.as_mut() else { return };
+        if self.taken.is_empty() {
+            // Both keep their memory.
+            std::mem::swap(heap, &mut self.taken);
+        } else {
+            // The rest stays, and with it the cap on what the heap takes in.
+            let room = MAX_RETURNS.saturating_sub(self.taken.len());
+            let kept = heap.len().saturating_sub(room);
+            self.taken.extend(heap.drain(kept..));
         }
     }
 }
@@ -142,20 +145,25 @@ mod tests {
     }
 
     #[test]
-    fn no_more_samples_wait_than_the_cap() {
+    fn no_more_samples_wait_on_either_side_than_the_cap() {
         let mut returns = Returns::new();
-        let shared: Vec<_> = (0..MAX_RETURNS * 4)
+        let mut shared: Vec<_> = (0..MAX_RETURNS * 4)
             .map(|_| returns.share(samples()))
             .collect();
+        for _ in 0..3 {
+            shared.truncate(shared.len() - MAX_RETURNS);
+            returns.take();
+            assert_eq!(returns.taken.len(), MAX_RETURNS);
+        }
+        let waiting = returns.way.0.lock().as_ref().map(Vec::len);
+        assert_eq!(waiting, Some(MAX_RETURNS));
         drop(shared);
+        let waiting = returns.way.0.lock().as_ref().map(Vec::len);
+        assert_eq!(waiting, Some(MAX_RETURNS));
+        // One goes for each output, and the next look takes as many.
+        returns.free_one();
         returns.take();
         assert_eq!(returns.taken.len(), MAX_RETURNS);
-        let shared: Vec<_> = (0..MAX_RETURNS * 2)
-            .map(|_| returns.share(samples()))
-            .collect();
-        drop(shared);
-        returns.take();
-        assert!(returns.taken.len() < MAX_RETURNS * 2);
     }
 
     #[test]

@@ -205,8 +205,8 @@ static int execute2(AVCodecContext *context, int (*work)(AVCodecContext *, void 
     return result;
 }
 
-/* To be called before the context is opened, as frame threads get copies of it then, and again afterwards, as slice
- * threads come with functions of their own. */
+/* To be called before the context is opened, as frame threads get copies of it then, in which rows of VP8 run, and again
+ * afterwards, as slice threads, on which those of H.264 run as well, come with functions of their own. */
 void reelcore_watch_slices(Decoder *decoder) {
     AVCodecContext *context = decoder->context;
     int slices = context->active_thread_type & FF_THREAD_SLICE;

@@ -76,7 +76,8 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
         memcpy(context->extradata, extradata, extradata_len);
         context->extradata_size = (int)extradata_len;
     }
-    /* VP8 and VP9 have no slices: every block is written, or the decoder gives up and says so. */
+    /* VP8 and VP9 have no slices: every block is written, or the decoder gives up. That of VP9 says so, and of VP8 each
+       row does. */
     decoder->watch = codec->id == AV_CODEC_ID_H264 || codec->id == AV_CODEC_ID_HEVC;
     decoder->own_is_last = codec->id == AV_CODEC_ID_H264;
     decoder->listen = codec->id == AV_CODEC_ID_H264;

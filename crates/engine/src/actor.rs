@@ -42,6 +42,10 @@ pub trait Codec: 'static {
         options.max_inputs
     }
 
+    /// So many inputs are processed at most before a worker looks at the clock: more than one where they take some
+    /// microseconds each, of which reading the clock is a part that shows.
+    const UNTIMED: u32 = 1;
+
     /// Threads that a codec for `config` can put to use.
     fn threads(backend: &Self::Backend, config: &Self::Config) -> usize;
 
@@ -198,10 +202,6 @@ impl From<MediaError> for Failure {
 /// another one. Each time wakes the owner, which costs both a little, and takes the core from a codec where all are
 /// busy; and it is well under a display frame. A codec that is given one input at a time publishes each at once.
 const SLICE: Duration = Duration::from_millis(2);
-
-/// So many commands are carried out at most before the clock is looked at: reading it for each packet of audio is 0.4 %
-/// of decoding them.
-const MAX_UNTIMED: u128 = 4;
 
 /// Commands that a worker takes from the mailbox at a time.
 const MAX_TAKEN: usize = 16;
@@ -410,7 +410,7 @@ impl<C: Codec> Shared<C> {
                 };
                 // A quarter of what would fit, if they took as long as those so far.
                 let fit = left.as_nanos() * done as u128 / elapsed.as_nanos().max(1) / 4;
-                next_look = done + fit.clamp(1, MAX_UNTIMED) as usize;
+                next_look = done + fit.clamp(1, u128::from(C::UNTIMED)) as usize;
             }
         };
         running.turn.end(&self.outputs);

@@ -30,6 +30,9 @@ impl Codec for AudioDecode {
     type Backend = Arc<dyn AudioDecoderBackend>;
     type Instance = Running;
 
+    // The clock for each packet of AAC was 0.4 % of decoding it.
+    const UNTIMED: u32 = 4;
+
     fn backends(
         registry: &Registry,
         config: &AudioDecoderConfig,

@@ -355,7 +355,7 @@ impl<C: Codec> ControlQueue<C> {
             self.outstanding += 1;
         }
         if self.blocked {
-            self.send_ahead();
+            self.send_ahead(room);
         }
         self.handle.send_all(&mut self.commands);
     }
@@ -363,8 +363,9 @@ impl<C: Codec> ControlQueue<C> {
     /// Gives the worker what stands behind the configuration that blocks the queue: it has work while a script that
     /// configures a codec goes on to queue inputs, before the event loop runs once. Nobody can tell: queue sizes and
     /// `dequeue` events follow the messages, which stay blocked, and outputs the event that ends the blocking.
-    fn send_ahead(&mut self) {
-        let mut room = None;
+    ///
+    /// `room` is what is left for inputs, where that was asked already.
+    fn send_ahead(&mut self, mut room: Option<usize>) {
         for message in self.messages.iter_mut().skip(self.sent_ahead) {
             let input = match message {
                 Message::Process(_) => {

@@ -11,7 +11,8 @@ use reelcore_media::preparation::Preparation;
 
 use crate::workers::{Task, Workers};
 
-/// What is lent. A turn of a worker counts its outputs together, so that one of them may be gone before it is counted.
+/// What is lent. A turn of a worker counts its outputs together, so that one that a reset drops on the worker is gone before it
+/// is counted.
 #[derive(Debug, Default)]
 struct Count(AtomicIsize);
 

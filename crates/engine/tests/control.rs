@@ -104,15 +104,55 @@ fn a_worker_has_its_inputs_while_the_owner_has_not_yet_learnt_that_it_is_configu
 #[test]
 fn a_reset_forgets_what_was_sent_behind_a_configuration() {
     let mut rig = Rig::new(Options::default());
+    let (seen, worked) = mpsc::channel();
+    let seen = Mutex::new(seen);
+    let telling = process(move |_, n, sink| {
+        seen.lock().unwrap().send(n).unwrap();
+        sink(Out(n, None));
+        Ok(())
+    });
     rig.queue.configure(Config(vec![echo()])).unwrap();
     (0..5).for_each(|n| rig.queue.enqueue(n).unwrap());
     assert!(rig.queue.reset().unwrap().is_empty());
-    rig.queue.configure(Config(vec![echo()])).unwrap();
+    rig.queue.configure(Config(vec![telling])).unwrap();
     (5..8).for_each(|n| rig.queue.enqueue(n).unwrap());
     assert_eq!(rig.queue.queue_size(), 3);
+    // The new ones are sent ahead as those before were.
+    for n in 5..8 {
+        assert_eq!(worked.recv_timeout(Duration::from_secs(20)), Ok(n));
+    }
     rig.queue.flush().unwrap();
     assert_eq!(rig.until_flushed(), [5, 6, 7]);
     assert_eq!(rig.queue.queue_size(), 0);
+}
+
+#[test]
+fn a_first_output_comes_before_a_slow_codec_has_taken_the_next_input() {
+    let mut rig = Rig::new(Options::default());
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let slow = process(move |_, n, sink| {
+        if n > 0 {
+            gate.lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(20))
+                .unwrap();
+        } else {
+            // More than a turn's time, after a configuration that took none.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        sink(Out(n, None));
+        Ok(())
+    });
+    rig.queue.configure(Config(vec![slow])).unwrap();
+    (0..3).for_each(|n| rig.queue.enqueue(n).unwrap());
+    rig.queue.flush().unwrap();
+    match rig.next() {
+        Delivery::Output(out) => assert_eq!(out.0, 0),
+        other => panic!("{other:?}"),
+    }
+    (0..2).for_each(|_| open.send(()).unwrap());
+    assert_eq!(rig.until_flushed(), [1, 2]);
 }
 
 #[test]
