@@ -81,7 +81,7 @@ where
         queue.poll();
         while let Some(delivery) = queue.next_event() {
             match delivery {
-                Delivery::Output(_) => {}
+                Delivery::Output(_) | Delivery::Dequeued => {}
                 Delivery::Flushed(_) => break 'all,
                 Delivery::Failed { error, .. } => panic!("{error}"),
                 Delivery::Stalled { .. } => panic!("stalled"),

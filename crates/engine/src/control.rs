@@ -34,6 +34,9 @@ pub enum Delivery<O> {
     Output(O),
     /// Resolve the promise of the flush of that number.
     Flushed(u64),
+    /// A configuration is done and inputs behind it left the queue. What follows may already be what came of them: it is
+    /// to be delivered after the task that fires `dequeue`, which [`ControlQueue::take_dequeue_request`] asks for.
+    Dequeued,
     /// Close the codec with an error: `NotSupportedError` while configuring, else `EncodingError`.
     Failed {
         /// Why.
@@ -262,7 +265,10 @@ impl<C: Codec> ControlQueue<C> {
                     // 5. Assign false to [[message queue blocked]] and process the queue.
                     self.blocked = false;
                     self.process();
-                    continue;
+                    if self.dequeue == Dequeue::None {
+                        continue;
+                    }
+                    Delivery::Dequeued
                 }
                 Event::Output(output) => Delivery::Output(output),
                 Event::Flushed(number) => {
@@ -362,7 +368,7 @@ impl<C: Codec> ControlQueue<C> {
 
     /// Gives the worker what stands behind the configuration that blocks the queue: it has work while a script that
     /// configures a codec goes on to queue inputs, before the event loop runs once. Nobody can tell: queue sizes and
-    /// `dequeue` events follow the messages, which stay blocked, and outputs the event that ends the blocking.
+    /// `dequeue` events follow the messages, which stay blocked, and outputs follow those: [`Delivery::Dequeued`].
     ///
     /// `room` is what is left for inputs, where that was asked already.
     fn send_ahead(&mut self, mut room: Option<usize>) {

@@ -34,8 +34,17 @@ impl Rig {
         self.queue.poll();
     }
 
-    /// The next thing to deliver.
+    /// The next thing to deliver, but for tasks that come before it.
     fn next(&mut self) -> Delivery<Out> {
+        loop {
+            match self.any() {
+                Delivery::Dequeued => {}
+                delivery => return delivery,
+            }
+        }
+    }
+
+    fn any(&mut self) -> Delivery<Out> {
         loop {
             if let Some(delivery) = self.queue.next_event() {
                 return delivery;
@@ -99,6 +108,24 @@ fn a_worker_has_its_inputs_while_the_owner_has_not_yet_learnt_that_it_is_configu
     assert!(rig.queue.take_dequeue_request());
     rig.queue.dequeue_fired();
     assert!(!rig.queue.has_work());
+}
+
+#[test]
+fn dequeue_comes_before_anything_that_was_done_ahead() {
+    let mut rig = Rig::new(Options::default());
+    rig.queue.configure(Config(vec![echo()])).unwrap();
+    (0..3).for_each(|n| rig.queue.enqueue(n).unwrap());
+    rig.queue.flush().unwrap();
+    // All of it is done before the owner looks once.
+    while rig.woken.recv_timeout(Duration::from_millis(200)).is_ok() {}
+    rig.queue.poll();
+    assert!(!rig.queue.take_dequeue_request(), "the queue is blocked");
+    assert_eq!(rig.queue.queue_size(), 3);
+    assert!(matches!(rig.any(), Delivery::Dequeued));
+    assert_eq!(rig.queue.queue_size(), 0);
+    assert!(rig.queue.take_dequeue_request());
+    rig.queue.dequeue_fired();
+    assert_eq!(rig.until_flushed(), [0, 1, 2]);
 }
 
 #[test]

@@ -239,9 +239,31 @@ fn turn<'s, T: CodecObject>(
                 close_with_error(codec, scope, &exception);
             }
             Delivery::Stalled { .. } => watch(codec, scope, this),
+            Delivery::Dequeued => {
+                settle(codec, scope, this);
+                turn_later(codec, scope, this);
+                return;
+            }
         }
     }
     settle(codec, scope, this);
+}
+
+/// As [`turn`], after the tasks that are queued now.
+fn turn_later<'s, T: CodecObject>(
+    codec: &T,
+    scope: &mut v8::PinScope<'s, '_>,
+    this: v8::Local<'s, v8::Object>,
+) {
+    let target = v8::Global::new(scope, this);
+    let event_loop = codec.slots().borrow().event_loop.clone();
+    event_loop.queue_task(move |scope| {
+        v8::scope!(let scope, scope);
+        let target = v8::Local::new(scope, target);
+        if let Some(codec) = Handle::<T>::from_value(scope, target.into()) {
+            turn(&*codec, scope, target);
+        }
+    });
 }
 
 fn resolve_flush<T: CodecObject>(codec: &T, scope: &mut v8::PinScope<'_, '_>, number: u64) {
