@@ -125,8 +125,13 @@ fn header(number: u32, idr: bool, intra: bool, bottom: bool, refers: bool) -> Bi
 }
 
 fn intra(number: u32, idr: bool, bottom: bool, field: &Field) -> Vec<u8> {
+    intra_columns(number, idr, bottom, field, COLUMNS)
+}
+
+/// A slice that ends after so many macroblocks.
+fn intra_columns(number: u32, idr: bool, bottom: bool, field: &Field, columns: usize) -> Vec<u8> {
     let mut b = header(number, idr, true, bottom, true);
-    for column in 0..COLUMNS {
+    for column in 0..columns {
         // I_PCM
         b.ue(25);
         while !b.0.len().is_multiple_of(8) {
@@ -289,4 +294,30 @@ fn a_field_alone_is_an_error_that_says_so_after_the_frames_before_it() {
     let (_, error) = decode(&mut *start(&config(), 1), &[whole, alone, next]);
     let error = error.expect("a field is missing");
     assert!(error.message.contains("second field"), "{error}");
+}
+
+/// Each field has a row of the pattern by which missing blocks are found.
+#[test]
+fn a_macroblock_that_one_field_alone_lacks_is_found() {
+    let mut random = Random(10);
+    let (top, bottom) = (noise(&mut random), noise(&mut random));
+    for (lacks_top, lacks_bottom) in [(false, false), (true, false), (false, true)] {
+        let columns = |lacks: bool| COLUMNS - usize::from(lacks);
+        for threads in [1, 3] {
+            let chunks = [chunk(
+                0,
+                ChunkKind::Key,
+                &[
+                    sps(),
+                    pps(),
+                    intra_columns(0, true, false, &top, columns(lacks_top)),
+                    intra_columns(0, false, true, &bottom, columns(lacks_bottom)),
+                ],
+            )];
+            let (frames, error) = decode(&mut *start(&config(), threads), &chunks);
+            let what = format!("top {lacks_top}, bottom {lacks_bottom}: {error:?}");
+            assert_eq!(error.is_some(), lacks_top || lacks_bottom, "{what}");
+            assert_eq!(frames.len(), usize::from(error.is_none()), "{what}");
+        }
+    }
 }
