@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use reelcore_benches::encode::{self, Rate, VideoJob};
 use reelcore_benches::stats::{Compared, median};
-use reelcore_benches::{bare as bare_library, clips};
+use reelcore_benches::{bare, clips};
 use reelcore_media::Size;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
     for _ in 0..ROUNDS {
         let (mut js, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..PASSES {
-            let (library, pictures, took) = bare_library::apart(|| job.bare(&frames))?;
+            let (library, pictures, took) = bare::apart(|| job.bare(&frames))?;
             bare.push(pictures.len() as f64 / took.as_secs_f64());
             last = Some((library, pictures));
         }
@@ -204,8 +204,7 @@ fn audio_job(
     for _ in 0..ROUNDS {
         let (mut frames, mut js, mut bare) = (0, Vec::new(), Vec::new());
         for _ in 0..PASSES {
-            let (name, encoded, took) =
-                bare_library::apart(|| encode::sound(codec, bitrate, &raw))?;
+            let (name, encoded, took) = bare::apart(|| encode::sound(codec, bitrate, &raw))?;
             (backend, frames) = (name, encoded);
             bare.push(encoded as f64 / 48_000.0 / took.as_secs_f64());
         }

@@ -109,7 +109,7 @@ fn compare<C>(
 {
     let per = |nanoseconds: u64| nanoseconds as f64 / chunks.len() as f64 / 1e3;
     let (mut bare, mut late, mut engine, mut wall) = (vec![], vec![], vec![], vec![]);
-    // On a thread of its own, as a worker is one: glibc keeps what a program's first thread frees.
+    // On a thread of its own, as a worker is one.
     let apart = |kept| {
         std::thread::scope(|scope| {
             let work = || alone::<C>(registry, config, chunks, kept);

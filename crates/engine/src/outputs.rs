@@ -144,8 +144,8 @@ impl Outputs {
 const UNTOLD_BYTES: usize = 1 << 20;
 
 /// The outputs of one turn of a worker. Owners drop outputs while the worker makes more: what both count, they take from
-/// each other's cache each time, which for packets of audio was a twentieth of decoding. So a turn counts its
-/// outputs by itself and tells at its end, and they share a lender that nobody else knows yet.
+/// each other's cache each time. So a turn counts its outputs by itself and tells at its end, and they share a lender that
+/// nobody else knows yet.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     lender: Option<Arc<TurnOutputs>>,

@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{Config, Fake, Out, echo, engine, process};
+use common::{Config, Fake, Out, Process, echo, engine, process};
 use reelcore_engine::{ControlQueue, Delivery, InvalidState, Options, State};
 use reelcore_media::{MediaError, Registry};
 
@@ -65,6 +65,18 @@ impl Rig {
     }
 }
 
+/// A codec that tells what it was given, and gives it back.
+fn telling() -> (Arc<Process>, mpsc::Receiver<u32>) {
+    let (seen, worked) = mpsc::channel();
+    let seen = Mutex::new(seen);
+    let telling = process(move |_, n, sink| {
+        seen.lock().unwrap().send(n).unwrap();
+        sink(Out(n, None));
+        Ok(())
+    });
+    (telling, worked)
+}
+
 #[test]
 fn inputs_wait_until_the_configuration_is_done() {
     let mut rig = Rig::new(Options::default());
@@ -84,13 +96,7 @@ fn a_worker_has_its_inputs_while_the_owner_has_not_yet_learnt_that_it_is_configu
         max_inputs: 4,
         ..Options::default()
     });
-    let (seen, worked) = mpsc::channel();
-    let seen = Mutex::new(seen);
-    let telling = process(move |_, n, sink| {
-        seen.lock().unwrap().send(n).unwrap();
-        sink(Out(n, None));
-        Ok(())
-    });
+    let (telling, worked) = telling();
     rig.queue.configure(Config(vec![telling])).unwrap();
     (0..3).for_each(|n| rig.queue.enqueue(n).unwrap());
     rig.queue.flush().unwrap();
@@ -131,13 +137,7 @@ fn dequeue_comes_before_anything_that_was_done_ahead() {
 #[test]
 fn a_reset_forgets_what_was_sent_behind_a_configuration() {
     let mut rig = Rig::new(Options::default());
-    let (seen, worked) = mpsc::channel();
-    let seen = Mutex::new(seen);
-    let telling = process(move |_, n, sink| {
-        seen.lock().unwrap().send(n).unwrap();
-        sink(Out(n, None));
-        Ok(())
-    });
+    let (telling, worked) = telling();
     rig.queue.configure(Config(vec![echo()])).unwrap();
     (0..5).for_each(|n| rig.queue.enqueue(n).unwrap());
     assert!(rig.queue.reset().unwrap().is_empty());
