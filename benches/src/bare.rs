@@ -15,15 +15,6 @@ use reelcore_media::{
     AudioCodec, AudioData, AudioDecoderBackend, AudioDecoderConfig, EncodedChunk,
 };
 
-/// Runs a bare library on a thread of its own, as it runs in every program with more than one. All passes but the first still
-/// find memory in place that those before have freed: of OpenH264, 1,800 page faults a pass against 10,500 through JavaScript.
-///
-/// # Panics
-/// When `work` does.
-pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join()).expect("a bare library panicked")
-}
-
 fn open_clip(clip: &Path) -> Result<Arc<dyn Demuxer>> {
     let source = FileSource::open(clip).with_context(|| clip.display().to_string())?;
     Ok(open(Arc::new(source))?)
@@ -147,54 +138,65 @@ fn take_units<'a>(count: u8, mut rest: &'a [u8], sets: &mut Vec<u8>) -> Result<&
     Ok(rest)
 }
 
-/// Decodes a clip `times` times in a row, with one decoder of the bare library of that name: the number of pictures (of
-/// sound: of samples), and the time without reading the file.
-///
-/// # Errors
-/// When the clip cannot be read, or no library has that name.
-///
-/// # Panics
-/// When the library reports an error.
-pub fn decode(clip: &Path, backend: &str, times: usize) -> Result<(usize, Duration)> {
-    let Units { packets, track } = units(
-        clip,
-        matches!(backend, "openh264" | "rusty_h265" | "libavcodec"),
-    )?;
-    let units: Vec<&[u8]> = packets.iter().map(|packet| &packet.data[..]).collect();
-    // As many threads as the engine would grant: one for tiny pictures, else one a core.
-    let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let threads = if tiny { 1 } else { cores };
-    let units = units.repeat(times);
-    let began = Instant::now();
-    let decoded = match backend {
-        "dav1d" => reelcore_codec_dav1d::bare::decode(&units, threads, false),
-        "openh264" => reelcore_codec_openh264::bare::decode(&units),
-        "libavcodec" => {
-            let name = match track.codec.as_deref() {
-                Some("vp8") => c"vp8",
-                Some(codec) if codec.starts_with("avc") => c"h264",
-                Some(codec) if codec.starts_with("vp09") => c"vp9",
-                _ => c"hevc",
-            };
-            reelcore_codec_ffmpeg::bare::decode(name, &units, threads)
-        }
-        "rusty_h265" => reelcore_codec_hevc::bare::decode(&units)?,
-        "libvpx" => {
-            let vp9 = track.codec.as_deref() != Some("vp8");
-            reelcore_codec_vpx::bare::decode(&units, vp9, threads)
-        }
-        "rusty_aac" => sound(&reelcore_codec_aac::Aac, &track, &packets, times)?,
-        "opus" => sound(&reelcore_codec_opus::Opus, &track, &packets, times)?,
-        "symphonia" => sound(
-            &reelcore_codec_symphonia::Symphonia,
-            &track,
-            &packets,
-            times,
-        )?,
-        other => bail!("no bare library is called {other}"),
-    };
-    Ok((decoded, began.elapsed()))
+/// A clip in memory, and the backend whose library decodes it.
+pub struct Clip {
+    units: Units,
+    backend: String,
+}
+
+impl Clip {
+    /// Reads the first video track of a file, else the first of audio.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(clip: &Path, backend: &str) -> Result<Self> {
+        let annex_b = matches!(backend, "openh264" | "rusty_h265" | "libavcodec");
+        Ok(Self {
+            units: units(clip, annex_b)?,
+            backend: backend.to_owned(),
+        })
+    }
+
+    /// Decodes it `times` times in a row, with one decoder: the number of pictures (of sound: of samples), and the time.
+    ///
+    /// # Errors
+    /// When no library has the backend's name, or it reports an error.
+    ///
+    /// # Panics
+    /// When a library without a backend reports one.
+    pub fn decode(&self, times: usize) -> Result<(usize, Duration)> {
+        let Units { packets, track } = &self.units;
+        let units: Vec<&[u8]> = packets.iter().map(|packet| &packet.data[..]).collect();
+        // As many threads as the engine would grant: one for tiny pictures, else one a core.
+        let tiny = units.iter().map(|unit| unit.len()).sum::<usize>() < units.len() * 128;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = if tiny { 1 } else { cores };
+        let units = units.repeat(times);
+        let began = Instant::now();
+        let decoded = match self.backend.as_str() {
+            "dav1d" => reelcore_codec_dav1d::bare::decode(&units, threads, false),
+            "openh264" => reelcore_codec_openh264::bare::decode(&units),
+            "libavcodec" => {
+                let name = match track.codec.as_deref() {
+                    Some("vp8") => c"vp8",
+                    Some(codec) if codec.starts_with("avc") => c"h264",
+                    Some(codec) if codec.starts_with("vp09") => c"vp9",
+                    _ => c"hevc",
+                };
+                reelcore_codec_ffmpeg::bare::decode(name, &units, threads)
+            }
+            "rusty_h265" => reelcore_codec_hevc::bare::decode(&units)?,
+            "libvpx" => {
+                let vp9 = track.codec.as_deref() != Some("vp8");
+                reelcore_codec_vpx::bare::decode(&units, vp9, threads)
+            }
+            "rusty_aac" => sound(&reelcore_codec_aac::Aac, track, packets, times)?,
+            "opus" => sound(&reelcore_codec_opus::Opus, track, packets, times)?,
+            "symphonia" => sound(&reelcore_codec_symphonia::Symphonia, track, packets, times)?,
+            other => bail!("no bare library is called {other}"),
+        };
+        Ok((decoded, began.elapsed()))
+    }
 }
 
 /// Sound is decoded through the backend: what that adds to its library, the crates' own benchmarks compare. Here it

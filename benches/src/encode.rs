@@ -17,17 +17,19 @@ use reelcore_media::{
     AudioCodec, AudioData, AudioEncoderBackend, ChunkKind, ColorSpace, CpuImage, EncodedChunk,
     PixelFormat, Plane, Size, VideoCodec, VideoDecoderBackend, VideoDecoderConfig, VideoFrame,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Frames a second of all pictures here.
 const RATE: u64 = 30;
 
 /// One way to encode pictures, as JavaScript is told it and as the library is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VideoJob {
     /// The codec string.
-    pub codec: &'static str,
+    pub codec: String,
     /// Width and height in pixels.
-    pub size: Size,
+    pub size: (u32, u32),
     /// Bits a second, or the quantizer of every picture.
     pub rate: Rate,
     /// The configuration's latency mode.
@@ -35,7 +37,7 @@ pub struct VideoJob {
 }
 
 /// What decides how good pictures become.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Rate {
     /// Bits a second, held constant.
     Bits(u64),
@@ -44,6 +46,12 @@ pub enum Rate {
 }
 
 impl VideoJob {
+    /// The pictures' size.
+    pub fn size(&self) -> Size {
+        let (width, height) = self.size;
+        Size { width, height }
+    }
+
     /// The quantizer, if it is that which decides.
     pub fn quantizer(&self) -> Option<u16> {
         match self.rate {
@@ -56,8 +64,8 @@ impl VideoJob {
     pub fn json(&self) -> Value {
         let mut config = json!({
             "codec": self.codec,
-            "width": self.size.width,
-            "height": self.size.height,
+            "width": self.size.0,
+            "height": self.size.1,
             "framerate": RATE,
             "latencyMode": if self.realtime { "realtime" } else { "quality" },
         });
@@ -75,7 +83,7 @@ impl VideoJob {
     }
 
     fn config(&self) -> Result<VideoEncoderConfig> {
-        let mut config = VideoEncoderConfig::new(VideoCodec::parse(self.codec)?, self.size);
+        let mut config = VideoEncoderConfig::new(VideoCodec::parse(&self.codec)?, self.size());
         config.framerate = Some(RATE as f64);
         (config.bitrate, config.bitrate_mode) = match self.rate {
             Rate::Bits(bits) => (Some(bits), VideoBitrateMode::Constant),
@@ -112,7 +120,7 @@ impl VideoJob {
     /// # Errors
     /// When they cannot be decoded, or are not as many as `frames`.
     pub fn quality(&self, pictures: &[Vec<u8>], frames: &[CpuImage]) -> Result<f64> {
-        let codec = VideoCodec::parse(self.codec)?;
+        let codec = VideoCodec::parse(&self.codec)?;
         let backend: &dyn VideoDecoderBackend = match codec {
             VideoCodec::Avc(_) => &reelcore_codec_openh264::OpenH264,
             VideoCodec::Av1(_) => &reelcore_codec_dav1d::Dav1d,
@@ -180,7 +188,20 @@ pub fn pictures(path: &Path, size: Size, times: usize) -> Result<Vec<CpuImage>> 
         .collect()
 }
 
-/// The chunks that `encode.js` wrote.
+/// Writes chunks, each behind its length in four bytes.
+///
+/// # Errors
+/// When they cannot be written, or one is of 4 GiB.
+pub fn write_chunks(path: &Path, chunks: &[Vec<u8>]) -> Result<()> {
+    let mut bytes = Vec::with_capacity(chunks.iter().map(|chunk| 4 + chunk.len()).sum());
+    for chunk in chunks {
+        bytes.extend_from_slice(&u32::try_from(chunk.len())?.to_be_bytes());
+        bytes.extend_from_slice(chunk);
+    }
+    Ok(std::fs::write(path, bytes)?)
+}
+
+/// The chunks that [`write_chunks`] or `encode.js` wrote.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -196,55 +217,79 @@ pub fn chunks(path: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(chunks)
 }
 
-/// Encodes a file of raw stereo sound at 48 kHz through the backend alone: what that adds to its library, the crates' own
-/// benchmarks compare. Gives the backend's name, the frames, and the time.
-///
-/// # Errors
-/// What the backend reports.
-pub fn sound(
-    codec: &str,
-    bitrate: Option<u64>,
-    raw: &Path,
-) -> Result<(&'static str, usize, Duration)> {
-    let config = AudioEncoderConfig {
-        codec: AudioCodec::parse(codec)?,
-        sample_rate: 48_000,
-        channels: 2,
-        bitrate,
-        bitrate_mode: AudioBitrateMode::Variable,
-        options: AudioCodecOptions::None,
-    };
-    let backend: &dyn AudioEncoderBackend = match codec {
-        "opus" => &reelcore_codec_opus::OpusEncoder,
-        "flac" => &reelcore_codec_flac::Flac,
-        "vorbis" => &reelcore_codec_vorbis::Vorbis,
-        _ => &reelcore_codec_aac::AacEncoder,
-    };
-    let bytes = Bytes::from(std::fs::read(raw)?);
+/// Raw stereo sound at 48 kHz in memory, and the backend alone that encodes it: what that adds to its library, the crates' own
+/// benchmarks compare.
+pub struct Sound {
+    config: AudioEncoderConfig,
+    backend: &'static dyn AudioEncoderBackend,
+    inputs: Vec<AudioData>,
+}
+
+impl Sound {
+    /// Frames of one AudioData.
     const RUN: usize = 1024;
-    let format = backend.input_format(&config);
-    if !matches!(format, SampleFormat::F32 | SampleFormat::S32) {
-        bail!("{codec} takes {format:?}, which nobody made here");
+
+    /// Reads a file of interleaved samples, of the format that the codec's backend takes.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the codec is not known.
+    pub fn read(codec: &str, bitrate: Option<u64>, raw: &Path) -> Result<Self> {
+        let config = AudioEncoderConfig {
+            codec: AudioCodec::parse(codec)?,
+            sample_rate: 48_000,
+            channels: 2,
+            bitrate,
+            bitrate_mode: AudioBitrateMode::Variable,
+            options: AudioCodecOptions::None,
+        };
+        let backend: &dyn AudioEncoderBackend = match codec {
+            "opus" => &reelcore_codec_opus::OpusEncoder,
+            "flac" => &reelcore_codec_flac::Flac,
+            "vorbis" => &reelcore_codec_vorbis::Vorbis,
+            _ => &reelcore_codec_aac::AacEncoder,
+        };
+        let format = backend.input_format(&config);
+        if !matches!(format, SampleFormat::F32 | SampleFormat::S32) {
+            bail!("{codec} takes {format:?}, which nobody made here");
+        }
+        let bytes = Bytes::from(std::fs::read(raw)?);
+        let step = Self::RUN * 8;
+        let inputs = (0..bytes.len() / step).map(|index| {
+            let data = bytes.slice(index * step..(index + 1) * step);
+            let timestamp = (index * Self::RUN * 1_000_000 / 48_000) as i64;
+            AudioData::new(format, 48_000.0, Self::RUN as u32, 2, timestamp, data)
+        });
+        Ok(Self {
+            config,
+            backend,
+            inputs: inputs.collect::<Result<_, _>>()?,
+        })
     }
-    let inputs = (0..bytes.len() / (RUN * 8)).map(|index| {
-        let data = bytes.slice(index * RUN * 8..(index + 1) * RUN * 8);
-        let timestamp = (index * RUN * 1_000_000 / 48_000) as i64;
-        AudioData::new(format, 48_000.0, RUN as u32, 2, timestamp, data)
-    });
-    let inputs: Vec<AudioData> = inputs.collect::<Result<_, _>>()?;
-    let context = EncoderContext {
-        pool: BufferPool::new(16 << 20),
-        threads: 1,
-    };
-    let began = Instant::now();
-    let mut encoder = backend.start(&config, &context)?;
-    let mut packets = 0;
-    for input in &inputs {
-        encoder.encode(input, &mut |_| packets += 1)?;
+
+    /// The backend's name.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name()
     }
-    encoder.flush(&mut |_| packets += 1)?;
-    if packets == 0 {
-        bail!("{codec}: no packets");
+
+    /// Encodes it all: the frames, and the time.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    pub fn encode(&self) -> Result<(usize, Duration)> {
+        let context = EncoderContext {
+            pool: BufferPool::new(16 << 20),
+            threads: 1,
+        };
+        let began = Instant::now();
+        let mut encoder = self.backend.start(&self.config, &context)?;
+        let mut packets = 0;
+        for input in &self.inputs {
+            encoder.encode(input, &mut |_| packets += 1)?;
+        }
+        encoder.flush(&mut |_| packets += 1)?;
+        if packets == 0 {
+            bail!("{}: no packets", self.backend.name());
+        }
+        Ok((self.inputs.len() * Self::RUN, began.elapsed()))
     }
-    Ok((backend.name(), inputs.len() * RUN, began.elapsed()))
 }

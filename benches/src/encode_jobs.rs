@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use reelcore_benches::alone::Task;
+use reelcore_benches::clips;
 use reelcore_benches::encode::{self, Rate, VideoJob};
-use reelcore_benches::stats::{Compared, median};
-use reelcore_benches::{bare, clips};
-use reelcore_media::Size;
+use reelcore_benches::stats::median;
 use serde_json::{Value, json};
 
-use crate::{PASSES, ROUNDS, Row, Rows, passes, script};
+use crate::{PASSES, Row, Rows, compare, passes, script};
 
-const FULL_HD: Size = Size::new(1920, 1080);
-const HD: Size = Size::new(1280, 720);
+const FULL_HD: (u32, u32) = (1920, 1080);
+const HD: (u32, u32) = (1280, 720);
 
 /// 1080p. Quantizers make the pictures equally good whatever the time they take; VP8's registration has none, so it gets a
 /// constant rate.
@@ -28,7 +28,7 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             continue;
         }
         let job = VideoJob {
-            codec,
+            codec: codec.to_owned(),
             size: FULL_HD,
             rate,
             realtime: true,
@@ -42,11 +42,11 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
 const TIMES: u32 = 3;
 
 fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) -> Result<Row> {
-    let raw = clips::raw_pictures(job.size.height, count)?;
-    let frames = encode::pictures(&raw, job.size, TIMES as usize)?;
+    let raw = clips::raw_pictures(job.size.1, count)?;
+    let frames = encode::pictures(&raw, job.size(), TIMES as usize)?;
     let count = count * TIMES;
     let folder = tempfile::tempdir()?;
-    let stream = folder.path().join("stream");
+    let (stream, bare_stream) = (folder.path().join("stream"), folder.path().join("bare"));
     let path = |path: &Path| -> Result<String> {
         Ok(path
             .to_str()
@@ -63,16 +63,22 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
         path(&stream)?,
     ];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut compared = Compared::default();
-    let mut last = None;
-    for _ in 0..ROUNDS {
-        let (mut js, mut bare) = (Vec::new(), Vec::new());
-        for _ in 0..PASSES {
-            let (library, pictures, took) = bare::apart(|| job.bare(&frames))?;
-            bare.push(pictures.len() as f64 / took.as_secs_f64());
-            last = Some((library, pictures));
+    let task = Task::EncodeVideo {
+        job: job.clone(),
+        raw,
+        times: TIMES as usize,
+        stream: bare_stream.clone(),
+    };
+    let (compared, bare) = compare(&task, |bare| {
+        if bare.frames()? != count as usize {
+            let found = bare.frames()?;
+            bail!(
+                "{name}: {found} pictures of {}, expected {count}",
+                bare.library
+            );
         }
         let result = script(reelcore, "encode.js", &args)?;
+        let mut js = Vec::new();
         for run in passes(&result)? {
             let made = run["frames"].as_u64().context("frames")?;
             if made != u64::from(count) {
@@ -80,17 +86,12 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
             }
             js.push(made as f64 / run["seconds"].as_f64().context("seconds")?);
         }
-        compared.add(&mut js, &mut bare);
-    }
-    let (library, bare_pictures) = last.context("no run")?;
+        Ok(js)
+    })?;
+    let library = &bare.library;
+    let bare_pictures = encode::chunks(&bare_stream)?;
     let js_pictures = encode::chunks(&stream)?;
-    if bare_pictures.len() != count as usize {
-        bail!(
-            "{name}: {} pictures of {library}, expected {count}",
-            bare_pictures.len()
-        );
-    }
-    let pixels = f64::from(count) * job.size.area() as f64;
+    let pixels = f64::from(count) * job.size().area() as f64;
     let bits = |pictures: &[Vec<u8>]| -> f64 {
         pictures.iter().map(Vec::len).sum::<usize>() as f64 * 8.0 / pixels
     };
@@ -101,7 +102,7 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
         true => js_psnr,
         false => job.quality(&bare_pictures, &frames)?,
     };
-    let (js, bare, ratio) = compared.medians();
+    let (js, bare, ratio) = (compared.rate, compared.other, compared.ratio);
     let stream = match same {
         true => "the same stream".to_owned(),
         false => format!("{library} alone {bare_bits:.4} at {bare_psnr:.2} dB"),
@@ -109,14 +110,15 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
     Ok(Row {
         name,
         value: format!(
-            "{js:.1} frames/s; {library} alone {bare:.1}: {:.1} %; {js_bits:.4} bits a pixel at {js_psnr:.2} dB, {stream}",
-            ratio * 100.0
+            "{js:.1} frames/s; {library} alone {bare:.1}: {}; {js_bits:.4} bits a pixel at {js_psnr:.2} dB, {stream}",
+            compared.percent()
         ),
         goal: "97 % of the bare library",
         // No fewer bits for worse pictures, nor more for the same ones.
         met: Some(ratio >= 0.97 && js_bits <= bare_bits * 1.01 && js_psnr >= bare_psnr - 0.05),
         data: json!({
-            "frames_per_second": js, "library": library, "bare_frames_per_second": bare, "ratio": ratio, "same_stream": same,
+            "frames_per_second": js, "library": library, "bare_frames_per_second": bare, "ratio": ratio,
+            "ratio_low": compared.low, "ratio_high": compared.high, "same_stream": same,
             "bits_per_pixel": js_bits, "bare_bits_per_pixel": bare_bits, "psnr": js_psnr, "bare_psnr": bare_psnr,
         }),
     })
@@ -125,7 +127,7 @@ fn video_job(reelcore: &Path, name: &'static str, job: &VideoJob, count: u32) ->
 /// For orientation: 720p as a call has it, at 4 Mbit/s.
 pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    let raw = clips::raw_pictures(HD.height, 150)?;
+    let raw = clips::raw_pictures(HD.1, 150)?;
     let raw = raw.to_str().context("path")?;
     for (name, codec) in [
         ("H.264 720p realtime encode", "avc1.42001f"),
@@ -137,7 +139,7 @@ pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             continue;
         }
         let job = VideoJob {
-            codec,
+            codec: codec.to_owned(),
             size: HD,
             rate: Rate::Bits(4_000_000),
             realtime: true,
@@ -199,16 +201,15 @@ fn audio_job(
     let format = if integers { "s32" } else { "f32" };
     let times = PASSES.to_string();
     let args = [&times, raw.to_str().context("path")?, format, &config];
-    let mut compared = Compared::default();
-    let mut backend = "";
-    for _ in 0..ROUNDS {
-        let (mut frames, mut js, mut bare) = (0, Vec::new(), Vec::new());
-        for _ in 0..PASSES {
-            let (name, encoded, took) = bare::apart(|| encode::sound(codec, bitrate, &raw))?;
-            (backend, frames) = (name, encoded);
-            bare.push(encoded as f64 / 48_000.0 / took.as_secs_f64());
-        }
+    let task = Task::EncodeSound {
+        codec: codec.to_owned(),
+        bitrate,
+        raw: raw.clone(),
+    };
+    let (compared, bare) = compare(&task, |bare| {
+        let frames = bare.frames()?;
         let result = script(reelcore, "encode_audio.js", &args)?;
+        let mut js = Vec::new();
         for run in passes(&result)? {
             if run["frames"].as_u64() != Some(frames as u64) {
                 bail!(
@@ -216,19 +217,25 @@ fn audio_job(
                     run["frames"]
                 );
             }
-            js.push(frames as f64 / 48_000.0 / run["seconds"].as_f64().context("seconds")?);
+            js.push(frames as f64 / run["seconds"].as_f64().context("seconds")?);
         }
-        compared.add(&mut js, &mut bare);
-    }
-    let (js, bare, ratio) = compared.medians();
+        Ok(js)
+    })?;
+    let backend = &bare.library;
+    // Seconds of sound, of samples.
+    let (js, bare) = (compared.rate / 48_000.0, compared.other / 48_000.0);
+    let ratio = compared.ratio;
     Ok(Row {
         name,
         value: format!(
-            "{js:.0} s of sound/s; {backend} alone {bare:.0}: {:.1} %",
-            ratio * 100.0
+            "{js:.0} s of sound/s; {backend} alone {bare:.0}: {}",
+            compared.percent()
         ),
         goal: "97 % of the backend",
         met: Some(ratio >= 0.97),
-        data: json!({ "rate": js, "unit": "s of sound/s", "backend": backend, "bare_rate": bare, "ratio": ratio }),
+        data: json!({
+            "rate": js, "unit": "s of sound/s", "backend": backend, "bare_rate": bare, "ratio": ratio,
+            "ratio_low": compared.low, "ratio_high": compared.high,
+        }),
     })
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alone;
 pub mod bare;
 pub mod clips;
 pub mod encode;

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use reelcore_benches::alone::{self, Task};
 use reelcore_benches::{bare, clips, stats};
 use serde_json::{Value, json};
 
@@ -37,8 +38,16 @@ struct Row {
 fn main() -> Result<()> {
     let mut as_json = false;
     let mut filter = String::new();
-    for arg in std::env::args().skip(1) {
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
         match arg.as_str() {
+            // A process that this program started.
+            alone::OPTION => {
+                let mut next = || args.next().context("a task and a number of passes");
+                let task: Task = serde_json::from_str(&next()?)?;
+                println!("{}", serde_json::to_string(&task.run(next()?.parse()?)?)?);
+                return Ok(());
+            }
             "--json" => as_json = true,
             // `cargo bench` passes it to every target.
             "--bench" => {}
@@ -146,11 +155,34 @@ fn demux() -> Result<Vec<Row>> {
 }
 
 /// Rounds of what is compared, in turns, so that all see the same machine.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 /// Passes of each in a round, of which the middle one counts: the first in a process compiles JavaScript and touches memory
 /// for the first time.
 const PASSES: usize = 3;
+
+/// Compares the rates of a script with those of the bare library: [`ROUNDS`] rounds of a process of each, and each comes
+/// first in every other one.
+fn compare(
+    task: &Task,
+    mut script: impl FnMut(&alone::Done) -> Result<Vec<f64>>,
+) -> Result<(stats::Comparison, alone::Done)> {
+    let mut compared = stats::Compared::default();
+    // What the script's results are checked against, before the rounds.
+    let mut bare = task.spawn(1)?;
+    for round in 0..ROUNDS {
+        let mut js;
+        if round % 2 == 0 {
+            js = script(&bare)?;
+            bare = task.spawn(PASSES)?;
+        } else {
+            bare = task.spawn(PASSES)?;
+            js = script(&bare)?;
+        }
+        compared.add(&mut js, &mut bare.rates());
+    }
+    Ok((compared.result(), bare))
+}
 
 /// Decoding through JavaScript against the bare library and the ffmpeg command.
 fn decode(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
@@ -185,61 +217,58 @@ fn decode_clip(reelcore: &Path, name: &'static str, clip: &Path) -> Result<Row> 
     let times = if name.contains("1080p") { 4 } else { 1 };
     // The backend that JavaScript gets is the one to compare with.
     let backend = chosen_backend(reelcore, clip)?;
-    let (mut to_bare, mut to_ffmpeg) = (stats::Compared::default(), stats::Compared::default());
+    let task = Task::Decode {
+        clip: clip.to_owned(),
+        backend: backend.clone(),
+        times,
+    };
+    let path = clip.to_str().context("the clip's path is not UTF-8")?;
+    let args = [path, &PASSES.to_string(), &times.to_string()];
+    let mut to_ffmpeg = stats::Compared::default();
     let mut ffmpeg = false;
     let mut peak = 0;
     let mut unit = ("frames/s", 1.0);
-    for _ in 0..ROUNDS {
-        let (mut frames, mut js, mut bare) = (0, Vec::new(), Vec::new());
-        for _ in 0..PASSES {
-            let (decoded, took) = bare::apart(|| bare::decode(clip, &backend, times))?;
-            frames = decoded;
-            bare.push(decoded as f64 / took.as_secs_f64());
-        }
-        let result = script(
-            reelcore,
-            "decode.js",
-            &[
-                clip.to_str().context("the clip's path is not UTF-8")?,
-                &PASSES.to_string(),
-                &times.to_string(),
-            ],
-        )?;
+    let (to_bare, _) = compare(&task, |bare| {
+        let expected = bare.frames()?;
+        let result = script(reelcore, "decode.js", &args)?;
         peak = result["peakBytes"].as_u64().unwrap_or(0).max(peak);
         if let Some(rate) = result["sampleRate"].as_f64() {
             unit = ("s of sound/s", rate);
         }
-        let mut js_frames = 0;
+        let mut js = Vec::new();
+        let mut frames = 0;
         for run in passes(&result)? {
-            js_frames = run["frames"].as_u64().context("frames")?;
+            frames = run["frames"].as_u64().context("frames")?;
             // Sound is trimmed by what the container says; pictures are all there.
-            if unit.1 == 1.0 && js_frames != frames as u64 {
-                bail!("{name}: {js_frames} frames through JavaScript, {frames} from the library");
+            if unit.1 == 1.0 && frames != expected as u64 {
+                bail!("{name}: {frames} frames through JavaScript, {expected} from the library");
             }
-            js.push(js_frames as f64 / run["seconds"].as_f64().context("seconds")?);
+            js.push(frames as f64 / run["seconds"].as_f64().context("seconds")?);
         }
-        to_bare.add(&mut js, &mut bare);
         if let Some(took) = bare::ffmpeg(clip, times)? {
             ffmpeg = true;
-            to_ffmpeg.add(&mut js, &mut [js_frames as f64 / took.as_secs_f64()]);
+            to_ffmpeg.add(&mut js, &mut [frames as f64 / took.as_secs_f64()]);
         }
-    }
-    let (js, bare, ratio) = to_bare.medians();
-    let (js, bare) = (js / unit.1, bare / unit.1);
+        Ok(js)
+    })?;
+    let (js, bare, ratio) = (to_bare.rate / unit.1, to_bare.other / unit.1, to_bare.ratio);
     let mut value = format!(
-        "{js:.0} {}; {backend} alone {bare:.0}: {:.1} %",
+        "{js:.0} {}; {backend} alone {bare:.0}: {}",
         unit.0,
-        ratio * 100.0
+        to_bare.percent()
     );
     let mut data = json!({
-        "rate": js, "unit": unit.0, "backend": backend, "bare_rate": bare, "ratio": ratio, "peak_bytes": peak,
+        "rate": js, "unit": unit.0, "backend": backend, "bare_rate": bare, "ratio": ratio,
+        "ratio_low": to_bare.low, "ratio_high": to_bare.high, "peak_bytes": peak,
     });
     if ffmpeg {
-        let (_, rate, ratio) = to_ffmpeg.medians();
-        let rate = rate / unit.1;
-        value += &format!("; ffmpeg {rate:.0}: {:.0} %", ratio * 100.0);
+        let to_ffmpeg = to_ffmpeg.result();
+        let rate = to_ffmpeg.other / unit.1;
+        value += &format!("; ffmpeg {rate:.0}: {}", to_ffmpeg.percent());
         data["ffmpeg_rate"] = json!(rate);
-        data["ffmpeg_ratio"] = json!(ratio);
+        data["ffmpeg_ratio"] = json!(to_ffmpeg.ratio);
+        data["ffmpeg_ratio_low"] = json!(to_ffmpeg.low);
+        data["ffmpeg_ratio_high"] = json!(to_ffmpeg.high);
     }
     value += &format!("; peak {} MiB", peak >> 20);
     Ok(Row {
@@ -278,10 +307,11 @@ fn passes(result: &Value) -> Result<&Vec<Value>> {
 /// What one frame costs beside decoding: 16x16 pictures through JavaScript, less the bare library.
 fn overhead(reelcore: &Path) -> Result<Vec<Row>> {
     let clip = clips::tiny()?;
+    let bare = bare::Clip::read(&clip, "dav1d")?;
     let mut costs = Vec::new();
     let mut best = None;
     for _ in 0..5 {
-        let (frames, took) = bare::decode(&clip, "dav1d", 1)?;
+        let (frames, took) = bare.decode(1)?;
         let result = script(
             reelcore,
             "decode.js",

@@ -28,13 +28,45 @@ impl Compared {
         self.ratios.push(rate / other);
     }
 
-    /// The medians of all rounds: the rate of the one, that of the other, and the ratio.
-    pub fn medians(mut self) -> (f64, f64, f64) {
-        (
-            median(&mut self.rates),
-            median(&mut self.other_rates),
-            median(&mut self.ratios),
-        )
+    /// What the rounds say together.
+    pub fn result(mut self) -> Comparison {
+        let rate = median(&mut self.rates);
+        let other = median(&mut self.other_rates);
+        let ratio = median(&mut self.ratios);
+        // The median of a distribution lies below the second smallest of n samples, or above the second largest, with the
+        // probability that at most one of n throws of a coin shows one side: 2 (n + 1) / 2^n, 4 % for nine.
+        let at = |index: Option<usize>| index.and_then(|index| self.ratios.get(index)).copied();
+        let last = self.ratios.len().checked_sub(2);
+        Comparison {
+            rate,
+            other,
+            ratio,
+            low: at(last.and(Some(1))).unwrap_or(ratio),
+            high: at(last).unwrap_or(ratio),
+        }
+    }
+}
+
+/// Rates and their ratio: medians of all rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// The rate of the one.
+    pub rate: f64,
+    /// The rate of the other.
+    pub other: f64,
+    /// The ratio of the one to the other, round by round.
+    pub ratio: f64,
+    /// The second smallest ratio of a round.
+    pub low: f64,
+    /// The second largest.
+    pub high: f64,
+}
+
+impl Comparison {
+    /// The ratio in percent, with the interval that holds its median in 96 of 100 runs of nine rounds.
+    pub fn percent(&self) -> String {
+        let [ratio, low, high] = [self.ratio, self.low, self.high].map(|ratio| ratio * 100.0);
+        format!("{ratio:.1} % ({low:.1} to {high:.1})")
     }
 }
 
@@ -51,9 +83,29 @@ mod tests {
                 &mut [10.0 * speed, 1.0 * speed, 11.0 * speed],
             );
         }
-        let (rate, other, ratio) = compared.medians();
-        assert_eq!((rate, other), (18.0, 20.0));
-        assert!((ratio - 0.9).abs() < 1e-9);
+        let result = compared.result();
+        assert_eq!((result.rate, result.other), (18.0, 20.0));
+        assert!((result.ratio - 0.9).abs() < 1e-9);
+        assert_eq!(result.percent(), "90.0 % (90.0 to 90.0)");
+    }
+
+    #[test]
+    fn one_round_that_was_disturbed_does_not_widen_the_interval() {
+        let mut compared = Compared::default();
+        for ratio in [0.5, 0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03, 2.0] {
+            compared.add(&mut [ratio * 8.0], &mut [8.0]);
+        }
+        let result = compared.result();
+        assert_eq!((result.low, result.ratio, result.high), (0.97, 1.0, 1.03));
+    }
+
+    #[test]
+    fn a_single_round_is_its_own_interval() {
+        let mut compared = Compared::default();
+        compared.add(&mut [2.0], &mut [4.0]);
+        let result = compared.result();
+        assert_eq!((result.low, result.ratio, result.high), (0.5, 0.5, 0.5));
+        assert_eq!(Compared::default().result().ratio, 0.0);
     }
 
     #[test]
