@@ -115,7 +115,7 @@ impl RateCorrection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePlan {
     /// Running time in microseconds: 0 for the first frame, then rising. It follows the timestamps as far as they
-    /// make sense, and is for rate control alone.
+    /// make sense (one step behind, where frames say no duration), and is for rate control alone.
     pub time: i64,
     /// How long the frame is shown, in microseconds, 1,000 to 1,000,000.
     pub duration: u64,
@@ -139,6 +139,16 @@ struct Pending {
     color_space: ColorSpace,
 }
 
+/// The last frame that was planned.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    timestamp: i64,
+    time: i64,
+    duration: u64,
+    /// The frame said nothing of its duration.
+    guessed: bool,
+}
+
 /// The part of a video encoder that is the same for all libraries. [`plan`](Self::plan) before a frame is given to the
 /// library, [`output`](Self::output) for each picture that comes out.
 #[derive(Debug)]
@@ -147,8 +157,7 @@ pub struct EncodeSession {
     max_quantizer: Option<u16>,
     quantizer: Option<u16>,
     key_interval: i64,
-    /// Timestamp and running time of the last frame, and its duration.
-    last: Option<(i64, i64, u64)>,
+    last: Option<Last>,
     default_duration: u64,
     last_key: i64,
     /// Frames since the last key frame of a stream with layers.
@@ -201,22 +210,25 @@ impl EncodeSession {
             }
             self.quantizer = Some(quantizer);
         }
-        let (time, step) = match self.last {
-            None => (0, None),
-            Some((timestamp, time, duration)) => {
-                let step = frame.timestamp.saturating_sub(timestamp);
-                let known = (step >= *STEP.start()).then(|| clamp_step(step));
-                (
-                    time.saturating_add(known.unwrap_or(duration) as i64),
-                    known.or(Some(duration)),
-                )
+        let step = self.last.map(|last| {
+            let step = frame.timestamp.saturating_sub(last.timestamp);
+            if step >= *STEP.start() {
+                clamp_step(step)
+            } else {
+                last.duration
             }
+        });
+        let time = match self.last {
+            None => 0,
+            // Libraries take the time from the end of one frame to that of the next for the frame rate. A guess is the step
+            // that came before: where the next frame began at its timestamp, that difference would be anything, below zero too.
+            Some(last) if last.guessed => last.time.saturating_add(last.duration as i64),
+            Some(last) => last.time.saturating_add(step.unwrap_or(last.duration) as i64),
         };
-        let duration = frame
+        let said = frame
             .duration
-            .filter(|&d| i64::try_from(d).is_ok_and(|d| STEP.contains(&d)))
-            .or(step)
-            .unwrap_or(self.default_duration);
+            .filter(|&d| i64::try_from(d).is_ok_and(|d| STEP.contains(&d)));
+        let duration = said.or(step).unwrap_or(self.default_duration);
         let new_color_space =
             (self.color_space != Some(frame.color_space)).then_some(frame.color_space);
         let key = self.last.is_none()
@@ -230,7 +242,12 @@ impl EncodeSession {
         let layer = self.scalability.temporal_layer(self.layer_index);
         self.layer_index += 1;
         self.color_space = Some(frame.color_space);
-        self.last = Some((frame.timestamp, time, duration));
+        self.last = Some(Last {
+            timestamp: frame.timestamp,
+            time,
+            duration,
+            guessed: said.is_none(),
+        });
         self.pending.push_back(Pending {
             time,
             timestamp: frame.timestamp,
@@ -356,9 +373,27 @@ mod tests {
     #[test]
     fn running_time_follows_timestamps_that_make_sense() {
         let found = times(&config(), &[(500, None), (20_500, None), (60_500, None)]);
-        assert_eq!(found, [(0, 33_333), (20_000, 20_000), (60_000, 40_000)]);
+        assert_eq!(found, [(0, 33_333), (33_333, 20_000), (53_333, 40_000)]);
         let pause = times(&config(), &[(0, None), (9_000_000, None)]);
-        assert_eq!(pause, [(0, 33_333), (1_000_000, 1_000_000)]);
+        assert_eq!(pause, [(0, 33_333), (33_333, 1_000_000)]);
+        let d = Some(40_000);
+        let found = times(&config(), &[(0, d), (40_000, d), (90_000, d)]);
+        assert_eq!(found, [(0, 40_000), (40_000, 40_000), (90_000, 40_000)]);
+    }
+
+    #[test]
+    fn frames_without_durations_end_as_far_apart_as_their_timestamps_are() {
+        // 60 and 120 frames a second, where 30 is what is guessed, and a pause.
+        for step in [16_667, 8_333] {
+            let mut stamps: Vec<i64> = (0..20).map(|n| n * step).collect();
+            stamps.extend((0..20).map(|n| 800_000 + n * step));
+            let frames: Vec<_> = stamps.iter().map(|&t| (t, None)).collect();
+            let found = times(&config(), &frames);
+            let ends: Vec<i64> = found.iter().map(|&(t, d)| t + d as i64).collect();
+            for (ends, stamps) in ends.windows(2).zip(stamps.windows(2)) {
+                assert_eq!(ends[1] - ends[0], stamps[1] - stamps[0]);
+            }
+        }
     }
 
     #[test]
@@ -380,7 +415,7 @@ mod tests {
         );
         let huge = Some(u64::MAX);
         let found = times(&config(), &[(i64::MIN, huge), (i64::MAX, huge)]);
-        assert_eq!(found[1].0, 1_000_000);
+        assert_eq!(found[1], (33_333, 1_000_000));
     }
 
     #[test]
@@ -434,7 +469,8 @@ mod tests {
                 keys.push(n);
             }
         }
-        assert_eq!(keys, [0, 20, 27]);
+        // One step later than without the guess for the first frame.
+        assert_eq!(keys, [0, 21, 27]);
     }
 
     #[test]
