@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytemuck::Pod;
-use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{InnerPixel, U8, U16};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
@@ -131,6 +131,16 @@ fn shift_row<S: Sample, T: Sample>(row: &[S], to: &mut [T], depth: u32, target_d
     }
 }
 
+/// Where whole samples from `from` on cover `length`, and how many they are: one that is half inside counts, none of
+/// those after `samples` does.
+fn covered(from: f64, length: f64, samples: usize) -> (usize, usize) {
+    let start = from.floor() as usize;
+    let end = ((from + length).ceil() as usize).min(samples);
+    (start, end.saturating_sub(start))
+}
+
+/// The filter sees the window's samples alone: what is around them is not the picture, and between the rows is
+/// memory that nobody wrote.
 fn resize<S: Sample>(
     resizer: &mut Resizer,
     source: &Samples<'_, S>,
@@ -138,32 +148,46 @@ fn resize<S: Sample>(
     size: Size,
 ) -> Result<Vec<S>, MediaError> {
     let failed = |error: &dyn std::fmt::Display| MediaError::backend(format!("scaling: {error}"));
-    // The library has no strides: an image as wide as the stride, of which the window is a part. The last row may end
-    // early.
-    let whole = source.stride * source.height;
-    let mut padded = Cow::Borrowed(source.data.as_ref());
-    if padded.len() < whole {
-        padded.to_mut().resize(whole, S::from_u32(0));
+    let (x, width) = covered(window.x, window.width, source.width);
+    let (y, height) = covered(window.y, window.height, source.height);
+    let (mut stride, mut left) = (source.stride, x);
+    let rows = source.data.get(y * stride..).unwrap_or_default();
+    let mut pixels = Cow::Borrowed(rows);
+    if rows.len() < stride * height {
+        // The last row ends early, and the library wants images of whole rows.
+        let rows = rows.chunks(stride).take(height);
+        let rows = rows.flat_map(|row| row.get(x..x + width).unwrap_or_default());
+        pixels = Cow::Owned(rows.copied().collect());
+        (stride, left) = (width, 0);
     }
-    let (Ok(stride), Ok(height)) = (u32::try_from(source.stride), u32::try_from(source.height))
-    else {
+    let sizes = [stride, left, width, height].map(u32::try_from);
+    let [Ok(stride), Ok(left), Ok(width), Ok(height)] = sizes else {
         return Err(MediaError::argument("a plane is too large to be scaled"));
     };
-    let bytes = bytemuck::cast_slice(&padded);
+    let bytes = bytemuck::cast_slice(&pixels);
     let image = TypedImageRef::<S::Pixel>::from_buffer(stride, height, bytes)
+        .map_err(|error| failed(&error))?;
+    let image = TypedCroppedImage::from_ref(&image, left, 0, width, height)
         .map_err(|error| failed(&error))?;
     let mut out = vec![S::from_u32(0); size.width as usize * size.height as usize];
     let out_bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut out);
     let mut target = TypedImage::<S::Pixel>::from_buffer(size.width, size.height, out_bytes)
         .map_err(|error| failed(&error))?;
-    // Chroma of an odd size has a sample that is half outside.
-    let right = (window.x + window.width).min(source.width as f64);
-    let bottom = (window.y + window.height).min(source.height as f64);
+    // Chroma may begin between samples, and of an odd size has a sample that is half outside.
+    let (left, top) = (window.x.fract(), window.y.fract());
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(window.x, window.y, right - window.x, bottom - window.y);
+        .crop(
+            left,
+            top,
+            window.width.min(f64::from(width) - left),
+            window.height.min(f64::from(height) - top),
+        );
     resizer
         .resize_typed(&image, &mut target, Some(&options))
         .map_err(|error| failed(&error))?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;
