@@ -378,6 +378,37 @@ fn dropped_sound_of_opus_stands_in_its_control_header() {
 }
 
 #[test]
+fn sound_with_an_encoders_delay_is_heard_when_its_pictures_are_seen() {
+    // One track counts from what is heard; the other, which nothing is dropped of, stands for the pictures.
+    for (counts_kept, late) in [(true, 6500), (false, 0)] {
+        let mut muxer = TsMuxer::new(&MuxOptions::default());
+        let mut sink = MemorySink::default();
+        muxer.add_track(audio("opus", 48_000, 2)).expect("Opus");
+        muxer.add_track(audio("mp3", 48_000, 2)).expect("MP3");
+        let frame = [&[0xff, 0xfb, 0x14, 0xc0][..], &[0; 92]].concat();
+        for index in 0..40 {
+            let mut sound = packet(ChunkKind::Key, index * 20_000, 20_000, vec![0xfc, 1, 2]);
+            if index == 0 {
+                sound.chunk.side = Some(Arc::new(SideData {
+                    discard_start: Duration::from_micros(6500),
+                    counts_kept,
+                    ..SideData::default()
+                }));
+            }
+            muxer.write(0, sound, &mut sink).expect("written");
+            let other = packet(ChunkKind::Key, index * 24_000, 24_000, frame.clone());
+            muxer.write(1, other, &mut sink).expect("written");
+        }
+        muxer.finish(&mut sink).expect("finished");
+        let got = tracks(&open_bytes(sink.into_bytes()));
+        let first = |track: usize| got[track].1[0].chunk.timestamp;
+        let found = first(1) - first(0);
+        assert!(found.abs_diff(late) <= 12, "{counts_kept}: {found} us");
+        assert_eq!(got[0].1.len(), 40);
+    }
+}
+
+#[test]
 fn transport_streams_refuse_what_they_have_no_place_for() {
     let new = || TsMuxer::new(&MuxOptions::default());
     for track in [

@@ -12,11 +12,10 @@ mod stream;
 mod tables;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use reelcore_media::ChunkKind;
-use reelcore_media::VideoCodec;
 use reelcore_media::mux::{
     MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
 };
+use reelcore_media::{AudioCodec, ChunkKind, VideoCodec};
 
 use self::packets::{Adaptation, Carrier};
 use self::stream::Form;
@@ -24,6 +23,7 @@ use crate::bitstream::audio::Timing;
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::interleave::Interleaver;
 use crate::mux::invalid;
+use crate::mux::priming::Priming;
 use crate::mux::reorder;
 
 /// Ticks a second of time stamps.
@@ -71,6 +71,8 @@ struct TsTrack {
     timing: Timing,
     carrier: Carrier,
     stream_id: u8,
+    /// A transport stream cannot say that sound is to be dropped: its packets stand where it is heard.
+    priming: Priming,
     times: DecodeTimes,
     group: Group,
     ended: bool,
@@ -93,6 +95,23 @@ enum State {
     Packets,
     Finished,
     Failed,
+}
+
+impl TsTrack {
+    /// Takes packets of which is known by how much they come before what they count.
+    fn settled(
+        &mut self,
+        ready: Vec<OutputPacket>,
+        out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
+    ) -> Result<(), MuxError> {
+        let earlier = i64::try_from(self.priming.delay_beyond() / 1000).unwrap_or(i64::MAX);
+        for mut packet in ready {
+            packet.chunk.timestamp = packet.chunk.timestamp.saturating_sub(earlier);
+            packet.decode_time = packet.decode_time.map(|time| time.saturating_sub(earlier));
+            self.times.push(packet, out)?;
+        }
+        Ok(())
+    }
 }
 
 /// The nearest tick.
@@ -149,6 +168,9 @@ impl TsMuxer {
         let interleaver = &mut self.interleaver;
         if let Some(track) = self.tracks.get_mut(index).filter(|track| !track.ended) {
             track.ended = true;
+            let mut ready = Vec::new();
+            track.priming.finish(&mut ready);
+            track.settled(ready, &mut |timed| queue(interleaver, index, timed))?;
             track
                 .times
                 .finish(&mut |timed| queue(interleaver, index, timed))?;
@@ -337,12 +359,16 @@ impl TsMuxer {
             )));
         }
         let interleaver = &mut self.interleaver;
-        match self.tracks.get_mut(index) {
-            Some(track) => track
-                .times
-                .push(packet, &mut |timed| queue(interleaver, index, timed)),
-            None => Ok(()),
-        }
+        let Some(track) = self.tracks.get_mut(index) else {
+            return Ok(());
+        };
+        let data = &packet.chunk.data;
+        let lasts = track.timing.frames(data, data.len() as u64).map(|frames| {
+            i128::from(frames.count) * 1_000_000_000 / i128::from(frames.rate.max(1))
+        });
+        let mut ready = Vec::new();
+        track.priming.push(packet, lasts, &mut ready);
+        track.settled(ready, &mut |timed| queue(interleaver, index, timed))
     }
 
     fn finish_file(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
@@ -417,6 +443,13 @@ impl Muxer for TsMuxer {
         };
         self.tracks.push(TsTrack {
             timing: form.timing(&track),
+            priming: Priming::new(
+                match track.kind {
+                    OutputKind::Audio { .. } => AudioCodec::parse(&track.codec).ok(),
+                    OutputKind::Video { .. } => None,
+                },
+                track.description.as_deref(),
+            ),
             carrier: Carrier::new(FIRST_PID + index as u16),
             stream_id: form.stream_id(number as u8),
             output: track,
