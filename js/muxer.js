@@ -139,8 +139,8 @@ export class Muxer {
     }
     this.#handle = located(op_reelcore_muxer_new(String(format), settings), callSite());
     this.#tail = this.#handle;
-    // Whoever awaits a method gets the error.
-    PromisePrototypeThen(this.#tail, undefined, () => {});
+    // Whoever awaits a method gets the error. Nothing has been written then: the stream is its owner's again.
+    PromisePrototypeThen(this.#tail, undefined, () => this.#writer?.releaseLock());
   }
 
   #add(video, config, options) {

@@ -66,6 +66,11 @@ fn frames_stay_on_the_gpu_until_somebody_asks() {
 }
 
 #[test]
+fn descriptors_and_shaders_of_webgpu_are_read_as_the_specification_says() {
+    run("gpu_descriptors.js", 15);
+}
+
+#[test]
 fn decoded_frames_are_uploaded_once_and_never_downloaded() {
     run("gpu_moves.js", 1);
 }
@@ -82,7 +87,7 @@ fn ten_thousand_frames_leave_nothing_behind_on_the_gpu() {
 
 #[test]
 fn canvases_are_sources_of_frames_textures_and_bitmaps() {
-    run("canvas.js", 18);
+    run("canvas.js", 19);
 }
 
 #[test]
@@ -92,7 +97,7 @@ fn sound_that_is_encoded_comes_back_in_time() {
 
 #[test]
 fn files_and_streams_that_are_written_can_be_read_back() {
-    run("muxer.js", 14);
+    run("muxer.js", 15);
 }
 
 #[test]

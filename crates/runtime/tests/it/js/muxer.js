@@ -183,6 +183,15 @@ await test("what cannot be written is refused with a reason", async () => {
   await rejects(webm.finish(), "NotSupportedError");
 });
 
+await test("a stream is not locked by a muxer that there is not", async () => {
+  const pieces = [];
+  const stream = new WritableStream({ write: (piece) => void pieces.push(piece) });
+  await rejects(new Reelcore.Muxer("foo", stream).finish(), "NotSupportedError");
+  assert(!stream.locked, "it is still locked");
+  equal(await record(new Reelcore.Muxer("webm", stream), { codec: "vp8" }), undefined);
+  assert(pieces.length > 0, "nothing was written");
+});
+
 await test("a stream that fails says so to whoever writes", async () => {
   const stream = new WritableStream({
     write() {
