@@ -6,7 +6,6 @@ use bytes::Bytes;
 use flacenc::bitsink::ByteSink;
 use flacenc::component::{BitRepr, Stream, StreamInfo};
 use flacenc::config;
-use flacenc::error::{Verified, Verify};
 use flacenc::source::{Fill, FrameBuf};
 use reelcore_media::encode_queue::{EncodeQueue, PacketClock};
 use reelcore_media::encoder::{
@@ -18,6 +17,7 @@ use reelcore_media::{
 };
 
 use crate::depth::Depth;
+use crate::library::Library;
 use crate::rate::{set_code, set_stream_rate, stand_in};
 
 /// FLAC with 16 or 24 bits, mono to 7.1, over flacenc. Bit rates are what they are: those of a configuration are not
@@ -41,7 +41,7 @@ const DEFAULT_LEVEL: u32 = 5;
 
 struct Settings {
     block: usize,
-    library: Verified<config::Encoder>,
+    library: Library,
 }
 
 fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
@@ -77,9 +77,7 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
         )));
     }
     info(config, Depth::TwentyFour, block)?;
-    let library = library(level, block)
-        .into_verified()
-        .map_err(|(_, error)| refuse(error.to_string()))?;
+    let library = Library::new(library(level, block)).map_err(|error| refuse(error.to_string()))?;
     Ok(Settings { block, library })
 }
 
@@ -196,7 +194,7 @@ struct Encoder {
 struct Blocks {
     config: AudioEncoderConfig,
     block: usize,
-    library: Verified<config::Encoder>,
+    library: Library,
     buffer: FrameBuf,
     /// The stream as it was last described.
     info: Option<(Depth, StreamInfo)>,
@@ -302,9 +300,10 @@ impl Blocks {
         self.buffer
             .fill_interleaved(&self.samples)
             .map_err(|error| backend(&error))?;
-        let frame =
-            flacenc::encode_fixed_size_frame(&self.library, &self.buffer, self.number, info)
-                .map_err(|error| backend(&error))?;
+        let frame = self
+            .library
+            .encode(&self.buffer, self.number, info)
+            .map_err(|error| backend(&error))?;
         self.number += 1;
         let frames = samples.len() / self.config.channels as usize;
         let mut data = bytes(&frame)?;

@@ -4,6 +4,7 @@
 
 mod depth;
 mod encoder;
+mod library;
 mod rate;
 
 pub use encoder::Flac;

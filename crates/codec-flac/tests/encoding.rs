@@ -124,6 +124,74 @@ fn noise_at_full_scale_and_silence_come_back_too() {
     assert!(joined(&outputs).len() < 200, "silence costs nothing");
 }
 
+/// Each in stereo, with `bits` bits: what is regular, what is not, and what has single peaks.
+fn hard_signals(bits: u32) -> Vec<(&'static str, Vec<i32>)> {
+    const FRAMES: i32 = 9000;
+    let mut random = Random(7);
+    let mut noise = || (random.next(1 << 32) as u32).cast_signed();
+    let mut sample = |name, frame: i32| match name {
+        "sawtooth" => (frame % 100) * (i32::MAX / 100),
+        "noise" => noise(),
+        "quiet noise" => noise() >> 7,
+        "spikes" if frame % 7 == 0 => i32::MAX,
+        "spikes" => (f64::from(frame) / 20.0).sin().mul_add(1e9, 0.0) as i32,
+        "square" if frame / 50 % 2 == 0 => i32::MIN,
+        "square" => i32::MAX,
+        "alternating" if frame % 2 == 0 => i32::MIN,
+        "alternating" => i32::MAX,
+        "silence then noise" if frame < FRAMES / 2 => 0,
+        "silence then noise" => noise(),
+        _ => 0,
+    };
+    [
+        "sawtooth",
+        "noise",
+        "quiet noise",
+        "spikes",
+        "square",
+        "alternating",
+        "silence then noise",
+        "silence",
+    ]
+    .map(|name| {
+        let samples = (0..FRAMES).flat_map(|frame| {
+            let left = sample(name, frame) >> (32 - bits) << (32 - bits);
+            let right = sample(name, frame / 2) >> (32 - bits) << (32 - bits);
+            [left, right]
+        });
+        (name, samples.collect())
+    })
+    .into()
+}
+
+#[test]
+fn a_packet_is_never_larger_than_its_samples_and_its_headers() {
+    for bits in [16, 24] {
+        for (name, samples) in hard_signals(bits) {
+            for (level, block) in [(0, 0), (1, 4096), (5, 0), (5, 100), (8, 32_767)] {
+                let name = format!("{name}, {bits} bits, level {level}, block {block}");
+                let config = config(48_000, 2, block, level);
+                let outputs = encode_all(&config, &samples);
+                let mut frames = samples.len() / 2;
+                for output in &outputs {
+                    let block = match block {
+                        0 if level < 3 => 1152,
+                        0 => 4096,
+                        block => block as usize,
+                    }
+                    .min(frames);
+                    frames -= block;
+                    // Up to 16 bytes for the frame's header and its checksums, 1 for each channel's.
+                    let most = block * 2 * bits as usize / 8 + 18;
+                    let length = output.chunk.data.len();
+                    assert!(length <= most, "{name}: {length} bytes for {most}");
+                }
+                assert!(decoded(&outputs).1 == samples, "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn blocks_have_the_size_that_was_asked_for_and_exact_times() {
     let samples = samples(44_100, 1, 10_000, 16);
