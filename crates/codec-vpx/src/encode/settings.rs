@@ -64,10 +64,13 @@ impl Settings {
         let realtime = config.latency_mode == LatencyMode::Realtime;
         let layered = config.scalability != ScalabilityMode::L1T1;
         let quantizers = config.bitrate_mode == VideoBitrateMode::Quantizer;
-        // VP9's rate control by layers is CBR, and has references of 4:2:0 alone. Other streams have layers by their
-        // references, and a rate control that does not know of them.
-        let by_layers =
-            layered && (format.codec == Codec::Vp8 || format.input.layout() == PixelLayout::Yuv420);
+        // VP9's rate control by layers is CBR, and has references of 4:2:0 alone. It rounds odd sizes up (get_layer_resolution)
+        // and takes them back with a line on stdout for each frame. Other streams have layers by their references, and
+        // a rate control that does not know of them.
+        let even = config.size.width.is_multiple_of(2) && config.size.height.is_multiple_of(2);
+        let by_layers = layered
+            && (format.codec == Codec::Vp8
+                || (even && format.input.layout() == PixelLayout::Yuv420));
         let constant = config.bitrate_mode == VideoBitrateMode::Constant
             || (by_layers && format.codec == Codec::Vp9);
         let speed = speed(format, config.size, realtime);
