@@ -68,11 +68,7 @@ pub struct YuvMatrix {
 impl YuvMatrix {
     /// The equations of ITU-T H.273, 8.3, for samples of `depth` bits (8 to 16).
     pub fn new(matrix: Matrix, full_range: bool, depth: u32) -> Self {
-        let (kr, kb) = match matrix {
-            Matrix::Bt709 | Matrix::Rgb => (0.2126, 0.0722),
-            Matrix::Bt470bg | Matrix::Smpte170m => (0.299, 0.114),
-            Matrix::Bt2020Ncl => (0.2627, 0.0593),
-        };
+        let (kr, kb) = luma_weights(matrix);
         let kg = 1.0 - kr - kb;
         let unit = f64::from(1u32 << (depth - 8));
         let (y_zero, y_range, c_range) = if full_range {
@@ -90,6 +86,15 @@ impl YuvMatrix {
             g_v: -2.0 * (1.0 - kr) * kr / kg / c_range,
             b_u: 2.0 * (1.0 - kb) / c_range,
         }
+    }
+}
+
+/// What red and blue count in luma: K_R and K_B of ITU-T H.273, 8.3.
+pub(super) const fn luma_weights(matrix: Matrix) -> (f64, f64) {
+    match matrix {
+        Matrix::Bt709 | Matrix::Rgb => (0.2126, 0.0722),
+        Matrix::Bt470bg | Matrix::Smpte170m => (0.299, 0.114),
+        Matrix::Bt2020Ncl => (0.2627, 0.0593),
     }
 }
 

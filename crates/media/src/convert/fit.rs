@@ -5,18 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fast_image_resize::Resizer;
-use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
 use super::plane::{self, Sample, Samples, Window};
-use super::{RgbConversion, to_rgb};
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;
 use crate::error::MediaError;
 use crate::format::{PixelFormat, PixelLayout};
 use crate::frame::{CpuImage, CpuResource, Plane, ReadBack, VideoFrame};
 use crate::geometry::{Rect, Size};
-use crate::layout::PlaneLayout;
 use crate::pool::{BufferPool, PooledBuffer};
+
+mod rgb;
 
 /// Brings frames to what an encoder takes. One that fits already is handed on as it is: the cropped part of its planes is
 /// a part of the same memory.
@@ -68,13 +67,6 @@ fn image_of(
     CpuImage::new(format, size, planes.collect())
 }
 
-/// The format without alpha that has that layout and depth.
-fn opaque(layout: PixelLayout, depth: u32) -> Option<PixelFormat> {
-    PixelFormat::ALL.iter().copied().find(|format| {
-        format.layout() == layout && format.bit_depth() == depth && !format.has_alpha()
-    })
-}
-
 impl Fitter {
     /// Takes memory for converted pictures from `pool`.
     pub fn new(pool: BufferPool) -> Self {
@@ -88,8 +80,9 @@ impl Fitter {
     /// are kept.
     ///
     /// RGB becomes limited range with the matrix of BT.2020 for its primaries, of BT.709 for all others; a curve of sRGB is called
-    /// that of BT.709, as video has it (`docs/decisions/0007-colour-conversion.md`). YUV keeps its colours. Chroma
-    /// samples are taken to lie in the middle of their pixels.
+    /// that of BT.709, as video has it (`docs/decisions/0007-colour-conversion.md`). Its chroma is made as on a GPU, of
+    /// the pixels around where [`ChromaSiting`](super::ChromaSiting) says; what has another size is scaled first. YUV keeps its
+    /// colours, and chroma that is scaled is taken to lie in the middle of its pixels.
     ///
     /// A frame whose pixels are not in CPU memory is converted and scaled where they are, if the device can
     /// ([`read_back_as`](crate::frame::VideoResource::read_back_as)), and is moved as it is wanted.
@@ -132,13 +125,7 @@ impl Fitter {
         }
         let rgb = image.format().is_rgb() || frame.color_space.matrix == Some(Matrix::Rgb);
         let (image, color_space) = if rgb {
-            let (layout, target) = (format.layout(), size);
-            let (image, color) = self.rgb(image, rect, frame.color_space, layout)?;
-            let rect = Rect::of_size(image.size());
-            match crop(&image, rect, format).filter(|image| image.size() == target) {
-                Some(image) => (image, color),
-                None => (self.planar(&image, rect, format, target)?, color),
-            }
+            self.rgb(image, rect, frame.color_space, format, size)?
         } else {
             match crop(image, rect, format).filter(|image| image.size() == size) {
                 Some(image) => (image, frame.color_space),
@@ -292,72 +279,6 @@ impl Fitter {
         let depths = (depth, target_depth);
         plane::convert(&mut self.resizer, &source, window, size, depths, to)
     }
-
-    /// RGB, or YUV whose matrix says that it stores RGB, to 8-bit YUV of `layout`, cut to `rect`.
-    fn rgb(
-        &mut self,
-        image: &CpuImage,
-        rect: Rect,
-        color: ColorSpace,
-        layout: PixelLayout,
-    ) -> Result<(CpuImage, ColorSpace), MediaError> {
-        let format = opaque(layout, 8)
-            .ok_or_else(|| MediaError::unsupported("no 8-bit format has this layout"))?;
-        let size = rect.size();
-        let video = video_colors(color);
-        let standard = match video.matrix {
-            Some(Matrix::Bt2020Ncl) => YuvStandardMatrix::Bt2020,
-            _ => YuvStandardMatrix::Bt709,
-        };
-        let rgba = rgba_of(image, rect, color)?;
-        let ranges = plane_ranges(format, size)?;
-        let mut buffer = self.pool.take(ranges.last().map_or(0, |range| range.end));
-        let mut planes = buffer.as_mut();
-        let mut parts = Vec::with_capacity(3);
-        let mut at = 0;
-        for range in &ranges {
-            let (_, rest) = planes.split_at_mut(range.start - at);
-            let (part, rest) = rest.split_at_mut(range.len());
-            parts.push(part);
-            (planes, at) = (rest, range.end);
-        }
-        let Ok([y, u, v]) = <[&mut [u8]; 3]>::try_from(parts) else {
-            return Err(MediaError::backend("a planar format has three planes"));
-        };
-        let stride = |index| format.row_bytes(index, size.width) as u32;
-        let mut target = YuvPlanarImageMut {
-            y_plane: BufferStoreMut::Borrowed(y),
-            y_stride: stride(0),
-            u_plane: BufferStoreMut::Borrowed(u),
-            u_stride: stride(1),
-            v_plane: BufferStoreMut::Borrowed(v),
-            v_stride: stride(2),
-            width: size.width,
-            height: size.height,
-        };
-        let bgr = image.format().layout() == PixelLayout::Bgra;
-        let convert = match (layout, bgr) {
-            (PixelLayout::Yuv444, false) => yuv::rgba_to_yuv444,
-            (PixelLayout::Yuv444, true) => yuv::bgra_to_yuv444,
-            (PixelLayout::Yuv422, false) => yuv::rgba_to_yuv422,
-            (PixelLayout::Yuv422, true) => yuv::bgra_to_yuv422,
-            (_, false) => yuv::rgba_to_yuv420,
-            (_, true) => yuv::bgra_to_yuv420,
-        };
-        convert(
-            &mut target,
-            &rgba.data,
-            rgba.stride,
-            YuvRange::Limited,
-            standard,
-            YuvConversionMode::Balanced,
-        )
-        .map_err(|error| MediaError::backend(format!("RGB to YUV: {error}")))?;
-        let bytes = buffer.len();
-        let image = image_of(buffer, format, size, ranges)?;
-        count_copy(bytes);
-        Ok((image, video))
-    }
 }
 
 /// The colours of the YUV that RGB of `color` becomes.
@@ -400,64 +321,6 @@ fn fit_on_device(
     };
     let image = frame.resource.read_back_as(&wanted)?;
     Some(image.map(|image| with_image(frame, image, target)))
-}
-
-/// Four bytes a pixel; `data` holds whole rows of `stride` bytes.
-struct Rgba<'a> {
-    data: Cow<'a, [u8]>,
-    stride: u32,
-}
-
-/// The pixels of `rect`, borrowed where they are stored so.
-fn rgba_of(image: &CpuImage, rect: Rect, color: ColorSpace) -> Result<Rgba<'_>, MediaError> {
-    let (width, height) = (rect.width as usize, rect.height as usize);
-    let tight = |data| -> Result<Rgba<'_>, MediaError> {
-        Ok(Rgba {
-            data: Cow::Owned(data),
-            stride: rect.width.saturating_mul(4),
-        })
-    };
-    if !image.format().is_rgb() {
-        // Stored as YUV with the identity matrix: rare, and converted twice rather than with code of its own.
-        let mut data = vec![0; width * height * 4];
-        let conversion = RgbConversion {
-            rect,
-            color_space: ColorSpace {
-                primaries: None,
-                transfer: None,
-                ..color
-            },
-            keep_alpha: false,
-            format: PixelFormat::Rgba,
-            target: super::PredefinedColorSpace::Srgb,
-        };
-        let layout = PlaneLayout {
-            offset: 0,
-            stride: rect.width.saturating_mul(4),
-        };
-        to_rgb(image, &conversion, layout, &mut data)?;
-        return tight(data);
-    }
-    let [plane] = image.planes() else {
-        return Err(MediaError::backend("RGB has one plane"));
-    };
-    let start = rect.y as usize * plane.stride + rect.x as usize * 4;
-    let data = plane.data.get(start..).unwrap_or_default();
-    match (
-        data.get(..plane.stride * height),
-        u32::try_from(plane.stride),
-    ) {
-        (Some(data), Ok(stride)) => Ok(Rgba {
-            data: Cow::Borrowed(data),
-            stride,
-        }),
-        _ => {
-            // The last row ends with the picture, and the conversion reads whole rows.
-            let rows = data.chunks(plane.stride).take(height);
-            let rows = rows.flat_map(|row| row.get(..width * 4).unwrap_or_default());
-            tight(rows.copied().collect())
-        }
-    }
 }
 
 /// A plane of planar YUV or NV12, whose chroma is taken apart.

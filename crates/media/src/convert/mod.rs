@@ -11,10 +11,12 @@
 mod audio;
 mod color;
 mod fit;
+mod from_rgb;
 mod managed;
 mod plane;
 mod planes;
 mod samples;
+mod siting;
 mod swizzle;
 mod target;
 mod transfer;
@@ -24,6 +26,7 @@ pub use audio::{AudioCopyError, audio_copy_elements, copy_audio};
 pub use color::{Matrix3, YuvMatrix, effective_color_space, gamut_matrix};
 pub use fit::Fitter;
 pub use planes::copy_planes;
+pub use siting::ChromaSiting;
 
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;
