@@ -540,6 +540,62 @@ fn every_level_that_is_accepted_is_the_one_that_is_written() {
 }
 
 #[test]
+fn a_bit_rate_above_the_level_raises_the_level_instead_of_failing() {
+    let size = Size::new(128, 96);
+    for (codec, bitrate, level) in [
+        // Without one, the default keeps within the level.
+        ("avc1.42000a", None, 10),
+        ("avc1.42000a", Some(76_800), 10),
+        ("avc1.42000a", Some(76_801), 11),
+        ("avc1.4d001f", Some(16_800_000), 31),
+        ("avc1.4d001f", Some(20_000_000), 32),
+        ("avc1.640028", Some(25_000_000), 41),
+        ("avc1.640028", Some(1_000_000_000), 52),
+        ("avc1.640034", Some(u64::MAX), 52),
+        ("avc1.640028", Some(1), 40),
+    ] {
+        for mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
+            let mut config = config(codec, size);
+            (config.bitrate, config.bitrate_mode) = (bitrate, mode);
+            assert!(OpenH264Encoder.check(&config).is_ok());
+            let frames = scene_frames(I420, size, 3, STEP);
+            let pictures = encode(&config, &frames);
+            check_chunks(&config, &frames, &pictures);
+            assert_eq!(
+                sps(&config, &pictures[0]).level,
+                level,
+                "{codec} {bitrate:?}"
+            );
+        }
+    }
+}
+
+/// A still picture takes few bits, so rate control is asked for half as many again as the target.
+#[test]
+fn a_bit_rate_just_below_that_of_the_level_does_not_fail_when_it_is_corrected() {
+    let size = Size::new(128, 96);
+    for (codec, bitrate, level) in [
+        ("avc1.42000a", 70_000, 10),
+        ("avc1.42000a", 220_000, 11),
+        ("avc1.640034", 288_000_000, 52),
+        ("avc1.640034", 1_000_000_000, 52),
+    ] {
+        let mut config = config(codec, size);
+        config.bitrate = Some(bitrate);
+        let still = scene_frame(I420, size, 0, 0);
+        let frames: Vec<VideoFrame> = (0..50)
+            .map(|n| VideoFrame {
+                timestamp: n * STEP,
+                ..still.clone()
+            })
+            .collect();
+        let pictures = encode(&config, &frames);
+        assert_eq!(pictures.len(), frames.len());
+        assert_eq!(sps(&config, &pictures[0]).level, level);
+    }
+}
+
+#[test]
 fn frames_of_another_size_or_format_are_refused() {
     let config = config("avc1.42001e", SIZE);
     let mut encoder = OpenH264Encoder.start(&config, &encoder_context(1)).unwrap();

@@ -1,4 +1,4 @@
-//! Levels: how large pictures may be, and how many macroblocks come in a second (table A-1).
+//! Levels: how large pictures may be, and how many macroblocks and bits come in a second (table A-1).
 
 use reelcore_media::codec_string::Avc;
 use reelcore_media::{MediaError, Size};
@@ -27,6 +27,28 @@ const LEVELS: [(u8, u64, u64); 20] = [
     (62, 16_711_680, 139_264),
 ];
 
+/// level_idc and the bits a second that OpenH264 takes at it: MaxBR with the cpbBrNalFactor of Baseline and
+/// Main, 1200, whatever the profile.
+const BITS: [(u8, u64); 17] = [
+    (10, 76_800),
+    (9, 153_600),
+    (11, 230_400),
+    (12, 460_800),
+    (13, 921_600),
+    (20, 2_400_000),
+    (21, 4_800_000),
+    (22, 4_800_000),
+    (30, 12_000_000),
+    (31, 16_800_000),
+    (32, 24_000_000),
+    (40, 24_000_000),
+    (41, 60_000_000),
+    (42, 60_000_000),
+    (50, 162_000_000),
+    (51, 288_000_000),
+    (52, 288_000_000),
+];
+
 /// MaxFS of level 5.2, the highest that OpenH264 has.
 const MAX_FRAME_MBS: u64 = 36_864;
 
@@ -52,6 +74,23 @@ fn limits(level: u8) -> Option<(u64, u64)> {
 pub(super) fn max_framerate(level: u8, size: Size) -> f64 {
     let (rate, _) = limits(level).unwrap_or_default();
     rate as f64 / macroblocks(size).max(1) as f64
+}
+
+/// The most bits a second that OpenH264 takes at a level of [`level_idc`].
+pub(super) fn max_bitrate(level: u8) -> u64 {
+    let found = BITS.iter().find(|(idc, _)| *idc == level);
+    found.unwrap_or(&BITS[BITS.len() - 1]).1
+}
+
+/// The level to write for `bits` a second where `level` was asked for: the first from it on that has so many, or the
+/// highest. 1b, which is 1.1 with a flag, stands in for no other level.
+pub(super) fn level_for_bitrate(level: u8, bits: u64) -> u8 {
+    let from = BITS.iter().position(|(idc, _)| *idc == level);
+    let rest = &BITS[from.unwrap_or(BITS.len() - 1)..];
+    let found = rest
+        .iter()
+        .find(|(idc, most)| *most >= bits && (*idc == level || *idc != 9));
+    found.unwrap_or(&BITS[BITS.len() - 1]).0
 }
 
 /// Whether pictures of `size`, so many a second, keep within the level and OpenH264's own limits.
@@ -122,6 +161,22 @@ mod tests {
         assert!(fits(10, 448, 16, None) && !fits(10, 464, 16, None));
         assert!(!fits(40, 641, 480, None) && !fits(40, 14, 16, None));
         assert!(!fits(33, 16, 16, None));
+    }
+
+    #[test]
+    fn more_bits_raise_the_level_up_to_the_highest() {
+        assert_eq!(level_for_bitrate(40, 24_000_000), 40);
+        assert_eq!(level_for_bitrate(40, 24_000_001), 41);
+        assert_eq!(level_for_bitrate(31, 20_000_000), 32);
+        assert_eq!(level_for_bitrate(10, 100_000), 11);
+        assert_eq!(level_for_bitrate(9, 100_000), 9);
+        assert_eq!(level_for_bitrate(9, 160_000), 11);
+        assert_eq!(level_for_bitrate(10, u64::MAX), 52);
+        assert_eq!((max_bitrate(10), max_bitrate(52)), (76_800, 288_000_000));
+        // Levels of size and of bits are the same ones.
+        for (idc, ..) in LEVELS.iter().filter(|(idc, ..)| *idc <= 52) {
+            assert!(BITS.iter().any(|(level, _)| level == idc), "{idc}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use openh264_sys2 as sys;
 use reelcore_media::encode_session::FramePlan;
 use reelcore_media::{ColorSpace, MediaError, Plane};
 
-use super::settings::{Settings, clamp_bitrate};
+use super::settings::Settings;
 
 /// ForceIntraFrame as the C++ interface has it. The bindings lack the layer, which OpenH264 reads.
 type ForceIntraFrame = unsafe extern "C" fn(*mut sys::ISVCEncoder, bool, c_int) -> c_int;
@@ -99,10 +99,10 @@ impl Library {
     }
 
     /// Another target in bits a second.
-    pub fn set_bitrate(&mut self, bits: u64) -> Result<(), MediaError> {
+    pub fn set_bitrate(&mut self, settings: &Settings, bits: u64) -> Result<(), MediaError> {
         let mut info = sys::SBitrateInfo {
             iLayer: sys::SPATIAL_LAYER_ALL,
-            iBitrate: clamp_bitrate(bits),
+            iBitrate: settings.clamp_bitrate(bits),
         };
         self.set_option(sys::ENCODER_OPTION_BITRATE, &mut info)
     }

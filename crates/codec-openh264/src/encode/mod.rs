@@ -12,9 +12,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use reelcore_media::codec_string::Avc;
-use reelcore_media::encode_session::{
-    EncodeSession, RateCorrection, bitrate, framerate, input_image,
-};
+use reelcore_media::encode_session::{EncodeSession, RateCorrection, framerate, input_image};
 use reelcore_media::encoder::{
     EncodeOptions, EncodedVideo, EncoderContext, NalFormat, VideoBitrateMode, VideoEncoderConfig,
 };
@@ -87,16 +85,17 @@ impl VideoEncoderBackend for OpenH264Encoder {
     ) -> Result<Box<dyn VideoEncoder>, MediaError> {
         let avc = check(config)?;
         let threads = context.threads.clamp(1, self.max_threads(config));
+        let settings = Settings::new(config, avc, threads);
         Ok(Box::new(Encoder {
             size: config.size,
-            settings: Settings::new(config, avc, threads),
             library: None,
             color_space: ColorSpace::default(),
             scenes: VecDeque::new(),
             session: EncodeSession::new(config, MAX_QUANTIZER, FIRST_QUANTIZER),
             // OpenH264 leaves its target where it may not skip frames.
             correction: (config.bitrate_mode != VideoBitrateMode::Quantizer)
-                .then(|| RateCorrection::new(bitrate(config))),
+                .then(|| RateCorrection::new(settings.bitrate())),
+            settings,
             format: config.nal_format,
             in_band: avc.in_band,
             description: None,
@@ -149,7 +148,7 @@ impl VideoEncoder for Encoder {
             return Err(MediaError::backend("an encoder without a first frame"));
         };
         if let Some(bits) = self.correction.as_mut().and_then(|c| c.next(&plan)) {
-            library.set_bitrate(bits)?;
+            library.set_bitrate(&self.settings, bits)?;
         }
         let picture = library.encode(image.planes(), &plan)?;
         if picture.key && !plan.key {

@@ -30,6 +30,8 @@ pub(super) fn max_threads(size: Size) -> usize {
 pub(super) struct Settings {
     size: Size,
     avc: Avc,
+    /// Not below that of `avc`.
+    level: u8,
     threads: u16,
     bitrate: c_int,
     pub framerate: f32,
@@ -41,14 +43,23 @@ pub(super) struct Settings {
 
 impl Settings {
     pub fn new(config: &VideoEncoderConfig, avc: Avc, threads: usize) -> Self {
-        // A rate that is not known must not make OpenH264 write a higher level than was asked for.
-        let most = level::max_framerate(level::level_idc(&avc), config.size);
+        // Rates that are not known must not make for a higher level than was asked for.
+        let level = level::level_idc(&avc);
+        let most = level::max_framerate(level, config.size);
         let framerate = framerate(config).unwrap_or(DEFAULT_FRAMERATE.min(most));
+        let (level, bits) = match config.bitrate {
+            // OpenH264 does not start where the level has fewer bits.
+            Some(bits) if config.bitrate_mode != VideoBitrateMode::Quantizer => {
+                (level::level_for_bitrate(level, bits), bits)
+            }
+            _ => (level, bitrate(config)),
+        };
         Self {
             size: config.size,
             avc,
+            level,
             threads: threads as u16,
-            bitrate: clamp_bitrate(bitrate(config)),
+            bitrate: clamp_bitrate(bits, level),
             framerate: framerate as f32,
             mode: match config.bitrate_mode {
                 VideoBitrateMode::Constant => sys::RC_BITRATE_MODE,
@@ -59,6 +70,16 @@ impl Settings {
             quality: config.latency_mode == LatencyMode::Quality,
             layers: config.scalability.temporal_layers() as c_int,
         }
+    }
+
+    /// The target in bits a second.
+    pub fn bitrate(&self) -> u64 {
+        u64::from(self.bitrate.unsigned_abs())
+    }
+
+    /// `bits` a second as OpenH264 takes them in a stream of these settings.
+    pub fn clamp_bitrate(&self, bits: u64) -> c_int {
+        clamp_bitrate(bits, self.level)
     }
 
     /// Writes the settings into OpenH264's own defaults.
@@ -103,7 +124,7 @@ impl Settings {
         layer.fFrameRate = self.framerate;
         layer.iSpatialBitrate = self.bitrate;
         layer.uiProfileIdc = sys::EProfileIdc::from(self.avc.profile);
-        layer.uiLevelIdc = sys::ELevelIdc::from(level::level_idc(&self.avc));
+        layer.uiLevelIdc = sys::ELevelIdc::from(self.level);
         layer.sSliceArgument.uiSliceMode = if self.threads > 1 {
             sys::SM_FIXEDSLCNUM_SLICE
         } else {
@@ -114,11 +135,9 @@ impl Settings {
     }
 }
 
-/// The bits a second as OpenH264 takes them.
-pub(super) fn clamp_bitrate(bits: u64) -> c_int {
-    c_int::try_from(bits)
-        .unwrap_or(c_int::MAX)
-        .clamp(1_000, 1_000_000_000)
+fn clamp_bitrate(bits: u64, level: u8) -> c_int {
+    let bits = bits.clamp(1_000, level::max_bitrate(level));
+    c_int::try_from(bits).unwrap_or(c_int::MAX)
 }
 
 /// video_signal_type of the usability information (E.1.1), where something is known.
