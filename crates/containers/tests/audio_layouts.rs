@@ -411,6 +411,43 @@ fn data_of_unknown_size_go_to_the_end_and_cut_off_data_as_far_as_they_are() {
 }
 
 #[test]
+fn a_wav_of_another_codec_lasts_as_long_as_its_count_of_samples_says() {
+    // ADPCM: 256 bytes a block with 505 samples, and a byte rate that is wrong.
+    let mut adpcm = wave_format(0x11, 1, 48_000, 4);
+    adpcm[12..14].copy_from_slice(&256_u16.to_le_bytes());
+    adpcm.extend([2, 0, 0xf9, 1]);
+    let (format, data) = (chunk(b"fmt ", &adpcm), chunk(b"data", &[7; 256 * 96]));
+    let fact = |count: u32| chunk(b"fact", &count.to_le_bytes());
+    let duration = |file: Vec<u8>| open_bytes(file).expect("a file").duration();
+    let counted = riff(&[format.clone(), fact(48_000), data.clone()]);
+    assert_eq!(duration(counted.clone()), Some(1_000_000));
+    // Without a count that is one: by blocks.
+    for rest in [Vec::new(), fact(0), fact(u32::MAX), chunk(b"fact", b"no")] {
+        let file = riff(&[format.clone(), rest, data.clone()]);
+        assert_eq!(duration(file), Some(1_010_000));
+    }
+    // Cut off in the middle, there is as much less.
+    assert_eq!(
+        duration(counted[..counted.len() - 128 * 96].to_vec()),
+        Some(500_000)
+    );
+    // Packets are as far apart as that.
+    let all = read(counted);
+    let end = all.last().map_or(0, |last| {
+        last.chunk.timestamp as u64 + last.chunk.duration.expect("a duration")
+    });
+    assert!(end.abs_diff(1_000_000) < 100, "{end}");
+    // FLAC, whose frames are not alike.
+    let flac = chunk(b"fmt ", &wave_format(0xf1ac, 1, 48_000, 16));
+    let file = riff(&[flac, fact(57_600), chunk(b"data", &[1; 15_795])]);
+    assert_eq!(duration(file), Some(1_200_000));
+    // What samples of one size count is told by their bytes alone.
+    let pcm = chunk(b"fmt ", &wave_format(3, 1, 48_000, 64));
+    let file = riff(&[pcm, fact(7), chunk(b"data", &[0; 8 * 4800])]);
+    assert_eq!(duration(file), Some(100_000));
+}
+
+#[test]
 fn what_is_wrong_in_a_wav_is_said_with_its_place() {
     let format = wave_format(1, 2, 8000, 16);
     let data = chunk(b"data", &[0; 8]);

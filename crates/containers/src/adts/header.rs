@@ -70,6 +70,11 @@ impl Header {
             == (other.object_type, other.rate, other.channels)
     }
 
+    /// What a decoder is configured with, as a number that is not 0.
+    pub(crate) fn setup(&self) -> u32 {
+        self.rate << 5 | (self.object_type - 1) << 3 | self.channels
+    }
+
     /// The number of channels, with the start of the frame at hand.
     pub(crate) fn channel_count(&self, frame: &[u8]) -> Option<u32> {
         match self.channels {

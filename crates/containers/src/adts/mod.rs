@@ -12,12 +12,12 @@ pub use self::mux::AdtsMuxer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use reelcore_media::demux::{DemuxError, Source, TrackKind};
+use reelcore_media::demux::{DemuxError, Source, TrackConfig, TrackKind};
 
 use self::header::{HEADER, Header};
 use crate::audio::file::{AudioFile, Frame, Opened, Position, Total, audio_demuxer, track};
 use crate::audio::tags::Tags;
-use crate::audio::walk::{self, Head, Syntax, Walk};
+use crate::audio::walk::{self, CLOCK, Head, Syntax, Walk, units};
 use crate::audio::{id3, invalid, tail};
 use crate::window::{AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
@@ -55,7 +55,8 @@ impl AdtsDemuxer {
                 return false;
             };
             let after = rest.get(adts.first.size..).unwrap_or_default();
-            adts.head(after).is_some() || (at == 0 && after.len() < HEADER)
+            Adts::of(after).is_some_and(|next| next.first.same_stream(&adts.first))
+                || (at == 0 && after.len() < HEADER)
         });
         let Some(at) = at else {
             return Err(invalid(
@@ -70,17 +71,13 @@ impl AdtsDemuxer {
         let Some(adts) = Adts::of(frame) else {
             return Err(invalid(begin, "expected a frame of ADTS"));
         };
-        let first = adts.first;
-        let kind = TrackKind::Audio {
-            sample_rate: first.rate,
-            channels: first.channel_count(frame).unwrap_or(2),
-        };
-        let codec = format!("mp4a.40.{}", first.object_type);
+        let (kind, codec) = adts.first.track(frame);
         let walk = Walk {
             syntax: adts,
             start: Position {
                 at: begin + at as u64,
                 sample: 0,
+                setup: adts.setup(),
             },
             end,
         };
@@ -88,7 +85,7 @@ impl AdtsDemuxer {
             Opened {
                 window,
                 framing: Box::new(walk),
-                rate: first.rate,
+                rate: CLOCK,
                 track: track(kind, Some(&codec)),
                 tags,
             },
@@ -101,7 +98,18 @@ impl AdtsDemuxer {
     }
 }
 
-/// Frames like the first.
+impl Header {
+    /// What a track of frames like the one that `frame` begins is, and its codec string.
+    fn track(&self, frame: &[u8]) -> (TrackKind, String) {
+        let kind = TrackKind::Audio {
+            sample_rate: self.rate,
+            channels: self.channel_count(frame).unwrap_or(2),
+        };
+        (kind, format!("mp4a.40.{}", self.object_type))
+    }
+}
+
+/// Frames, and the first of them.
 #[derive(Clone, Copy, Debug)]
 struct Adts {
     first: Header,
@@ -118,15 +126,30 @@ impl Syntax for Adts {
     const NAME: &'static str = "ADTS";
 
     fn head(&self, bytes: &[u8]) -> Option<Head> {
-        let header = Header::parse(bytes).filter(|header| header.same_stream(&self.first))?;
+        let header = Header::parse(bytes)?;
         Some(Head {
             size: header.size,
-            samples: BLOCK * header.blocks,
+            samples: units(BLOCK * header.blocks, header.rate),
+            setup: header.setup(),
+        })
+    }
+
+    fn setup(&self) -> u32 {
+        self.first.setup()
+    }
+
+    fn config(&self, frame: &[u8]) -> Option<TrackConfig> {
+        let (kind, codec) = Header::parse(frame)?.track(frame);
+        Some(TrackConfig {
+            kind,
+            codec: Some(codec),
+            description: None,
+            encryption: None,
         })
     }
 
     fn max_lead(&self) -> u64 {
-        4 * u64::from(BLOCK)
+        u64::from(units(4 * BLOCK, self.first.rate))
     }
 
     /// A frame overlaps with the one before it.

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reelcore_media::demux::{DemuxError, Packet, PacketReader, Track};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, Track, TrackConfig};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::index::Index;
@@ -27,6 +28,8 @@ pub(crate) struct Position {
     pub(crate) at: u64,
     /// Samples before it.
     pub(crate) sample: u64,
+    /// As [`Frame::setup`], of the frames there.
+    pub(crate) setup: u32,
 }
 
 /// A frame.
@@ -40,6 +43,8 @@ pub(crate) struct Frame {
     pub(crate) sample: u64,
     /// Samples in it.
     pub(crate) samples: u32,
+    /// A number for what its decoder is configured with; one of the format's own, where frames can differ in it.
+    pub(crate) setup: u32,
 }
 
 impl Frame {
@@ -47,6 +52,7 @@ impl Frame {
         Position {
             at: self.at,
             sample: self.sample,
+            setup: self.setup,
         }
     }
 
@@ -55,6 +61,7 @@ impl Frame {
         Position {
             at: self.at.saturating_add(self.size as u64),
             sample: self.end(),
+            setup: self.setup,
         }
     }
 
@@ -84,6 +91,13 @@ pub(crate) trait Framing: Send + Sync {
         Ok(None)
     }
 
+    /// What a decoder is configured with from the frame on whose bytes these are; for frames of another
+    /// [`setup`](Frame::setup) than the first alone.
+    fn config(&self, data: &[u8]) -> Option<TrackConfig> {
+        let _ = data;
+        None
+    }
+
     /// How many samples before a frame [`Framing::lead`] looks at, at most; with an index alone.
     fn max_lead(&self) -> u64 {
         0
@@ -108,8 +122,9 @@ pub(crate) struct AudioFile {
     pub(crate) rate: u32,
     /// Samples of encoder and decoder delay at the start: they are before time 0.
     pub(crate) skip: u64,
-    /// The first sample of the padding at the end.
-    pub(crate) end: Option<u64>,
+    /// The samples of the padding, which end where the sound does whose header counts them. More may follow in files
+    /// that were put together.
+    pub(crate) padding: Option<Range<u64>>,
     pub(crate) limits: Limits,
     pub(crate) track: [Track; 1],
     pub(crate) tags: Tags,
@@ -121,7 +136,7 @@ impl std::fmt::Debug for AudioFile {
         f.debug_struct("AudioFile")
             .field("track", &self.track)
             .field("skip", &self.skip)
-            .field("end", &self.end)
+            .field("padding", &self.padding)
             .finish_non_exhaustive()
     }
 }
@@ -147,13 +162,13 @@ pub(crate) enum Total {
 }
 
 impl AudioFile {
-    /// `skip` and `end` as in [`AudioFile`].
+    /// `skip` and `padding` as in [`AudioFile`].
     pub(crate) fn new(
         opened: Opened,
         limits: &Limits,
         total: Total,
         skip: u64,
-        end: Option<u64>,
+        padding: Option<Range<u64>>,
     ) -> Result<Self, DemuxError> {
         let Opened {
             window,
@@ -184,7 +199,10 @@ impl AudioFile {
             }
             Total::Scan | Total::Unknown => None,
         };
-        let heard = total.map(|total| end.map_or(total, |end| end.min(total)));
+        let heard = total.map(|total| match &padding {
+            Some(padding) if total <= padding.end => padding.start.min(total),
+            _ => total,
+        });
         let heard = heard.map(|heard| heard.saturating_sub(start.sample.max(skip)));
         track.duration = heard
             .and_then(|heard| i64::try_from(heard).ok())
@@ -194,7 +212,7 @@ impl AudioFile {
             framing,
             rate,
             skip,
-            end,
+            padding,
             limits: limits.clone(),
             track: [track],
             tags,
@@ -218,6 +236,12 @@ pub(crate) struct FileReader {
     next: Position,
     /// Frames before this sample only prepare the decoder.
     heard_from: u64,
+    /// Of the packet that was given last, at first as the track is.
+    setup: u32,
+    /// Packets have come that are not as the track is.
+    several: bool,
+    /// The next packet is the first after a seek.
+    sought: bool,
     failed: bool,
 }
 
@@ -230,8 +254,11 @@ impl FileReader {
             window: file.window.another(),
             queue: VecDeque::new(),
             next: file.framing.start(),
+            setup: file.framing.start().setup,
             file,
             heard_from: 0,
+            several: false,
+            sought: false,
             failed: false,
         })
     }
@@ -254,6 +281,34 @@ impl FileReader {
             self.next = frame.next();
         }
         Ok(frame)
+    }
+
+    /// Goes over to the set-up of `frame`. What to configure a decoder with, where that changes.
+    fn configure(
+        &mut self,
+        frame: &Frame,
+        data: &[u8],
+    ) -> Result<Option<Arc<TrackConfig>>, DemuxError> {
+        let own = self.file.framing.start().setup;
+        self.several |= frame.setup != own;
+        let sought = std::mem::take(&mut self.sought);
+        let changed = std::mem::replace(&mut self.setup, frame.setup) != frame.setup;
+        if !changed && !(sought && self.several) {
+            return Ok(None);
+        }
+        let track = &self.file.track[0];
+        if frame.setup == own {
+            return Ok(Some(Arc::new(track.config())));
+        }
+        let config = self.file.framing.config(data);
+        let fits = |config: &TrackConfig| config.codec.is_some() == track.codec.is_some();
+        match config.filter(fits) {
+            Some(config) => Ok(Some(Arc::new(config))),
+            None => Err(DemuxError::Unsupported(format!(
+                "another codec in the middle of the sound, at byte {}",
+                frame.at
+            ))),
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Packet>, DemuxError> {
@@ -282,11 +337,15 @@ impl FileReader {
                 ),
             ));
         }
+        let config = self.configure(&frame, &data)?;
         let file = &*self.file;
         let samples = u64::from(frame.samples);
         let before = file.skip.saturating_sub(frame.sample).min(samples);
-        let after = file.end.map_or(0, |end| frame.end().saturating_sub(end));
-        let after = after.min(samples);
+        let padding = file.padding.as_ref();
+        let after = padding
+            .filter(|padding| frame.end() <= padding.end)
+            .map_or(0, |padding| frame.end().saturating_sub(padding.start))
+            .min(samples);
         let heard = before + after < samples && frame.sample >= self.heard_from;
         let side = SideData {
             discard_start: if heard {
@@ -318,7 +377,7 @@ impl FileReader {
             offset: frame.at,
             presented: heard,
             encryption: None,
-            config: None,
+            config,
         }))
     }
 
@@ -380,12 +439,16 @@ impl FileReader {
             self.failed = true;
             return Ok(None);
         };
+        let alike = before.iter().rev();
+        let alike = alike.take_while(|lead| lead.setup == frame.setup).count();
         let lead = file.framing.lead(&mut self.window, &before, &frame)?;
+        let lead = lead.min(alike);
         self.queue
             .extend(before.iter().skip(before.len().saturating_sub(lead)));
         self.queue.push_back(frame);
         self.queue.extend(past);
         self.heard_from = frame.sample;
+        self.sought = true;
         Ok(Some(file.time(frame.sample)))
     }
 }

@@ -170,6 +170,7 @@ impl Frames {
                     size,
                     sample: header.sample,
                     samples: header.samples,
+                    setup: 0,
                 }));
             }
             at += 1;
@@ -215,6 +216,7 @@ impl Framing for Frames {
             size,
             sample: header.sample,
             samples: header.samples,
+            setup: 0,
         }))
     }
 

@@ -64,6 +64,7 @@ impl FlacDemuxer {
                 Some(Position {
                     at: start.checked_add(point.at)?,
                     sample: point.sample,
+                    setup: 0,
                 })
             })
             .collect();
@@ -77,7 +78,7 @@ impl FlacDemuxer {
             info,
             start: Position {
                 at: start,
-                sample: 0,
+                ..Position::default()
             },
             end,
             points,
@@ -211,6 +212,7 @@ impl Blocks {
                 self.points.push(Position {
                     at: number(rest),
                     sample: number(sample),
+                    setup: 0,
                 });
             }
         }

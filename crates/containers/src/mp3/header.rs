@@ -99,6 +99,16 @@ impl Header {
         (self.one, self.layer, self.rate) == (other.one, other.layer, other.rate)
     }
 
+    /// What a decoder is configured with, as a number that is not 0. Channels are each frame's own.
+    pub(crate) fn setup(&self) -> u32 {
+        let layer = match self.layer {
+            Layer::One => 1,
+            Layer::Two => 2,
+            Layer::Three => 3,
+        };
+        self.rate << 2 | layer
+    }
+
     /// Bytes of layer III's side information, which follows the header and its checksum.
     pub(crate) fn side_info(&self) -> usize {
         match (self.one, self.channels) {
@@ -129,6 +139,8 @@ impl Header {
 pub(crate) struct Info {
     /// Frames after this one.
     pub(crate) frames: Option<u64>,
+    /// Bytes of all frames with this one.
+    pub(crate) bytes: Option<u64>,
     /// Encoder delay and padding in samples.
     pub(crate) gapless: Option<(u32, u32)>,
 }
@@ -143,8 +155,10 @@ pub(crate) fn info(header: &Header, frame: &[u8]) -> Option<Info> {
     let vbri = HEADER + 32;
     if frame.get(vbri..vbri + 4) == Some(b"VBRI") {
         let frames = word(vbri + 14)?;
+        let bytes = word(vbri + 10)?;
         return Some(Info {
             frames: (frames > 0).then_some(u64::from(frames)),
+            bytes: (bytes > 0).then_some(u64::from(bytes)),
             gapless: None,
         });
     }
@@ -166,7 +180,8 @@ pub(crate) fn info(header: &Header, frame: &[u8]) -> Option<Info> {
     field(4, 100);
     field(8, 4);
     let frames = frames.and_then(&word).filter(|&frames| frames > 0);
-    if frames.is_none() && bytes.and_then(&word).unwrap_or(0) == 0 {
+    let bytes = bytes.and_then(&word).filter(|&bytes| bytes > 0);
+    if frames.is_none() && bytes.is_none() {
         // It says nothing: what it is in can be sound.
         return None;
     }
@@ -181,6 +196,7 @@ pub(crate) fn info(header: &Header, frame: &[u8]) -> Option<Info> {
     };
     Some(Info {
         frames: frames.map(u64::from),
+        bytes: bytes.map(u64::from),
         gapless,
     })
 }

@@ -1,12 +1,12 @@
 //! MP3: layer III of MPEG-1, MPEG-2 and MPEG-2.5, and layers I and II by their names.
 
-mod header;
+pub(crate) mod header;
 mod mux;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use reelcore_media::demux::{DemuxError, Source, TrackKind};
+use reelcore_media::demux::{DemuxError, Source, TrackConfig, TrackKind};
 
 use self::header::{HEADER, Header, Info, Layer, info};
 pub use self::mux::Mp3Muxer;
@@ -14,13 +14,16 @@ use crate::audio::file::{
     AudioFile, Frame, MAX_LEAD, Opened, Position, Total, audio_demuxer, track,
 };
 use crate::audio::tags::Tags;
-use crate::audio::walk::{self, Head, Syntax, Walk};
+use crate::audio::walk::{self, CLOCK, Head, Syntax, Walk, units};
 use crate::audio::{id3, invalid, tail};
 use crate::window::{AHEAD, AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
 
 /// Samples that a decoder of layer III is late by, as encoders count.
 const DECODER_DELAY: u64 = 529;
+
+/// More bytes than a frame has.
+const MAX_FRAME: u64 = 4096;
 
 /// Bytes that are looked through for the first frame.
 const MAX_BEFORE: usize = 64 << 10;
@@ -105,6 +108,7 @@ pub(crate) fn within(
             start: Position {
                 at: start,
                 sample: 0,
+                setup: first.setup(),
             },
             end,
         },
@@ -161,49 +165,78 @@ impl Found {
     /// The demuxer's part.
     pub(crate) fn file(
         self,
-        window: Window,
+        mut window: Window,
         tags: Tags,
         limits: &Limits,
     ) -> Result<AudioFile, DemuxError> {
         let first = self.first;
-        let kind = match first.layer {
-            Layer::One => TrackKind::Other("mp1".to_owned()),
-            Layer::Two => TrackKind::Other("mp2".to_owned()),
-            Layer::Three => TrackKind::Audio {
-                sample_rate: first.rate,
-                channels: first.channels,
-            },
-        };
-        let frames = self.info.and_then(|info| info.frames);
-        let samples = frames.and_then(|frames| frames.checked_mul(u64::from(first.samples)));
-        let gapless = self.info.and_then(|info| info.gapless);
-        let skip = gapless.map_or(0, |(delay, _)| u64::from(delay) + DECODER_DELAY);
-        let end = match (gapless, samples) {
-            (Some((_, padding)), Some(samples)) => {
-                let padding = u64::from(padding).saturating_sub(DECODER_DELAY);
-                (padding > 0).then(|| samples.saturating_sub(padding))
-            }
+        let (kind, codec) = first.track();
+        let frames = match self.info {
+            Some(info) if !self.goes_on(&mut window, &info)? => info.frames,
             _ => None,
         };
-        let mut track = track(kind, (first.layer == Layer::Three).then_some("mp3"));
+        let unit = |samples: u64| samples.checked_mul(u64::from(units(1, first.rate)));
+        let samples = frames.and_then(|frames| frames.checked_mul(u64::from(first.samples)));
+        let samples = samples.and_then(unit);
+        let gapless = self.info.and_then(|info| info.gapless);
+        let skip = gapless.and_then(|(delay, _)| unit(u64::from(delay) + DECODER_DELAY));
+        let padding = gapless.zip(samples).and_then(|((_, padding), samples)| {
+            let padding = unit(u64::from(padding).saturating_sub(DECODER_DELAY))?;
+            (padding > 0).then(|| samples.saturating_sub(padding)..samples)
+        });
+        let mut track = track(kind, codec);
         track.samples = frames;
         AudioFile::new(
             Opened {
                 window,
                 framing: Box::new(self.walk),
-                rate: first.rate,
+                rate: CLOCK,
                 track,
                 tags,
             },
             limits,
             samples.map_or(Total::Scan, Total::Samples),
-            skip,
-            end,
+            skip.unwrap_or(0),
+            padding,
         )
+    }
+
+    /// Whether more follows than the header says: another file that was put behind, whose end is not this one's.
+    fn goes_on(&self, window: &mut Window, info: &Info) -> Result<bool, DemuxError> {
+        let Some((bytes, end)) = info.bytes.zip(self.walk.end) else {
+            return Ok(false);
+        };
+        let begin = self.walk.start.at;
+        let begin = begin.saturating_sub(self.first.size.unwrap_or(0) as u64);
+        let known = begin.saturating_add(bytes);
+        if known >= end {
+            return Ok(false);
+        }
+        // Some count without the header's own frame.
+        let slack = bytes / 16 + MAX_FRAME;
+        let behind = window.peek(known, id3::HEADER, AHEAD_SPARSE)?;
+        Ok(end - known > slack || id3::size(behind).is_some())
     }
 }
 
-/// Frames like the first.
+impl Header {
+    /// What a track of such frames is, and its codec string.
+    fn track(&self) -> (TrackKind, Option<&'static str>) {
+        match self.layer {
+            Layer::One => (TrackKind::Other("mp1".to_owned()), None),
+            Layer::Two => (TrackKind::Other("mp2".to_owned()), None),
+            Layer::Three => {
+                let kind = TrackKind::Audio {
+                    sample_rate: self.rate,
+                    channels: self.channels,
+                };
+                (kind, Some("mp3"))
+            }
+        }
+    }
+}
+
+/// Frames, and the first of them.
 #[derive(Clone, Copy, Debug)]
 struct Mpeg {
     first: Header,
@@ -214,10 +247,6 @@ impl Mpeg {
         let first = Header::parse(bytes).filter(|first| first.size.is_some())?;
         Some(Self { first })
     }
-
-    fn header(&self, bytes: &[u8]) -> Option<Header> {
-        Header::parse(bytes).filter(|header| header.same_stream(&self.first))
-    }
 }
 
 impl Syntax for Mpeg {
@@ -225,15 +254,38 @@ impl Syntax for Mpeg {
     const NAME: &'static str = "MPEG audio";
 
     fn head(&self, bytes: &[u8]) -> Option<Head> {
-        let header = self.header(bytes)?;
+        let header = Header::parse(bytes)?;
         Some(Head {
             size: header.size?,
-            samples: header.samples,
+            samples: units(header.samples, header.rate),
+            setup: header.setup(),
         })
     }
 
+    fn setup(&self) -> u32 {
+        self.first.setup()
+    }
+
+    fn config(&self, frame: &[u8]) -> Option<TrackConfig> {
+        let (kind, codec) = Header::parse(frame)?.track();
+        Some(TrackConfig {
+            kind,
+            codec: codec.map(str::to_owned),
+            description: None,
+            encryption: None,
+        })
+    }
+
+    const INFO: usize = 192;
+
+    fn is_info(&self, bytes: &[u8]) -> bool {
+        Header::parse(bytes)
+            .filter(|header| header.layer == Layer::Three)
+            .is_some_and(|header| info(&header, bytes).is_some())
+    }
+
     fn max_lead(&self) -> u64 {
-        MAX_LEAD as u64 * u64::from(self.first.samples)
+        MAX_LEAD as u64 * u64::from(units(self.first.samples, self.first.rate))
     }
 
     /// A frame overlaps with the one before it, and that one's main data may begin in frames before it (the bit
@@ -250,7 +302,7 @@ impl Syntax for Mpeg {
         let mut need = None;
         for (count, frame) in before.iter().rev().enumerate() {
             let bytes = window.peek(frame.at, frame.size.min(64), AHEAD_SPARSE)?;
-            let Some(header) = self.header(bytes) else {
+            let Some(header) = Header::parse(bytes) else {
                 return Ok(count);
             };
             let Some(left) = need else {

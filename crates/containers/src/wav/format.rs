@@ -24,6 +24,8 @@ pub(crate) struct Format {
     pub(crate) block: u16,
     /// Bytes a second, as the file says.
     pub(crate) byte_rate: u32,
+    /// Samples of each channel in a block, of codecs whose blocks say so.
+    pub(crate) block_samples: Option<u16>,
 }
 
 impl Format {
@@ -97,6 +99,9 @@ impl Format {
                 rate,
                 block: block.max(1),
                 byte_rate,
+                // ADPCM of Microsoft and IMA: wSamplesPerBlock.
+                block_samples: Some(short(18))
+                    .filter(|&count| matches!(tag, 2 | 0x11) && count > 0),
             });
         }
         let whole = sample * u32::from(channels);
@@ -121,6 +126,7 @@ impl Format {
             rate,
             block,
             byte_rate,
+            block_samples: None,
         })
     }
 }

@@ -16,8 +16,8 @@ use crate::Limits;
 use crate::audio::file::{
     AudioFile, Frame, Framing, Opened, Position, Total, audio_demuxer, track,
 };
-use crate::audio::invalid;
 use crate::audio::tags::Tags;
+use crate::audio::{invalid, micros};
 use crate::mp3;
 use crate::window::Window;
 
@@ -54,13 +54,27 @@ impl WavDemuxer {
             ));
         };
         let mut tags = Tags::default();
-        let Riff { format, start, end } = riff::read(&mut window, kind, &mut tags)?;
+        let Riff {
+            format,
+            start,
+            end,
+            samples,
+        } = riff::read(&mut window, kind, &mut tags)?;
         if format.other.as_deref() == Some("mp3")
             && let Some(opened) = mp3::within(&mut window, start, end)?
         {
             return Ok(Self(Arc::new(opened.file(window, tags, limits)?)));
         }
-        let data = Data::new(&format, start, end, limits);
+        // The byte rate of codecs whose packets are not alike, and of ADPCM as FFmpeg writes it, is not that of the data.
+        let samples = match &format.other {
+            Some(name) if !name.starts_with("pcm") => samples.or_else(|| {
+                let blocks = end?.saturating_sub(start) / u64::from(format.block);
+                blocks.checked_mul(u64::from(format.block_samples?))
+            }),
+            _ => None,
+        };
+        let samples = samples.filter(|&samples| samples > 0);
+        let data = Data::new(&format, start, end, samples, limits);
         let kind = match &format.other {
             Some(name) => TrackKind::Other(name.clone()),
             None => TrackKind::Audio {
@@ -71,7 +85,8 @@ impl WavDemuxer {
         let total = data.blocks();
         let mut track = track(kind, format.codec);
         track.samples = total.map(|total| total.div_ceil(data.packet));
-        let file = AudioFile::new(
+        let rate = format.rate;
+        let mut file = AudioFile::new(
             Opened {
                 window,
                 rate: data.rate,
@@ -84,6 +99,9 @@ impl WavDemuxer {
             0,
             None,
         )?;
+        if let Some(samples) = samples.and_then(|samples| i64::try_from(samples).ok()) {
+            file.track[0].duration = u64::try_from(micros(samples, rate)).ok();
+        }
         Ok(Self(Arc::new(file)))
     }
 }
@@ -102,11 +120,23 @@ struct Data {
 }
 
 impl Data {
-    fn new(format: &Format, start: u64, end: Option<u64>, limits: &Limits) -> Self {
+    /// `samples`: of a codec that is only named, where their number is known.
+    fn new(
+        format: &Format,
+        start: u64,
+        end: Option<u64>,
+        samples: Option<u64>,
+        limits: &Limits,
+    ) -> Self {
+        let byte_rate = samples.zip(end).and_then(|(samples, end)| {
+            let bytes = u128::from(end.saturating_sub(start)) * u128::from(format.rate);
+            u32::try_from(bytes / u128::from(samples).max(1)).ok()
+        });
+        let byte_rate = byte_rate.unwrap_or(format.byte_rate);
         let (block, rate) = match format.codec {
             Some(_) => (u64::from(format.block), format.rate),
             // Time goes by bytes: what a block holds is the codec's to say.
-            None => (1, format.byte_rate.max(1)),
+            None => (1, byte_rate.max(1)),
         };
         let together = if format.codec.is_some() {
             1
@@ -137,7 +167,7 @@ impl Framing for Data {
     fn start(&self) -> Position {
         Position {
             at: self.start,
-            sample: 0,
+            ..Position::default()
         }
     }
 
@@ -167,6 +197,7 @@ impl Framing for Data {
             size,
             sample: from.sample,
             samples,
+            setup: 0,
         }))
     }
 
@@ -178,6 +209,10 @@ impl Framing for Data {
         let at = sample
             .checked_mul(self.block)
             .and_then(|bytes| self.start.checked_add(bytes));
-        Ok(at.map(|at| Position { at, sample }))
+        Ok(at.map(|at| Position {
+            at,
+            sample,
+            setup: 0,
+        }))
     }
 }

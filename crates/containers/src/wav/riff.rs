@@ -50,6 +50,8 @@ pub(crate) struct Riff {
     pub(crate) start: u64,
     /// `None`: as far as the source goes.
     pub(crate) end: Option<u64>,
+    /// Samples of each channel, as `fact` counts them; of data that are cut off, their share.
+    pub(crate) samples: Option<u64>,
 }
 
 struct Chunk {
@@ -120,6 +122,7 @@ fn chunk(
 pub(crate) fn read(window: &mut Window, kind: Kind, tags: &mut Tags) -> Result<Riff, DemuxError> {
     let mut at = if kind == Kind::W64 { 40 } else { 12 };
     let (mut format, mut data, mut long) = (None, None, None);
+    let (mut fact, mut long_fact) = (None, None);
     for _ in 0..MAX_CHUNKS {
         let Some(chunk) = chunk(window, kind, at, long)? else {
             break;
@@ -127,11 +130,24 @@ pub(crate) fn read(window: &mut Window, kind: Kind, tags: &mut Tags) -> Result<R
         let size = chunk.size.unwrap_or(0);
         match &chunk.id {
             b"ds64" if kind == Kind::Rf64 => {
-                let bytes = window.peek(chunk.body, 16, AHEAD_SPARSE)?;
-                let field = bytes.get(8..16).and_then(|field| field.first_chunk());
-                long = field
-                    .map(|field| u64::from_le_bytes(*field))
-                    .filter(|&size| size > 0);
+                let bytes = window.peek(chunk.body, 24, AHEAD_SPARSE)?;
+                let field = |at: usize| {
+                    let field = bytes.get(at..).and_then(|field| field.first_chunk());
+                    field
+                        .map(|field| u64::from_le_bytes(*field))
+                        .filter(|&size| size > 0)
+                };
+                (long, long_fact) = (field(8), field(16));
+            }
+            b"fact" if fact.is_none() => {
+                let bytes = window.peek(chunk.body, 8, AHEAD_SPARSE)?;
+                fact = match (kind, size) {
+                    (Kind::W64, 8..) => bytes.first_chunk().map(|&field| u64::from_le_bytes(field)),
+                    (_, 4..) => bytes
+                        .first_chunk()
+                        .map(|&field| u64::from(u32::from_le_bytes(field))),
+                    _ => None,
+                };
             }
             b"fmt " if format.is_none() => {
                 let size = usize::try_from(size).unwrap_or(MAX).min(MAX);
@@ -174,12 +190,24 @@ pub(crate) fn read(window: &mut Window, kind: Kind, tags: &mut Tags) -> Result<R
     let Some((start, end)) = data else {
         return Err(invalid(at, "expected a chunk \"data\", found none"));
     };
+    let known = end
+        .or(window.len())
+        .map(|end| window.len().map_or(end, |len| end.min(len)));
+    let unset = u64::from(u32::MAX);
+    let fact = match fact {
+        Some(fact) if fact == unset && kind == Kind::Rf64 => long_fact,
+        fact => fact.filter(|&fact| fact > 0 && fact != unset),
+    };
+    let samples = fact.zip(end).zip(known).and_then(|((fact, end), known)| {
+        let (all, have) = (end.checked_sub(start)?, known.checked_sub(start)?);
+        let samples = u128::from(fact) * u128::from(have) / u128::from(all).max(1);
+        u64::try_from(samples).ok()
+    });
     Ok(Riff {
         format,
         start,
-        end: end
-            .or(window.len())
-            .map(|end| window.len().map_or(end, |len| end.min(len))),
+        end: known,
+        samples,
     })
 }
 

@@ -187,6 +187,33 @@ pub fn xing(frames: u32, lame: Option<(u32, u32)>) -> Vec<u8> {
     out
 }
 
+/// An MP3 file whose header counts its frames and its bytes.
+pub fn mp3_file(frames: u8, delay: u32, padding: u32) -> Vec<u8> {
+    let mut header = xing(u32::from(frames), Some((delay, padding)));
+    // The count of bytes stands behind that of the frames.
+    header[43] |= 2;
+    let bytes = (u32::from(frames) + 1) * 417;
+    header.splice(48..48, bytes.to_be_bytes());
+    header.truncate(417);
+    let sound = (0..frames).flat_map(|mark| mp3(0, mark + 1));
+    header.into_iter().chain(sound).collect()
+}
+
+/// A frame of MP3 of MPEG-2: 24 kHz, 32 kbit/s, mono, 96 bytes, 576 samples.
+pub fn mp3_24(mark: u8) -> Vec<u8> {
+    let mut out = vec![0xff, 0xf3, 0x44, 0xc4, 0, 0];
+    out.resize(96, mark);
+    out
+}
+
+/// A frame of ADTS (LC) with this index of the rate, channel configuration and payload.
+pub fn adts_of(rate: u8, channels: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = adts(payload, 1, false);
+    out[2] = 0x40 | rate << 2 | channels >> 2;
+    out[3] = out[3] & 0x3f | channels << 6;
+    out
+}
+
 /// An ID3v2 tag around frames.
 pub fn id3(major: u8, flags: u8, body: &[u8]) -> Vec<u8> {
     let n = body.len() as u32;
