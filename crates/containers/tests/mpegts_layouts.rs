@@ -209,8 +209,10 @@ fn what_a_lost_or_damaged_packet_belongs_to_is_not_given_and_all_else_is() {
             if nth % 7 != 3 && unit > 2 {
                 continue;
             }
-            // A start that is lost takes with it what might have continued the unit before.
-            let doubtful = starts && unit > 0;
+            // A start that is lost takes with it what might have continued the unit before: one of unknown length whose
+            // last packet was full.
+            let full = nth > 0 && stream[places[nth - 1].0 * 188 + 3] & 0x20 == 0;
+            let doubtful = starts && unit > 0 && !bounded && full;
             let damages: [Damage<'_>; 3] = [
                 &|s| drop(s.drain(index * 188..(index + 1) * 188)),
                 &|s| s[index * 188 + 1] |= 0x80,

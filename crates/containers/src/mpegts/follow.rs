@@ -54,7 +54,10 @@ struct Followed {
     pmt_pid: u16,
     pid: Option<u16>,
     pmt: Sections,
-    version: Option<u8>,
+    /// The last continuity counter of the program's map.
+    counter: Option<u8>,
+    /// Where its PID went over to another kind of stream, and its name.
+    replaced: Option<(u64, String)>,
     stream: PesStream,
     /// Ascending by offset; the first is what the source was opened with.
     changes: Vec<Change>,
@@ -64,7 +67,8 @@ struct Followed {
 pub(super) struct Follower {
     packets: Packets,
     pat: Sections,
-    pat_version: Option<u8>,
+    /// The last continuity counter of the association table.
+    counter: Option<u8>,
     tracks: Vec<Followed>,
     single_program: bool,
     ended: bool,
@@ -89,7 +93,8 @@ impl Follower {
                 pmt_pid: program.pmt_pid,
                 pid: Some(entry.pid),
                 pmt: Sections::default(),
-                version: None,
+                counter: None,
+                replaced: None,
                 stream,
                 changes: vec![Change {
                     offset: 0,
@@ -103,7 +108,7 @@ impl Follower {
         Self {
             packets,
             pat: Sections::default(),
-            pat_version: None,
+            counter: None,
             tracks: tracks.collect(),
             single_program: programs.len() == 1,
             ended: false,
@@ -114,7 +119,7 @@ impl Follower {
     pub(super) fn goto(&mut self, offset: u64, ahead: usize, clock: &dyn Fn(&Entry) -> Clock) {
         self.packets.goto(offset, ahead);
         self.pat.reset();
-        self.pat_version = None;
+        self.counter = None;
         self.ended = false;
         for track in &mut self.tracks {
             let passed = track
@@ -125,7 +130,7 @@ impl Follower {
                     (change.number, change.pmt_pid, change.pid);
             }
             track.pmt.reset();
-            track.version = None;
+            (track.counter, track.replaced) = (None, None);
             track.stream.restart(clock(&track.entry));
         }
     }
@@ -133,6 +138,16 @@ impl Follower {
     /// The stream of the track at `index`.
     pub(super) fn stream(&self, index: usize) -> Option<&PesStream> {
         self.tracks.get(index).map(|track| &track.stream)
+    }
+
+    /// The error for a track whose PID holds another kind of stream from here on.
+    pub(super) fn replaced(&self, index: usize) -> Option<DemuxError> {
+        let track = self.tracks.get(index)?;
+        let (offset, name) = track.replaced.as_ref()?;
+        Some(DemuxError::Unsupported(format!(
+            "another codec in the middle of a track: {name} after {} from byte {offset} on",
+            track.entry.kind.name()
+        )))
     }
 
     /// The next frame of the track at `index` that has been put together.
@@ -164,11 +179,15 @@ impl Follower {
             let mut tables = Vec::new();
             self.pat
                 .push(&packet, &mut |section| tables.extend(Pat::parse(section)));
+            // Each is looked at, whatever its version: streams that were put together have the same ones.
             for pat in tables {
-                if self.pat_version.replace(pat.version) != Some(pat.version) {
-                    for track in &mut self.tracks {
-                        track.associate(&pat, self.single_program, offset);
-                    }
+                for track in &mut self.tracks {
+                    track.associate(&pat, self.single_program, offset);
+                }
+            }
+            if restarts(&mut self.counter, &packet) {
+                for track in &mut self.tracks {
+                    track.stream.joined();
                 }
             }
             return Ok(true);
@@ -185,8 +204,14 @@ impl Follower {
     }
 }
 
+/// Whether a table is counted from 0 again: another stream may have been put behind.
+fn restarts(counter: &mut Option<u8>, packet: &TsPacket<'_>) -> bool {
+    let last = counter.replace(packet.continuity);
+    packet.continuity == 0 && last.is_some_and(|last| last != 15)
+}
+
 impl Followed {
-    /// A new version of the program association table.
+    /// A program association table.
     fn associate(&mut self, pat: &Pat, single_program: bool, offset: u64) {
         let listed = pat
             .programs
@@ -199,22 +224,32 @@ impl Followed {
         {
             (self.number, self.pmt_pid) = (number, pmt_pid);
             self.pmt.reset();
-            self.version = None;
+            self.counter = None;
             self.remember(offset);
         }
     }
 
     /// A packet of the program map table.
     fn map(&mut self, packet: &TsPacket<'_>, offset: u64) {
+        if restarts(&mut self.counter, packet) {
+            self.stream.joined();
+        }
         let mut tables = Vec::new();
         self.pmt
             .push(packet, &mut |section| tables.extend(Pmt::parse(section)));
         for pmt in tables {
-            if pmt.program != self.number || self.version.replace(pmt.version) == Some(pmt.version)
-            {
+            if pmt.program != self.number {
                 continue;
             }
             let pid = self.find(&pmt.streams);
+            if pid.is_some() {
+                self.replaced = None;
+            } else if self.replaced.is_none() {
+                let own = [Some(self.entry.pid), self.pid];
+                let mut other = pmt.streams.iter();
+                let other = other.rfind(|stream| own.contains(&Some(stream.pid)));
+                self.replaced = other.map(|other| (offset, other.kind.name().to_owned()));
+            }
             if pid != self.pid {
                 self.stream.moved();
                 self.pid = pid;
@@ -284,6 +319,9 @@ pub(super) struct SurveyedStream {
 /// Frames of a stream that its beginning is told from, at most: leading pictures come after the key picture.
 const FRAMES: usize = 20;
 
+/// The same of one that is given as it is.
+const WHOLE: usize = 4;
+
 /// How much of a program is looked at for what its map lists, in ticks: longer than pictures are apart that start a
 /// decoder. What has not come by then is only named.
 const LONG: i64 = 10 * super::clock::RATE;
@@ -303,7 +341,8 @@ impl SurveyedStream {
             Kind::Adts | Kind::MpegAudio | Kind::Opus { .. } => {
                 self.stream.scrambled || self.frames > 0
             }
-            Kind::Other(_) => true,
+            // Only told by name: their times are what there is where a program has nothing else.
+            Kind::Other(_) => self.stream.scrambled || self.frames >= WHOLE,
         }
     }
 
@@ -356,7 +395,11 @@ impl Survey {
 
     fn is_done(&self) -> bool {
         let known = |program: &Surveyed| {
-            program.streams.iter().all(SurveyedStream::is_done)
+            let named = |stream: &SurveyedStream| matches!(stream.elementary.kind, Kind::Other(_));
+            // What is only told by name is waited for where there is nothing else.
+            let alone = program.streams.iter().all(named);
+            let mut streams = program.streams.iter();
+            streams.all(|stream| (!alone && named(stream)) || stream.is_done())
                 || program.streams.iter().any(SurveyedStream::is_long)
         };
         self.seen_pat

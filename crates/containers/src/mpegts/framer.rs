@@ -61,6 +61,8 @@ pub(super) struct Framer {
     previous: Option<Previous>,
     /// Where the last frame that was put out ends.
     given: u64,
+    /// All access units so far begin where a PES packet does.
+    aligned: bool,
     pub(super) out: VecDeque<Frame>,
 }
 
@@ -87,6 +89,7 @@ impl Framer {
             current: None,
             previous: None,
             given: 0,
+            aligned: true,
             out: VecDeque::new(),
         }
     }
@@ -150,12 +153,16 @@ impl Framer {
             self.cut(true);
             self.clear();
         } else {
-            self.lost();
+            self.lost(false);
         }
     }
 
-    /// Bytes are missing: frames whose end has been seen are given, the rest is dropped.
-    pub(super) fn lost(&mut self) {
+    /// Bytes are missing: frames whose end has been seen are given, the rest is dropped. `complete`: those missing begin
+    /// with a PES packet.
+    pub(super) fn lost(&mut self, complete: bool) {
+        if complete {
+            self.end_of_pes();
+        }
         if matches!(self.cutter, Cutter::Video(_)) {
             let (count, end) = (
                 self.out.len(),
@@ -163,7 +170,8 @@ impl Framer {
             );
             self.cut(true);
             // One that ends where the bytes do: what is missing may belong to it.
-            if self.out.len() > count && self.given == end {
+            let may = !(complete && self.aligned);
+            if self.out.len() > count && self.given == end && may {
                 self.out.pop_back();
             }
         }
@@ -235,12 +243,15 @@ impl Framer {
     fn take_mark(&mut self) -> (u64, Option<i64>, Option<i64>) {
         // An access unit's zero_byte may have been taken from padding at the end of the PES packet before.
         let slack = u64::from(matches!(self.cutter, Cutter::Video(_)));
+        let mut aligned = false;
         while let Some(&(place, mark)) = self.marks.front()
             && place <= self.begin.saturating_add(slack)
         {
+            aligned = place.saturating_add(slack) >= self.begin;
             self.current = Some((mark, false));
             self.marks.pop_front();
         }
+        self.aligned &= aligned;
         match &mut self.current {
             Some((mark, taken)) if !*taken => {
                 // 2.4.3.7: of the first access unit that begins in the PES packet.

@@ -7,12 +7,15 @@
 //!   Opus comes without its control headers. Everything else (MPEG video, layer II, AAC in LATM, AC-3, subtitles) is
 //!   [`TrackKind::Other`] by name, and MP2 frame by frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
-//!   among those of that kind. Where it has none the track pauses. A stream that appears later is no track: the list is made once.
+//!   among those of that kind. Where it has none the track pauses; another kind under the track's own PID is `Unsupported` where it
+//!   begins. Tables count by what they say, not by their version: streams that were put together number theirs alike. A stream
+//!   that appears later is no track: the list is made once.
 //! - **Times** are those of the stream, unrolled over the wrap of 33 bits, less the earliest presentation time among the first
 //!   frames of the program, which so begins at 0. Other discontinuities of the time line are left as they are, as FFmpeg
 //!   leaves them: times then jump forward or back. Programs have time lines of their own.
 //! - **Damage**: access units and frames that a lost, damaged or scrambled packet belongs to, or may belong to, are not given; the gap in the
-//!   times shows. What comes after refers to what is missing until the next key packet.
+//!   times shows. A PES packet of unknown length that ended in stuffing was whole, and so was what came before a part that was put
+//!   behind and counts its packets from 0. What comes after refers to what is missing until the next key packet.
 //! - **Seeking** bisects on time stamps. It finds what reading from the start finds where time stamps ascend and the
 //!   stream is shorter than the wrap; after a change of the tables they come into force where they are repeated.
 //! - **Duration** is taken from the last packets of a source that can be read anywhere.

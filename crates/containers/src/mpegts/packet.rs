@@ -77,6 +77,8 @@ pub(super) struct TsPacket<'a> {
     pub(super) continuity: u8,
     /// discontinuity_indicator: the continuity counter may jump.
     pub(super) discontinuity: bool,
+    /// The adaptation field has bytes that only fill the packet, which is the last of what it holds.
+    pub(super) stuffed: bool,
     /// `None` where the packet has none.
     pub(super) payload: Option<&'a [u8]>,
 }
@@ -85,11 +87,12 @@ impl<'a> TsPacket<'a> {
     /// Reads a packet; `None` where its adaptation field is longer than it.
     fn parse(data: &'a [u8; PACKET]) -> Option<Self> {
         let [_, b1, b2, b3, body @ ..] = data;
-        let (mut discontinuity, mut rest) = (false, &body[..]);
+        let (mut discontinuity, mut stuffed, mut rest) = (false, false, &body[..]);
         if b3 & 0x20 != 0 {
             let (&length, after) = rest.split_first()?;
             let (field, after) = after.split_at_checked(usize::from(length))?;
             discontinuity = field.first().is_some_and(|flags| flags & 0x80 != 0);
+            stuffed = is_stuffed(field);
             rest = after;
         }
         Some(Self {
@@ -99,9 +102,26 @@ impl<'a> TsPacket<'a> {
             scrambled: b3 & 0xc0 != 0,
             continuity: b3 & 15,
             discontinuity,
+            stuffed,
             payload: (b3 & 0x10 != 0).then_some(rest),
         })
     }
+}
+
+/// Whether an adaptation field (2.4.3.4) is longer than what its flags say is in it.
+fn is_stuffed(field: &[u8]) -> bool {
+    let Some((&flags, fields)) = field.split_first().filter(|(flags, _)| **flags != 0) else {
+        return true;
+    };
+    let mut used = 0;
+    // PCR, OPCR, splice_countdown; private data and the extension say their length.
+    for (flag, size) in [(0x10, 6), (0x08, 6), (0x04, 1), (0x02, 0), (0x01, 0)] {
+        if flags & flag != 0 {
+            let own = fields.get(used).filter(|_| size == 0);
+            used += size + own.map_or(0, |&length| 1 + usize::from(length));
+        }
+    }
+    used < fields.len()
 }
 
 /// The packets of a source in order.
@@ -204,6 +224,20 @@ mod tests {
             out.extend(cell);
         }
         out
+    }
+
+    #[test]
+    fn stuffing_is_told_from_what_an_adaptation_field_holds() {
+        let pcr = [0x50, 1, 2, 3, 4, 5, 6];
+        let private = [&[0x02, 3][..], &[7; 3]].concat();
+        for plain in [&pcr[..], &[0x40], &private] {
+            assert!(!is_stuffed(plain), "{plain:?}");
+            assert!(is_stuffed(&[plain, &[0xff]].concat()), "{plain:?}");
+        }
+        // One and two bytes of stuffing alone.
+        assert!(is_stuffed(&[]) && is_stuffed(&[0]) && is_stuffed(&[0, 0xff]));
+        // A length that reaches out of the field.
+        assert!(!is_stuffed(&[0x02, 200, 1]));
     }
 
     #[test]

@@ -31,6 +31,29 @@ pub(super) struct Frame {
     pub(super) trims: (u32, u32),
 }
 
+/// The last transport packet with payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Last {
+    continuity: u8,
+    starts_unit: bool,
+    stuffed: bool,
+    /// Bytes of the payload, and the last of them.
+    len: usize,
+    tail: Option<[u8; 16]>,
+}
+
+impl Last {
+    fn of(packet: &TsPacket<'_>, payload: &[u8]) -> Self {
+        Self {
+            continuity: packet.continuity,
+            starts_unit: packet.starts_unit,
+            stuffed: packet.stuffed,
+            len: payload.len(),
+            tail: payload.last_chunk().copied(),
+        }
+    }
+}
+
 /// Where in a PES packet the stream is.
 #[derive(Debug)]
 enum State {
@@ -48,7 +71,9 @@ enum State {
 /// slices of that.
 #[derive(Debug)]
 pub(super) struct PesStream {
-    continuity: Option<u8>,
+    last: Option<Last>,
+    /// The stream may have been put together from two since the last packet.
+    joined: bool,
     state: State,
     /// Offset of the transport packet that starts the PES packet.
     start: u64,
@@ -62,7 +87,8 @@ pub(super) struct PesStream {
 impl PesStream {
     pub(super) fn new(framer: Framer, clock: Clock, max_packet_bytes: u64) -> Self {
         Self {
-            continuity: None,
+            last: None,
+            joined: false,
             state: State::Waiting,
             start: 0,
             clock,
@@ -74,7 +100,8 @@ impl PesStream {
 
     /// Starts anew elsewhere in the stream.
     pub(super) fn restart(&mut self, clock: Clock) {
-        self.continuity = None;
+        self.last = None;
+        self.joined = false;
         self.state = State::Waiting;
         self.clock = clock;
         self.framer.restart();
@@ -83,7 +110,12 @@ impl PesStream {
     /// The stream goes on under another PID.
     pub(super) fn moved(&mut self) {
         self.finish();
-        self.continuity = None;
+        self.last = None;
+    }
+
+    /// The tables are counted from 0 again: another stream may have been put behind.
+    pub(super) fn joined(&mut self) {
+        self.joined = true;
     }
 
     /// Nothing adjoins what has come: it is whole.
@@ -98,32 +130,43 @@ impl PesStream {
 
     /// Bytes are missing: what they belong to is dropped, up to the next start of a PES packet.
     fn lost(&mut self) {
-        self.framer.lost();
+        // What ended in stuffing was the end of a PES packet.
+        let complete = match self.state {
+            State::Payload(Some(left)) => left == 0,
+            State::Payload(None) => self.last.is_some_and(|last| last.stuffed),
+            State::Waiting | State::Header(_) => false,
+        };
+        self.framer.lost(complete);
         self.state = State::Waiting;
     }
 
     /// Takes the transport packet at `offset`.
     pub(super) fn push(&mut self, packet: &TsPacket<'_>, offset: u64) -> Result<(), DemuxError> {
         if packet.damaged {
-            self.continuity = None;
             self.lost();
+            self.last = None;
             return Ok(());
         }
         // 2.4.3.3: the counter counts packets with payload; one of them may be sent twice.
         let Some(payload) = packet.payload else {
             return Ok(());
         };
-        if let Some(last) = self.continuity.replace(packet.continuity) {
-            let expected = (last + 1) & 15;
-            if packet.discontinuity && expected != packet.continuity && packet.starts_unit {
-                // A splice: what came before it is whole.
-                self.finish();
-            } else if last == packet.continuity && !packet.discontinuity {
+        let joined = std::mem::take(&mut self.joined) && packet.continuity == 0;
+        let this = Last::of(packet, payload);
+        if let Some(last) = self.last {
+            let expected = (last.continuity + 1) & 15;
+            if last == this && !packet.discontinuity {
                 return Ok(());
             } else if expected != packet.continuity {
-                self.lost();
+                if (packet.discontinuity || joined) && packet.starts_unit {
+                    // A splice: what came before it is whole.
+                    self.finish();
+                } else {
+                    self.lost();
+                }
             }
         }
+        self.last = Some(this);
         if packet.scrambled {
             self.scrambled = true;
             self.lost();

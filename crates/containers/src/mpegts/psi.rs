@@ -21,7 +21,9 @@ impl Sections {
             return;
         };
         let expected = self.continuity.map(|last| (last + 1) & 15);
-        if self.continuity == Some(packet.continuity) && !packet.discontinuity {
+        // Sent twice; or the beginning of another stream that was put behind, which is as good to be read twice.
+        let again = self.continuity == Some(packet.continuity) && !packet.discontinuity;
+        if again && !packet.starts_unit {
             return;
         }
         if expected != Some(packet.continuity) {
@@ -107,18 +109,16 @@ pub(super) fn crc(data: &[u8]) -> u32 {
 struct Table<'a> {
     /// transport_stream_id or program_number.
     id: u16,
-    version: u8,
     body: &'a [u8],
 }
 
 fn table(section: &[u8], table_id: u8) -> Option<Table<'_>> {
     let (head, rest) = section.split_first_chunk::<8>()?;
-    let &[id, syntax, _, high, low, version, _, _] = head;
+    let &[id, syntax, _, high, low, current, _, _] = head;
     // section_syntax_indicator, and current_next_indicator: not yet in force.
-    (id == table_id && syntax & 0x80 != 0 && version & 1 == 1).then_some(())?;
+    (id == table_id && syntax & 0x80 != 0 && current & 1 == 1).then_some(())?;
     Some(Table {
         id: u16::from_be_bytes([high, low]),
-        version: version >> 1 & 31,
         body: rest.get(..rest.len().checked_sub(4)?)?,
     })
 }
@@ -126,7 +126,6 @@ fn table(section: &[u8], table_id: u8) -> Option<Table<'_>> {
 /// One section of the program association table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pat {
-    pub(super) version: u8,
     /// program_number and program_map_PID.
     pub(super) programs: Vec<(u16, u16)>,
 }
@@ -147,10 +146,7 @@ impl Pat {
             // Program 0 is the network's PID.
             .filter(|&(number, _)| number != 0)
             .collect();
-        Some(Self {
-            version: table.version,
-            programs,
-        })
+        Some(Self { programs })
     }
 }
 
@@ -196,7 +192,6 @@ pub(super) struct Elementary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pmt {
     pub(super) program: u16,
-    pub(super) version: u8,
     /// Streams of PES packets; those of sections are left out.
     pub(super) streams: Vec<Elementary>,
 }
@@ -226,7 +221,6 @@ impl Pmt {
         }
         Some(Self {
             program: table.id,
-            version: table.version,
             streams,
         })
     }

@@ -73,14 +73,17 @@ impl TsReader {
         })
     }
 
-    /// The next frame with a time. What comes before the first time stamp has none, and is no use to anybody.
-    fn frame(&mut self) -> Result<Option<(Frame, i64)>, DemuxError> {
+    /// The next frame with a time. What comes before the first time stamp has none, and is no use to anybody. `strict`:
+    /// not beyond where the track goes over to another codec, which is an error.
+    fn frame(&mut self, strict: bool) -> Result<Option<(Frame, i64)>, DemuxError> {
         loop {
             if let Some(frame) = self.follower.pop(0) {
                 if let Some(pts) = frame.pts {
                     let micros = pts.micros(self.base);
                     return Ok(Some((frame, micros)));
                 }
+            } else if let Some(error) = self.follower.replaced(0).filter(|_| strict) {
+                return Err(error);
             } else if !self.follower.step()? {
                 return Ok(None);
             }
@@ -155,7 +158,7 @@ impl TsReader {
     /// Reads on to the last key frame at or before `time`, or the first one where `first` asks for it.
     fn last_key(&mut self, time: i64, first: bool) -> Result<Option<Found>, DemuxError> {
         let mut found: Option<Found> = None;
-        while let Some((frame, micros)) = self.frame()? {
+        while let Some((frame, micros)) = self.frame(false)? {
             let fits = micros <= time || first && found.is_none();
             if frame.key && fits {
                 found = Some(Found {
@@ -225,7 +228,7 @@ impl TsReader {
             return Ok(None);
         };
         self.goto(found.anchor.0, Clock::near(found.anchor.1));
-        while let Some((frame, micros)) = self.frame()? {
+        while let Some((frame, micros)) = self.frame(false)? {
             if frame.key && micros == found.micros && frame.offset == found.offset {
                 self.follower.unpop(0, frame);
                 self.sought = true;
@@ -255,7 +258,7 @@ impl PacketReader for TsReader {
         if self.failed {
             return Ok(None);
         }
-        match self.frame() {
+        match self.frame(true) {
             Ok(next) => Ok(next.map(|(frame, micros)| self.packet(frame, micros))),
             Err(error) => {
                 self.failed = true;
