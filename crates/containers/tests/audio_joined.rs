@@ -87,9 +87,15 @@ fn mp3_files_put_together_are_heard_to_the_end() {
         assert_eq!(dropped(&all[9]).1, cut, "623 samples");
         assert!(all.iter().skip(10).all(rest));
     }
-    // One file alone loses its padding as before.
-    let all = packets(&open_bytes(part).expect("a file"), 0).expect("packets");
-    assert_eq!(dropped(&all[9]).1, Duration::from_nanos(14_126_984));
+    // One file alone loses its padding, also where something stands behind that is no sound.
+    for rest in [Vec::new(), id3(3, 0, &[0; 50]), vec![0; 20_000]] {
+        let alone = [&part[..], &rest].concat();
+        let demuxer = open_bytes(alone).expect("a file");
+        let all = packets(&demuxer, 0).expect("packets");
+        assert_eq!(all.len(), 10);
+        assert_eq!(dropped(&all[9]).1, Duration::from_nanos(14_126_984));
+        assert_eq!(demuxer.duration(), Some(222_041), "9792 samples");
+    }
 }
 
 #[test]

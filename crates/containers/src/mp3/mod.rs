@@ -11,7 +11,7 @@ use reelcore_media::demux::{DemuxError, Source, TrackConfig, TrackKind};
 use self::header::{HEADER, Header, Info, Layer, info};
 pub use self::mux::Mp3Muxer;
 use crate::audio::file::{
-    AudioFile, Frame, MAX_LEAD, Opened, Position, Total, audio_demuxer, track,
+    AudioFile, Frame, Framing, MAX_LEAD, Opened, Position, Total, audio_demuxer, track,
 };
 use crate::audio::tags::Tags;
 use crate::audio::walk::{self, CLOCK, Head, Syntax, Walk, units};
@@ -215,7 +215,18 @@ impl Found {
         // Some count without the header's own frame.
         let slack = bytes / 16 + MAX_FRAME;
         let behind = window.peek(known, id3::HEADER, AHEAD_SPARSE)?;
-        Ok(end - known > slack || id3::size(behind).is_some())
+        if end - known <= slack && id3::size(behind).is_none() {
+            return Ok(false);
+        }
+        let from = Position {
+            at: known,
+            ..self.walk.start
+        };
+        match self.walk.frame(window, from, AHEAD_SPARSE) {
+            Ok(frame) => Ok(frame.is_some()),
+            Err(DemuxError::Invalid { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
