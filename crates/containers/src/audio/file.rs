@@ -293,7 +293,8 @@ impl FileReader {
         self.several |= frame.setup != own;
         let sought = std::mem::take(&mut self.sought);
         let changed = std::mem::replace(&mut self.setup, frame.setup) != frame.setup;
-        if !changed && !(sought && self.several) {
+        let told = changed || sought && self.several;
+        if !told {
             return Ok(None);
         }
         let track = &self.file.track[0];
