@@ -1,12 +1,12 @@
 //! What a read-back has to convert, if anything.
 
 use reelcore_media::color::Transfer;
-use reelcore_media::convert::effective_color_space;
+use reelcore_media::convert::{ChromaSiting, effective_color_space};
 use reelcore_media::format::PixelLayout;
 use reelcore_media::frame::ReadBack;
 use reelcore_media::{ColorSpace, PixelFormat, Size};
 
-use crate::convert::{Curve, From, Map, Params, Siting, To, code_rows};
+use crate::convert::{Curve, From, Map, Params, To, code_rows};
 use crate::error::GpuError;
 use crate::readback::Placed;
 
@@ -108,7 +108,7 @@ pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result
             PixelLayout::Nv12 | PixelLayout::Rgba | PixelLayout::Bgra => false,
         };
         let (h, v) = wanted.format.subsampling(plane);
-        let siting = Siting::of(wanted.format, target);
+        let siting = ChromaSiting::of(wanted.format, target);
         let map = if (h, v) == (1, 1) {
             map
         } else {
@@ -120,7 +120,10 @@ pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result
         let mut pass = Params::new(&from, map, to);
         if scaled {
             pass.set_scaled();
-        } else if format.is_rgb() && (h, v) != (1, 1) {
+        } else {
+            pass.set_unscaled();
+        }
+        if !scaled && format.is_rgb() && (h, v) != (1, 1) {
             pass.set_halved(siting.taps(h, v));
         }
         let components = pack_rows(

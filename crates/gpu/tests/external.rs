@@ -6,7 +6,7 @@ use reelcore_gpu::wgpu_types as wgt;
 use reelcore_gpu::{Destination, GpuError, Pixels, Source, Texture, copy_destination_format};
 use reelcore_media::color::Primaries;
 use reelcore_media::convert::PredefinedColorSpace;
-use reelcore_media::{ColorSpace, PixelFormat, Rotation, Size, VideoFrame};
+use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Plane, Rotation, Size, VideoFrame};
 use support::reference::{Image, stored_position};
 use support::textures::{bytes_of, destination, texture, texture_for};
 use support::{frame, gpu, half, rect, turned};
@@ -216,6 +216,46 @@ fn a_part_of_a_frame_is_a_part_of_what_is_displayed() {
         };
         let error = gpu.copy_to_texture(Source::Frame(&frame), &beyond);
         assert!(matches!(error, Err(GpuError::Validation(_))), "{error:?}");
+    }
+}
+
+#[test]
+fn what_is_transparent_does_not_darken_the_edges_of_what_is_scaled() {
+    let gpu = gpu();
+    let plane = |data: &'static [u8]| Plane {
+        stride: data.len(),
+        data: data.into(),
+    };
+    // White that is seen, and black that is not.
+    let rgba = vec![plane(&[255, 255, 255, 255, 0, 0, 0, 0])];
+    let yuva = vec![
+        plane(&[235, 16]),
+        plane(&[128]),
+        plane(&[128]),
+        plane(&[255, 0]),
+    ];
+    for (format, planes) in [(PixelFormat::Rgba, rgba), (PixelFormat::I420A, yuva)] {
+        let size = Size::new(2, 1);
+        let image = CpuImage::new(format, size, planes).unwrap();
+        let frame = VideoFrame {
+            display_size: Size::new(8, 1),
+            ..VideoFrame::from_cpu(image, 0, None, ColorSpace::REC709)
+        };
+        let to = texture(&gpu, TextureFormat::Rgba8Unorm, frame.display_size);
+        for premultiplied_alpha in [false, true] {
+            let destination = Destination {
+                premultiplied_alpha,
+                ..destination(&to, frame.display_size)
+            };
+            check(&frame, &to, &destination);
+            let found = gpu.read_texture(&to).unwrap();
+            let seen: Vec<&[u8]> = found.chunks(4).filter(|texel| texel[3] > 0).collect();
+            assert!(seen.len() > 4 && seen.iter().any(|texel| texel[3] < 64));
+            for texel in seen {
+                let white = if premultiplied_alpha { texel[3] } else { 255 };
+                assert!(texel[0].abs_diff(white) <= 1, "{format:?}: {found:?}");
+            }
+        }
     }
 }
 

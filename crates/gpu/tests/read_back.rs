@@ -5,9 +5,10 @@ mod support;
 
 use reelcore_gpu::GpuError;
 use reelcore_media::color::{Matrix, Primaries, Transfer};
-use reelcore_media::convert::effective_color_space;
+use reelcore_media::convert::{Fitter, effective_color_space};
 use reelcore_media::format::PixelLayout;
 use reelcore_media::frame::ReadBack;
+use reelcore_media::pool::BufferPool;
 use reelcore_media::{ColorSpace, CpuImage, ErrorKind, PixelFormat, Rect, Size, VideoFrame};
 use support::reference::{Image, Kernel, chroma_position, to_codes};
 use support::{code, frame, gpu, on_gpu, rect, rows};
@@ -38,7 +39,8 @@ fn check(frame: &VideoFrame, wanted: ReadBack) -> CpuImage {
     let (from, to) = (stored.format(), wanted.format);
     let mut image = Image::new(stored, wanted.rect, wanted.color_space, to.has_alpha());
     let size = wanted.size;
-    if size != wanted.rect.size() {
+    image.covered = size != wanted.rect.size();
+    if image.covered {
         image.kernel = Kernel::CatmullRom;
     }
     let same = wanted.target == wanted.color_space && from.is_rgb() == to.is_rgb();
@@ -197,6 +199,44 @@ fn rgb_becomes_what_encoders_take() {
 }
 
 #[test]
+fn encoders_get_the_same_of_rgb_whether_it_was_read_before_or_not() {
+    let hdr = ColorSpace {
+        primaries: Some(Primaries::Bt2020),
+        transfer: Some(Transfer::Pq),
+        ..ColorSpace::SRGB
+    };
+    let size = Size::new(37, 11);
+    for source in [PixelFormat::Rgba, PixelFormat::Bgrx] {
+        for color in [ColorSpace::SRGB, hdr] {
+            let frame = frame(source, size, color, 9);
+            let takes = |format: &PixelFormat| format.num_planes() == 3 && !format.has_alpha();
+            for format in PixelFormat::ALL.iter().copied().filter(takes) {
+                let mut fitter = Fitter::new(BufferPool::new(1 << 20));
+                let unread = on_gpu(&gpu(), &frame);
+                let of_gpu = fitter.fit(&unread, format, size).unwrap();
+                assert!(unread.resource.cpu().is_none(), "it was not moved whole");
+                unread.resource.read_back().unwrap();
+                let of_cpu = fitter.fit(&unread, format, size).unwrap();
+                assert_eq!(of_gpu.color_space, of_cpu.color_space);
+                let [gpu, cpu] = [&of_gpu, &of_cpu].map(|frame| frame.resource.cpu().unwrap());
+                for plane in 0..3 {
+                    let samples = format.plane_size(plane, size);
+                    for y in 0..samples.height as usize {
+                        for x in 0..samples.width as usize {
+                            let [gpu, cpu] = [gpu, cpu].map(|image| code(image, plane, 0, x, y));
+                            assert!(
+                                gpu.abs_diff(cpu) <= 1,
+                                "{source:?} to {format:?}, plane {plane} at {x},{y}: {gpu}, {cpu}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn yuv_becomes_yuv_of_other_depth_subsampling_range_and_matrix() {
     for source in [
         PixelFormat::I420,
@@ -257,6 +297,7 @@ fn scaling_weighs_as_catmull_and_rom_say_in_both_directions() {
         (PixelFormat::Rgba, PixelFormat::I420),
         (PixelFormat::I420P10, PixelFormat::I420P10),
         (PixelFormat::Bgra, PixelFormat::Rgba),
+        (PixelFormat::I422A, PixelFormat::I420A),
     ] {
         let frame = frame(source, Size::new(46, 30), ColorSpace::REC709, 20);
         for size in [

@@ -39,8 +39,6 @@ use crate::handles::{
     RenderPipeline, Sampler, Shader,
 };
 
-pub(crate) use params::Siting;
-
 /// How many sets of numbers are kept: several streams with a few conversions each.
 const MAX_UNIFORMS: usize = 64;
 

@@ -1,12 +1,11 @@
 //! The numbers that a conversion runs on: from what the frame says to what the shaders read.
 
 use reelcore_media::color::{Matrix, Primaries, Transfer};
-use reelcore_media::convert::{Matrix3, YuvMatrix, gamut_matrix};
+use reelcore_media::convert::{ChromaSiting, Matrix3, YuvMatrix, gamut_matrix};
 use reelcore_media::format::PixelLayout;
 use reelcore_media::{ColorSpace, PixelFormat, Rect, Rotation, Size};
 
 use super::color::Curve;
-pub(crate) use super::color::Siting;
 
 /// What `source.wgsl` reads; the members are described there.
 #[repr(C)]
@@ -32,6 +31,7 @@ pub(crate) const FLAG_UNPREMULTIPLY: u32 = 2;
 pub(crate) const FLAG_OPAQUE: u32 = 4;
 pub(crate) const FLAG_DECODE_SRGB: u32 = 8;
 const FLAG_ALPHA_PLANE: u32 = 16;
+const FLAG_COVERED: u32 = 32;
 
 const KERNEL_EXACT: u32 = 0;
 const KERNEL_LINEAR: u32 = 1;
@@ -165,7 +165,7 @@ impl Params {
         };
         let (to_x, to_y) = (row(map.x), row(map.y));
         let (h, v) = format.subsampling(1);
-        let siting = Siting::of(format, color);
+        let siting = ChromaSiting::of(format, color);
         let ((x_scale, x_shift), (y_scale, y_shift)) = siting.index(h, v);
         let depth = format.bit_depth();
         let max = f64::from((1u32 << depth) - 1);
@@ -199,6 +199,10 @@ impl Params {
         let kernel = match (to_x[3], to_y[3]) == (1.0, 1.0) {
             true => KERNEL_EXACT,
             false => KERNEL_LINEAR,
+        };
+        let flags = match kernel == KERNEL_EXACT || flags & FLAG_OPAQUE != 0 {
+            true => flags,
+            false => flags | FLAG_COVERED,
         };
         let last = |first: u32, length: u32| (first + length.max(1) - 1) as i32;
         let (right, bottom) = (last(rect.x, rect.width), last(rect.y, rect.height));
@@ -235,6 +239,11 @@ impl Params {
     /// Filters as scaling does.
     pub(crate) fn set_scaled(&mut self) {
         self.modes[3] = KERNEL_CATMULL_ROM;
+    }
+
+    /// For a picture of the same size, whose chroma may be further apart than its pixels: alpha does not weigh colours.
+    pub(crate) fn set_unscaled(&mut self) {
+        self.modes[2] &= !FLAG_COVERED;
     }
 
     /// For a destination whose samples are one or two pixels apart: filters with so many taps in a row and in a column, as the

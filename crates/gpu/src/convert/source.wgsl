@@ -49,6 +49,8 @@ const FLAG_UNPREMULTIPLY = 2u;
 const FLAG_OPAQUE = 4u;
 const FLAG_DECODE_SRGB = 8u;
 const FLAG_ALPHA_PLANE = 16u;
+// The picture is scaled, and has alpha.
+const FLAG_COVERED = 32u;
 
 // Pixel to pixel, where only chroma is interpolated; linear; Catmull-Rom.
 const KERNEL_EXACT = 0u;
@@ -136,33 +138,81 @@ fn chroma(plane: u32, centre: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
     return filtered(plane, centre, spacing, params.chroma_bounds);
 }
 
+// The stored values of one pixel, whose chroma is interpolated.
+fn pixel(at: vec2<i32>) -> vec4<f32> {
+    let first = load(0u, at);
+    if LAYOUT == LAYOUT_RGB {
+        return first;
+    }
+    // No layout with alpha has U and V in one plane.
+    let centre = (vec2<f32>(at) + 0.5) * params.chroma.xy + params.chroma.zw;
+    return vec4<f32>(first.x, between(1u, centre).x, between(2u, centre).x, load(3u, at).x);
+}
+
+// As `filtered`, of whole pixels whose colours count as much as they are seen: what is transparent does not show at the edges of what
+// is not.
+fn covered(centre: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
+    let width = max(spacing, vec2<f32>(1.0));
+    let support = select(width, width * 2.0, KERNEL == KERNEL_CATMULL_ROM);
+    let first = vec2<i32>(floor(centre - support)) + 1;
+    let last = vec2<i32>(ceil(centre + support)) - 1;
+    let step = vec2<i32>(ceil(support / MAX_TAPS));
+    let bounds = params.luma_bounds;
+    var sum = vec4<f32>(0.0);
+    var unseen = vec3<f32>(0.0);
+    var total = 0.0;
+    for (var y = first.y; y <= last.y; y += step.y) {
+        for (var x = first.x; x <= last.x; x += step.x) {
+            let w = weight((vec2<f32>(vec2<i32>(x, y)) - centre) / width);
+            let product = w.x * w.y;
+            let c = pixel(clamp(vec2<i32>(x, y), bounds.xy, bounds.zw));
+            sum += product * vec4<f32>(c.xyz * c.w, c.w);
+            unseen += product * c.xyz;
+            total += product;
+        }
+    }
+    if sum.w <= 0.0 {
+        return vec4<f32>(unseen, sum.w) / total;
+    }
+    // Where a kernel with negative weights leaves next to no alpha, the quotient could be anything.
+    let top = 1.0 / (params.scale.x * params.scale.y);
+    return vec4<f32>(clamp(sum.xyz / sum.w, vec3<f32>(0.0), vec3<f32>(top)), sum.w / total);
+}
+
+// The stored values around a position, filtered.
+fn stored(position: vec2<f32>, spacing: vec2<f32>) -> vec4<f32> {
+    if flag(FLAG_COVERED) && !flag(FLAG_UNPREMULTIPLY) {
+        return covered(position - 0.5, spacing);
+    }
+    let first = luma(0u, position, spacing);
+    if LAYOUT == LAYOUT_RGB {
+        return first;
+    }
+    let centre = position * params.chroma.xy + params.chroma.zw;
+    let spread = spacing * params.chroma.xy;
+    var uv: vec2<f32>;
+    if LAYOUT == LAYOUT_NV12 {
+        uv = chroma(1u, centre, spread).xy;
+    } else {
+        uv = vec2<f32>(
+            chroma(1u, centre, spread).x,
+            chroma(2u, centre, spread).x,
+        );
+    }
+    var alpha = 0.0;
+    if flag(FLAG_ALPHA_PLANE) {
+        alpha = luma(3u, position, spacing).x;
+    }
+    return vec4<f32>(first.x, uv, alpha);
+}
+
 // R'G'B'A (or code values and A) of the image for the destination's position `at`.
 fn image(at: vec2<f32>) -> vec4<f32> {
     let position = vec2<f32>(
         params.to_x.x * at.x + params.to_x.y * at.y + params.to_x.z,
         params.to_y.x * at.x + params.to_y.y * at.y + params.to_y.z,
     );
-    let spacing = vec2<f32>(params.to_x.w, params.to_y.w);
-    let first = luma(0u, position, spacing);
-    var codes = first;
-    if LAYOUT != LAYOUT_RGB {
-        let centre = position * params.chroma.xy + params.chroma.zw;
-        let spread = spacing * params.chroma.xy;
-        var uv: vec2<f32>;
-        if LAYOUT == LAYOUT_NV12 {
-            uv = chroma(1u, centre, spread).xy;
-        } else {
-            uv = vec2<f32>(
-                chroma(1u, centre, spread).x,
-                chroma(2u, centre, spread).x,
-            );
-        }
-        codes = vec4<f32>(first.x, uv, 0.0);
-        if flag(FLAG_ALPHA_PLANE) {
-            codes.w = luma(3u, position, spacing).x;
-        }
-    }
-    codes *= params.scale.x;
+    let codes = params.scale.x * stored(position, vec2<f32>(params.to_x.w, params.to_y.w));
     let one = vec4<f32>(codes.xyz, 1.0);
     var alpha = 1.0;
     if !flag(FLAG_OPAQUE) {

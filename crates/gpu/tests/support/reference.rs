@@ -45,6 +45,8 @@ pub struct Image<'a> {
     pub color: ColorSpace,
     pub alpha: bool,
     pub kernel: Kernel,
+    /// Between pixels, colours count as much as they are seen.
+    pub covered: bool,
 }
 
 /// Weighted samples around an index between samples.
@@ -97,6 +99,7 @@ impl<'a> Image<'a> {
             color: effective_color_space(color, image.format(), image.size()),
             alpha: alpha && image.format().has_alpha(),
             kernel: Kernel::Linear,
+            covered: true,
         }
     }
 
@@ -119,7 +122,41 @@ impl<'a> Image<'a> {
     }
 
     /// Code values of Y, U and V (or R, G and B) and alpha from 0 to 1, at a position within `rect`.
-    pub fn codes(&self, (x, y): (f64, f64), spacing: (f64, f64)) -> ([f64; 3], f64) {
+    pub fn codes(&self, at: (f64, f64), spacing: (f64, f64)) -> ([f64; 3], f64) {
+        match self.alpha && self.covered && spacing != (1.0, 1.0) {
+            true => self.covered(at, spacing),
+            false => self.filtered(at, spacing),
+        }
+    }
+
+    /// Whole pixels that count as much as they are seen.
+    fn covered(&self, (x, y): (f64, f64), spacing: (f64, f64)) -> ([f64; 3], f64) {
+        let (width, height) = (i64::from(self.rect.width), i64::from(self.rect.height));
+        let columns = axis(x - 0.5, spacing.0, 0, width - 1, self.kernel);
+        let rows = axis(y - 0.5, spacing.1, 0, height - 1, self.kernel);
+        let (mut seen, mut all, mut alpha) = ([0.0; 3], [0.0; 3], 0.0);
+        for &(y, wy) in &rows {
+            for &(x, wx) in &columns {
+                let exact = Image {
+                    kernel: Kernel::Linear,
+                    ..*self
+                };
+                let (codes, a) = exact.filtered((x as f64 + 0.5, y as f64 + 0.5), (1.0, 1.0));
+                for (component, code) in codes.into_iter().enumerate() {
+                    seen[component] += wx * wy * a * code;
+                    all[component] += wx * wy * code;
+                }
+                alpha += wx * wy * a;
+            }
+        }
+        let top = f64::from((1u32 << self.image.format().bit_depth()) - 1);
+        match alpha > 0.0 {
+            true => (seen.map(|sum| (sum / alpha).clamp(0.0, top)), alpha),
+            false => (all, alpha),
+        }
+    }
+
+    fn filtered(&self, (x, y): (f64, f64), spacing: (f64, f64)) -> ([f64; 3], f64) {
         let format = self.image.format();
         let (x, y) = (x + f64::from(self.rect.x), y + f64::from(self.rect.y));
         let luma = (x - 0.5, y - 0.5);
