@@ -4,7 +4,9 @@
 mod device;
 
 use device::{Bound, Device};
-use reelcore_gpu::lower::{ExternalBinding, LowerError, Lowered, LoweredShader};
+use reelcore_gpu::lower::{
+    Alike, ExternalBinding, LowerError, Lowered, LoweredShader, Stage, lower_stages_alike,
+};
 use reelcore_gpu::naga::valid::Capabilities;
 use reelcore_gpu::wgpu_core::pipeline::ShaderModuleSource;
 use reelcore_gpu::wgpu_types as wgt;
@@ -150,17 +152,56 @@ impl Scene {
         let bindings = self.bound(used);
         let run = |source: &str, layout: Option<&[wgt::BindGroupLayoutEntry]>| {
             let module = self.device.shader(source);
-            self.device.render(module, entries, layout, &bindings)
+            let (vertex, fragment) = ((module, entries.0), (module, entries.1));
+            self.device.render(vertex, fragment, layout, &bindings)
         };
         let wanted = run(&plain(template), None);
-        let mut distinct: Vec<&[u8]> = wanted.chunks_exact(4).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        assert!(distinct.len() > 4, "the shader drew nothing");
+        assert!(drew(&wanted), "the shader drew nothing");
         assert_eq!(run(&lowered.source, None), wanted, "{}", lowered.source);
         let layout = Self::layout(used, wgt::ShaderStages::VERTEX_FRAGMENT);
         assert_eq!(run(&lowered.source, Some(&layout)), wanted);
     }
+
+    /// Renders two stages, `vs` and `fs`, of which one alone samples the texture 0: with a derived layout, and with one that
+    /// shows the sampler 2 to the stage `samples` alone.
+    #[track_caller]
+    fn same_stages(&self, vertex: &str, fragment: &str, samples: wgt::ShaderStages) {
+        let bindings = self.bound(&[0, 2]);
+        let run = |vertex: &str, fragment: &str, layout: Option<&[wgt::BindGroupLayoutEntry]>| {
+            let vertex = (self.device.shader(vertex), "vs");
+            let fragment = (self.device.shader(fragment), "fs");
+            self.device.render(vertex, fragment, layout, &bindings)
+        };
+        let mut layout = Self::layout(&[0, 2], wgt::ShaderStages::VERTEX_FRAGMENT);
+        layout[1].visibility = samples;
+        let wanted = run(&plain(vertex), &plain(fragment), Some(&layout));
+        assert!(drew(&wanted), "the shader drew nothing");
+        let (vertex, fragment) = (external(vertex), external(fragment));
+        let own = (lower(&vertex).source, lower(&fragment).source);
+        assert_eq!(run(&own.0, &own.1, Some(&layout)), wanted, "explicit");
+        let stage = |source, entry_point| Stage {
+            source,
+            entry_point,
+        };
+        for entries in [(None, None), (Some("vs"), Some("fs"))] {
+            let (vertex, fragment) = (stage(&vertex, entries.0), stage(&fragment, entries.1));
+            let alike = lower_stages_alike(&vertex, &fragment, CAPABILITIES).unwrap();
+            let changed = (alike.vertex.is_some(), alike.fragment.is_some());
+            let lacks = samples == wgt::ShaderStages::FRAGMENT;
+            assert_eq!(changed, (lacks, !lacks), "the one that does not sample");
+            let vertex = alike.vertex.as_ref().unwrap_or(&own.0);
+            let fragment = alike.fragment.as_ref().unwrap_or(&own.1);
+            assert_eq!(run(vertex, fragment, None), wanted, "{vertex}\n{fragment}");
+        }
+    }
+}
+
+/// Whether pixels are not all alike.
+fn drew(pixels: &[u8]) -> bool {
+    let mut distinct: Vec<&[u8]> = pixels.chunks_exact(4).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct.len() > 4
 }
 
 const TRIANGLE: &str = "
@@ -325,6 +366,74 @@ fn vertex_shaders_load_and_sample() {
         &[0, 2],
         ("vertex", "fragment"),
     );
+}
+
+#[test]
+fn a_derived_layout_takes_stages_of_which_one_alone_samples() {
+    let scene = Scene::new();
+    let texture = "@group(0) @binding(0) var tex: TEXTURE;";
+    let sampler = "@group(0) @binding(2) var smp: sampler;";
+    let place = "vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0)";
+    // What a stage does with the texture but to sample it.
+    for used in [
+        "vec4f(vec2f(textureDimensions(tex)), 0.0, 0.0) * 0.001",
+        "textureLoad(tex, vec2u(1u) LEVEL) * 0.1",
+    ] {
+        let vertex = format!(
+            "@vertex fn vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {{ return {place} + {used}; }}"
+        );
+        let fragment = "@fragment fn fs(@builtin(position) at: vec4f) -> @location(0) vec4f {
+            return textureSampleBaseClampToEdge(tex, smp, at.xy / vec2f(64.0, 16.0));
+        }";
+        let stages = wgt::ShaderStages::FRAGMENT;
+        let both = format!("{texture} {sampler} {vertex} {fragment}");
+        scene.same_stages(&both, &both, stages);
+        let (vertex, fragment) = (
+            format!("{texture} {vertex}"),
+            format!("{texture} {sampler} {fragment}"),
+        );
+        scene.same_stages(&vertex, &fragment, stages);
+
+        let vertex = format!(
+            "struct Out {{ @builtin(position) at: vec4f, @location(0) color: vec4f }}
+             fn look(t: TEXTURE, uv: vec2f) -> vec4f {{ return textureSampleBaseClampToEdge(t, smp, uv); }}
+             @vertex fn vs(@builtin(vertex_index) i: u32) -> Out {{ return Out({place}, look(tex, vec2f(f32(i) * 0.4))); }}"
+        );
+        let fragment = format!(
+            "@fragment fn fs(@location(0) color: vec4f) -> @location(0) vec4f {{ return color + {used}; }}"
+        );
+        let stages = wgt::ShaderStages::VERTEX;
+        let both = format!("{texture} {sampler} {vertex} {fragment}");
+        scene.same_stages(&both, &both, stages);
+        let (vertex, fragment) = (
+            format!("{texture} {sampler} {vertex}"),
+            format!("{texture} {fragment}"),
+        );
+        scene.same_stages(&vertex, &fragment, stages);
+    }
+}
+
+#[test]
+fn stages_that_use_their_textures_alike_are_not_lowered_again() {
+    let texture = "@group(0) @binding(0) var tex: texture_external;";
+    let draws = "@fragment fn fs() -> @location(0) vec4f { return textureLoad(tex, vec2u(0u)); }";
+    for vertex in [
+        format!("{TRIANGLE}"),
+        format!("{texture} {TRIANGLE}"),
+        format!(
+            "{texture} @vertex fn vs() -> @builtin(position) vec4f {{ return textureLoad(tex, vec2u(0u)); }}"
+        ),
+        format!("{texture} {TRIANGLE} {}", TRIANGLE.replace("vs", "other")),
+        "@vertex fn broken(".to_owned(),
+    ] {
+        let stage = |source| Stage {
+            source,
+            entry_point: None,
+        };
+        let fragment = format!("{texture} {draws}");
+        let alike = lower_stages_alike(&stage(&vertex), &stage(&fragment), CAPABILITIES);
+        assert_eq!(alike, Ok(Alike::default()), "{vertex}");
+    }
 }
 
 #[test]

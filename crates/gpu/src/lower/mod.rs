@@ -4,11 +4,13 @@
 //! texture, and [`lower_external_textures`] turns the shader into one that samples it as
 //! `texture_2d<f32>`: a transformation of the naga module, written back as WGSL because
 //! `GPUDevice.createShaderModule` takes nothing else. One binding stays one binding, so
-//! `layout: "auto"` works as it is, and an explicit `externalTexture: {}` in a bind group layout is
-//! `texture: {sampleType: "float", viewDimension: "2d"}`.
+//! `layout: "auto"` works as it is, but where only one of two stages samples a texture
+//! ([`lower_stages_alike`] is for those), and an explicit `externalTexture: {}` in a bind group
+//! layout is `texture: {sampleType: "float", viewDimension: "2d"}`.
 //!
 //! Who holds wgpu's `Global` can pass [`Lowered::Shader`]'s module to it as it is.
 
+mod alike;
 mod constant;
 mod interface;
 mod rewrite;
@@ -19,6 +21,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, WithSpan};
 
 use crate::Gpu;
+pub use alike::{Alike, Stage, lower_stages_alike};
 use interface::Interface;
 
 /// What [`lower_external_textures`] made of a shader.
@@ -120,16 +123,34 @@ pub fn lower_external_textures(
     source: &str,
     capabilities: Capabilities,
 ) -> Result<Lowered, LowerError> {
-    if !source.contains(WORD) {
+    let Some((module, info, bindings)) = lower(source, capabilities)? else {
         return Ok(Lowered::Unchanged);
-    }
-    let parse = |source: &str| {
-        let mut options = wgsl::Options::new();
-        options.capabilities = capabilities;
-        wgsl::Frontend::new_with_options(options).parse(source)
     };
-    let Ok(mut module) = parse(source) else {
-        return Ok(Lowered::Unchanged);
+    let written = finish(&module, &info, source, capabilities)?;
+    Ok(Lowered::Shader(Box::new(LoweredShader {
+        source: written,
+        module,
+        bindings,
+    })))
+}
+
+fn parse(source: &str, capabilities: Capabilities) -> Result<Module, wgsl::ParseError> {
+    let mut options = wgsl::Options::new();
+    options.capabilities = capabilities;
+    wgsl::Frontend::new_with_options(options).parse(source)
+}
+
+/// The module without external textures, what the validator says of it, and the bindings that were external. `None` where there
+/// are none, or where the source does not parse.
+fn lower(
+    source: &str,
+    capabilities: Capabilities,
+) -> Result<Option<(Module, ModuleInfo, Vec<ExternalBinding>)>, LowerError> {
+    if !source.contains(WORD) {
+        return Ok(None);
+    }
+    let Ok(mut module) = parse(source, capabilities) else {
+        return Ok(None);
     };
     // The word may have been in a comment, or name something of the user's.
     if !module
@@ -137,7 +158,7 @@ pub fn lower_external_textures(
         .iter()
         .any(|(_, ty)| rewrite::is_external(&ty.inner))
     {
-        return Ok(Lowered::Unchanged);
+        return Ok(None);
     }
 
     let lacking = capabilities - Capabilities::TEXTURE_EXTERNAL;
@@ -146,11 +167,20 @@ pub fn lower_external_textures(
     let bindings = external_bindings(&module, &info);
     rewrite::rewrite(&mut module, &info);
     let info = validate(&module, lacking).map_err(|error| invalid(&error, source))?;
+    Ok(Some((module, info, bindings)))
+}
 
+/// `module` as WGSL, of which nothing that a pipeline can see was lost.
+fn finish(
+    module: &Module,
+    info: &ModuleInfo,
+    source: &str,
+    capabilities: Capabilities,
+) -> Result<String, LowerError> {
+    let lacking = capabilities - Capabilities::TEXTURE_EXTERNAL;
     let unsupported = LowerError::Unsupported;
-    let written = write::write(&module, source, lacking).map_err(unsupported)?;
-    // Nothing that a pipeline can see may have been lost on the way.
-    let again = parse(&written).map_err(|e| {
+    let written = write::write(module, source, lacking).map_err(unsupported)?;
+    let again = parse(&written, capabilities).map_err(|e| {
         unsupported(format!(
             "code that cannot be written back: {}",
             e.emit_to_string(&written)
@@ -163,16 +193,12 @@ pub fn lower_external_textures(
         ))
     })?;
     let own = |name: &str| !source.contains(name);
-    if Interface::of(&module, &info, own) != Interface::of(&again, &again_info, own) {
+    if Interface::of(module, info, own) != Interface::of(&again, &again_info, own) {
         return Err(unsupported(
             "an interface that cannot be written back".to_owned(),
         ));
     }
-    Ok(Lowered::Shader(Box::new(LoweredShader {
-        source: written,
-        module,
-        bindings,
-    })))
+    Ok(written)
 }
 
 fn validate(

@@ -354,8 +354,8 @@ impl Device {
     /// Draws a triangle with `vs` and `fs` over a 64x16 RGBA texture, and gives its pixels.
     pub fn render(
         &self,
-        module: ShaderModuleId,
-        (vs, fs): (&str, &str),
+        (vertex, vs): (ShaderModuleId, &str),
+        (fragment, fs): (ShaderModuleId, &str),
         explicit: Option<&[wgt::BindGroupLayoutEntry]>,
         bindings: &[(u32, Bound)],
     ) -> Vec<u8> {
@@ -374,14 +374,14 @@ impl Device {
                     label: None,
                     layout: layout.map(|layout| self.pipeline_layout(layout)),
                     vertex: VertexState {
-                        stage: stage(module, vs, &[]),
+                        stage: stage(vertex, vs, &[]),
                         buffers: Cow::Borrowed(&[]),
                     },
                     primitive: Default::default(),
                     depth_stencil: None,
                     multisample: Default::default(),
                     fragment: Some(FragmentState {
-                        stage: stage(module, fs, &[]),
+                        stage: stage(fragment, fs, &[]),
                         targets: Cow::Owned(vec![Some(wgt::ColorTargetState::from(
                             wgt::TextureFormat::Rgba8Unorm,
                         ))]),
