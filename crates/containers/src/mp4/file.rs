@@ -54,6 +54,10 @@ impl File {
         let mut head = [0; 16];
         let count = source::read_up_to(&*self.source, start, &mut head)?;
         let head = head.get(..count).unwrap_or_default();
+        if head.len() < 8 {
+            // Only a read finds the end of a source of unknown length.
+            return Ok(None);
+        }
         let header = BoxHeader::parse(head, start, left)?;
         let end = start.checked_add(header.size).ok_or_else(|| {
             invalid(

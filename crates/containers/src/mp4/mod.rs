@@ -133,7 +133,10 @@ impl Mp4Demuxer {
             .iter()
             .filter_map(|track| track.public.duration)
             .max();
-        let whole = movie.fragment_duration.or(Some(movie.header.duration));
+        // Where the tables have samples, the movie's header counts those alone, not what fragments add.
+        let grows = fragments.is_some() && movie.tracks.iter().any(|t| t.table.samples() > 0);
+        let header = Some(movie.header.duration).filter(|_| !grows);
+        let whole = movie.fragment_duration.or(header);
         let duration = longest.or_else(|| whole.filter(|&ticks| ticks > 0).and_then(micros));
         Ok(Self {
             tracks: movie
