@@ -41,6 +41,8 @@ const DEFAULT_LEVEL: u32 = 5;
 
 struct Settings {
     block: usize,
+    /// As it was asked for.
+    depth: Option<Depth>,
     library: Library,
 }
 
@@ -49,16 +51,25 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
     if config.codec != AudioCodec::Flac {
         return Err(refuse(format!("expected flac, found {}", config.codec)));
     }
-    let (block_size, level) = match config.options {
-        AudioCodecOptions::None => (0, DEFAULT_LEVEL),
+    let (block_size, level, depth) = match config.options {
+        AudioCodecOptions::None => (0, DEFAULT_LEVEL, None),
         AudioCodecOptions::Flac {
             block_size,
             compress_level,
-        } => (block_size, compress_level),
+            depth,
+        } => (block_size, compress_level, depth),
         other => {
             return Err(refuse(format!(
                 "these are options of another codec: {other:?}"
             )));
+        }
+    };
+    let depth = match depth {
+        None => None,
+        Some(16) => Some(Depth::Sixteen),
+        Some(24) => Some(Depth::TwentyFour),
+        Some(other) => {
+            return Err(refuse(format!("expected 16 or 24 bits, found {other}")));
         }
     };
     if level > 8 {
@@ -78,7 +89,11 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
     }
     info(config, Depth::TwentyFour, block)?;
     let library = Library::new(library(level, block)).map_err(|error| refuse(error.to_string()))?;
-    Ok(Settings { block, library })
+    Ok(Settings {
+        block,
+        depth,
+        library,
+    })
 }
 
 /// What the library does at a level. The steps are those of the reference encoder.
@@ -157,7 +172,11 @@ impl AudioEncoderBackend for Flac {
         config: &AudioEncoderConfig,
         _context: &EncoderContext,
     ) -> Result<Box<dyn AudioEncoder>, MediaError> {
-        let Settings { block, library } = settings(config)?;
+        let Settings {
+            block,
+            depth,
+            library,
+        } = settings(config)?;
         let channels = config.channels as usize;
         let buffer = FrameBuf::with_size(channels, block)
             .map_err(|error| MediaError::unsupported(format!("FLAC: {error}")))?;
@@ -172,6 +191,7 @@ impl AudioEncoderBackend for Flac {
             blocks: Blocks {
                 config: config.clone(),
                 block,
+                depth,
                 library,
                 buffer,
                 info: None,
@@ -194,6 +214,8 @@ struct Encoder {
 struct Blocks {
     config: AudioEncoderConfig,
     block: usize,
+    /// As it was asked for.
+    depth: Option<Depth>,
     library: Library,
     buffer: FrameBuf,
     /// The stream as it was last described.
@@ -239,7 +261,7 @@ impl Blocks {
         sink: &mut dyn FnMut(EncodedAudio),
     ) -> Result<(), MediaError> {
         let full = samples.len() == self.block * self.config.channels as usize;
-        let needed = match (Depth::of(samples), &self.info) {
+        let needed = match (self.depth.or_else(|| Depth::of(samples)), &self.info) {
             (Some(depth), _) => depth,
             (None, Some((depth, _))) => *depth,
             (None, None) if full && self.silent < MAX_SILENT_BLOCKS => {

@@ -13,6 +13,7 @@ fn config(rate: u32, channels: u32, block_size: u32, compress_level: u32) -> Aud
         options: AudioCodecOptions::Flac {
             block_size,
             compress_level,
+            depth: None,
         },
         ..encoder_config("flac", rate, channels)
     }
@@ -276,6 +277,43 @@ fn ffmpeg_decodes_a_file_of_it_bit_by_bit() {
         let want = samples.iter().map(|&sample| sample as f32 / 2f32.powi(31));
         assert!(want.eq(got), "{channels} channels with {bits} bits");
     }
+}
+
+#[test]
+fn a_depth_that_is_given_holds_for_the_whole_stream() {
+    // Silence, what needs 16 bits, then what needs 24.
+    let mut input = vec![0; 9000];
+    input.extend(samples(48_000, 1, 9000, 16));
+    input.extend(samples(48_000, 1, 9000, 24));
+    for (depth, shift) in [(16, 16), (24, 8)] {
+        let config = AudioEncoderConfig {
+            options: AudioCodecOptions::Flac {
+                block_size: 4096,
+                compress_level: 5,
+                depth: Some(depth),
+            },
+            ..encoder_config("flac", 48_000, 1)
+        };
+        let outputs = encode_all(&config, &input);
+        let described = outputs
+            .iter()
+            .filter(|output| output.decoder_config.is_some());
+        assert_eq!(described.count(), 1, "{depth} bits");
+        let want: Vec<i32> = input
+            .iter()
+            .map(|&sample| sample >> shift << shift)
+            .collect();
+        assert!(decoded(&outputs).1 == want, "{depth} bits");
+    }
+    let wrong = AudioEncoderConfig {
+        options: AudioCodecOptions::Flac {
+            block_size: 0,
+            compress_level: 5,
+            depth: Some(20),
+        },
+        ..encoder_config("flac", 48_000, 1)
+    };
+    assert!(Flac.check(&wrong).unwrap_err().message.contains("20"));
 }
 
 #[test]

@@ -212,6 +212,7 @@ fn flushed(lengths: &[usize], smallest: u8) {
         options: AudioCodecOptions::Flac {
             block_size: 1000,
             compress_level: 5,
+            depth: None,
         },
         ..encoder_config("flac", 48_000, 2)
     };

@@ -343,6 +343,9 @@ pub enum AudioCodecOptions {
         block_size: u32,
         /// 0 (fast) to 8 (small).
         compress_level: u32,
+        /// Bits of a sample, 16 or 24, from the first packet to the last. `None` lets the samples say: the stream is described
+        /// anew where they need more.
+        depth: Option<u32>,
     },
 }
 

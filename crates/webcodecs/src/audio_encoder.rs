@@ -222,6 +222,7 @@ fn media_config(config: &AudioEncoderConfig) -> Result<MediaConfig, String> {
             AudioCodecOptions::Flac {
                 block_size: flac.map_or(0, |flac| flac.block_size),
                 compress_level: flac.map_or(5, |flac| flac.compress_level),
+                depth: None,
             }
         }
         _ => AudioCodecOptions::None,
