@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use reelcore_containers::FileSource;
 use reelcore_media::demux::{Demuxer, Track, TrackKind};
-use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Plane, Size, VideoFrame};
+use reelcore_media::{ChunkKind, ColorSpace, CpuImage, PixelFormat, Plane, Size, VideoFrame};
 
 use crate::error::{self, JobError};
 use crate::job::{Input, Job, Named, SourceKind};
@@ -20,6 +20,9 @@ const MAX_IMAGE_PIXELS: u64 = 16_384 * 16_384;
 
 /// The first packets of a track, among which the first that is shown is found.
 const FIRST_PACKETS: usize = 32;
+
+/// Packets before the first key packet of a track of pictures, which are not decoded, and among which it is looked for.
+const LEADING_PACKETS: usize = 10_000;
 
 /// What ends an image: a picture that stands still has no end, so its length is one that no job reaches.
 pub(crate) const FOREVER: i64 = 1 << 50;
@@ -199,12 +202,19 @@ fn origin(path: &Path, demuxer: &Arc<dyn Demuxer>) -> Result<i64, JobError> {
         }
         let failed = |error| error::demux(path, &error);
         let mut reader = demuxer.clone().reader(index).map_err(failed)?;
-        let mut seen = 0;
-        while seen < FIRST_PACKETS {
+        // Pictures count from the first that can be decoded.
+        let mut begun = !matches!(track.kind, TrackKind::Video { .. });
+        let (mut seen, mut leading) = (0, 0);
+        while seen < FIRST_PACKETS && leading < LEADING_PACKETS {
             // What is wrong with a track is said where it is used.
             let Ok(Some(packet)) = reader.next_sample() else {
                 break;
             };
+            begun |= packet.chunk.kind == ChunkKind::Key;
+            if !begun {
+                leading += 1;
+                continue;
+            }
             seen += 1;
             let skipped = packet
                 .chunk
@@ -378,6 +388,18 @@ impl Inputs {
             inputs.insert(name.clone(), open);
         }
         Ok(Self { inputs })
+    }
+
+    /// The file, where the job reads one alone.
+    pub(crate) fn only(&self) -> Option<&dyn Demuxer> {
+        let mut inputs = self.inputs.values();
+        match (inputs.next()?.parts.as_slice(), inputs.next()) {
+            ([part], None) => match &part.media.content {
+                Content::Tracks(demuxer, _) => Some(&**demuxer),
+                Content::Image(_) => None,
+            },
+            _ => None,
+        }
     }
 
     /// The input of that name.

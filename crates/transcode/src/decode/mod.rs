@@ -6,7 +6,7 @@ mod pictures;
 mod sounds;
 
 use reelcore_media::MediaError;
-use reelcore_media::demux::{PacketReader, Track};
+use reelcore_media::demux::{DemuxError, PacketReader, Track};
 
 pub(crate) use pictures::{Cut, pictures};
 pub(crate) use sounds::sounds;
@@ -28,13 +28,11 @@ pub(crate) fn codec_of(track: &Track) -> Result<String, MediaError> {
     }
 }
 
-/// The track, and a reader of it that stands where decoding begins for `from`.
-fn reader(
-    media: &Media,
-    kind: SourceKind,
-    number: usize,
-    from: i64,
-) -> Result<(&Track, Box<dyn PacketReader>), JobError> {
+/// The track, a reader of it that stands where decoding begins for `from`, and the time of the key packet there, in the container's
+/// own time, where it is not the start.
+type At<'a> = (&'a Track, Box<dyn PacketReader>, Option<i64>);
+
+fn reader(media: &Media, kind: SourceKind, number: usize, from: i64) -> Result<At<'_>, JobError> {
     let missing = || {
         let what = kind.as_str();
         JobError::input(
@@ -48,6 +46,7 @@ fn reader(
     let (index, track) = media.track(kind, number).ok_or_else(missing)?;
     let failed = |error| error::demux(&media.path, &error);
     let mut reader = demuxer.clone().reader(index).map_err(failed)?;
+    let mut place = None;
     if from > 0 {
         let early = if kind == SourceKind::Audio {
             PREROLL
@@ -56,18 +55,21 @@ fn reader(
         };
         let time = from.saturating_sub(early);
         if time > 0 {
-            reader.seek(time.saturating_add(*origin)).map_err(failed)?;
+            place = reader.seek(time.saturating_add(*origin)).map_err(failed)?;
         }
     }
-    Ok((track, reader))
+    Ok((track, reader, place))
 }
 
-fn exists(part: &Part, kind: SourceKind, number: usize) -> Result<(), JobError> {
-    match part.media.has(kind, number) {
-        true => Ok(()),
-        false => Err(JobError::input(
-            &part.media.path,
-            format!("it has no {} track of number {number}", kind.as_str()),
-        )),
-    }
+/// Moves `reader` from the key packet at `place` to the one before, and gives its time; `None` where there is none.
+fn before(reader: &mut dyn PacketReader, place: i64) -> Result<Option<i64>, DemuxError> {
+    let found = reader.seek(place.saturating_sub(1))?;
+    Ok(found.filter(|&found| found < place))
+}
+
+fn missing(part: &Part, kind: SourceKind, number: usize) -> JobError {
+    JobError::input(
+        &part.media.path,
+        format!("it has no {} track of number {number}", kind.as_str()),
+    )
 }

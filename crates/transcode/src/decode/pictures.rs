@@ -1,14 +1,14 @@
 //! Pictures of an input.
 
-use std::collections::BTreeSet;
-
 use reelcore_engine::VideoDecode;
 use reelcore_media::demux::{Track, TrackKind};
-use reelcore_media::{MediaError, Rotation, Size, VideoCodec, VideoDecoderConfig, VideoFrame};
+use reelcore_media::{
+    ChunkKind, ErrorKind, MediaError, Rotation, Size, VideoCodec, VideoDecoderConfig, VideoFrame,
+};
 
 use super::alpha::AlphaDecoding;
 use super::backend::Decoding;
-use super::{codec_of, exists, reader};
+use super::{before, codec_of, missing, reader};
 use crate::error::{self, JobError};
 use crate::job::SourceKind;
 use crate::source::{Content, FOREVER, OpenInput, Part};
@@ -20,9 +20,6 @@ const PICTURES_AHEAD: usize = 4;
 
 /// How long a picture is shown of which nothing says it.
 const PICTURE: i64 = 40_000;
-
-/// Times of pictures that are decoded and not shown.
-const MAX_HIDDEN: usize = 4096;
 
 fn video_config(track: &Track) -> Result<VideoDecoderConfig, MediaError> {
     let TrackKind::Video {
@@ -55,7 +52,9 @@ pub(crate) fn pictures(
     number: usize,
 ) -> Result<Pictures, JobError> {
     for part in &input.parts {
-        exists(part, SourceKind::Video, number)?;
+        if !part.media.has(SourceKind::Video, number) {
+            return Err(missing(part, SourceKind::Video, number));
+        }
     }
     let parts = input.parts.clone();
     let of_thread = context.clone();
@@ -235,7 +234,7 @@ fn pictures_of(
             *origin,
         ),
     };
-    let (track, mut reader) = demuxed;
+    let (track, mut reader, mut place) = demuxed;
     let failed = |error: MediaError| JobError::input(&media.path, error);
     let start = |track: &Track| {
         Decoding::<VideoDecode>::start(context, video_config(track).map_err(failed)?)
@@ -249,9 +248,10 @@ fn pictures_of(
         part,
         origin,
         cut: Cut::new(part.from, end),
-        hidden: BTreeSet::new(),
     };
     let mut frames = Vec::new();
+    // Whether a packet was decoded, and whether some before it were left out.
+    let (mut begun, mut skipped) = (false, false);
     loop {
         context.cancel.check()?;
         let packet = reader
@@ -274,14 +274,39 @@ fn pictures_of(
             config = next.clone();
         }
         let chunk = packet.as_ref().map(|packet| &packet.chunk);
-        if let Some(packet) = packet.as_ref().filter(|packet| !packet.presented)
-            && shown.hidden.len() < MAX_HIDDEN
-        {
-            shown.hidden.insert(packet.chunk.timestamp);
+        // A recording of a broadcast begins anywhere: what is before its first key picture cannot be decoded.
+        match chunk {
+            Some(chunk) if !begun && chunk.kind == ChunkKind::Delta => {
+                skipped = true;
+                continue;
+            }
+            None if !begun && skipped => {
+                return Err(failed(MediaError::invalid_data(
+                    "expected a key picture to begin at, found none",
+                )));
+            }
+            _ => {}
         }
-        decoding
-            .decode(chunk, &mut |frame| frames.push(frame))
-            .map_err(failed)?;
+        let decoded = decoding.decode(chunk, &mut |frame| frames.push(frame));
+        if let Err(error) = decoded {
+            // Containers mark pictures as key pictures that decoders of H.264 do not begin at: those of open groups of pictures, and
+            // recovery points. One before is what they need.
+            let earlier = match place {
+                Some(at) if !begun && error.kind == ErrorKind::InvalidData => {
+                    before(&mut *reader, at).map_err(|error| error::demux(&media.path, &error))?
+                }
+                _ => None,
+            };
+            if earlier.is_none() {
+                return Err(failed(error));
+            }
+            place = earlier;
+            config = track.config();
+            decoding = start(track)?;
+            frames.clear();
+            continue;
+        }
+        begun = true;
         if let Some(chunk) = chunk {
             alpha
                 .decode(context, &decoding.config, chunk)
@@ -302,8 +327,6 @@ struct Shown<'a, 'b> {
     /// What counts as time 0 of the file.
     origin: i64,
     cut: Cut,
-    /// Times of pictures that are decoded and not shown.
-    hidden: BTreeSet<i64>,
 }
 
 impl Shown<'_, '_> {
@@ -313,9 +336,6 @@ impl Shown<'_, '_> {
         alpha: &mut AlphaDecoding,
     ) -> Result<(), JobError> {
         for mut frame in frames.drain(..) {
-            if self.hidden.remove(&frame.timestamp) {
-                continue;
-            }
             alpha
                 .join(&mut frame)
                 .map_err(|error| JobError::input(&self.part.media.path, error))?;

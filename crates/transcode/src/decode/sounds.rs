@@ -5,7 +5,7 @@ use reelcore_media::demux::{Track, TrackKind};
 use reelcore_media::{AudioCodec, AudioData, AudioDecoderConfig, MediaError};
 
 use super::backend::Decoding;
-use super::{codec_of, exists, reader};
+use super::{codec_of, missing, reader};
 use crate::audio::conform::Conform;
 use crate::error::{self, JobError};
 use crate::job::SourceKind;
@@ -42,8 +42,15 @@ pub(crate) fn sounds(
     input: &OpenInput,
     number: usize,
 ) -> Result<Sounds, JobError> {
-    for part in &input.parts {
-        exists(part, SourceKind::Audio, number)?;
+    // Parts that have none are silent.
+    if let (Some(part), false) = (
+        input.parts.first(),
+        input
+            .parts
+            .iter()
+            .any(|part| part.media.has(SourceKind::Audio, number)),
+    ) {
+        return Err(missing(part, SourceKind::Audio, number));
     }
     let parts = input.parts.clone();
     let of_thread = context.clone();
@@ -54,8 +61,13 @@ pub(crate) fn sounds(
             end: None,
         };
         for (index, part) in parts.iter().enumerate() {
-            sounds_of(&of_thread, part, number, &mut line)?;
-            if index + 1 < parts.len() {
+            let has = part.media.has(SourceKind::Audio, number);
+            if has {
+                sounds_of(&of_thread, part, number, &mut line)?;
+            } else if index == 0 {
+                line.end = Some(0);
+            }
+            if !has || index + 1 < parts.len() {
                 line.pad_to(part.offset.saturating_add(part.length.unwrap_or(0)))?;
             }
         }
@@ -118,9 +130,13 @@ struct Places {
     /// What counts as time 0, in microseconds.
     zero: i64,
     next: Option<(i64, f32)>,
+    /// Whether the next run is the first one after a seek.
+    sought: bool,
 }
 
 impl Places {
+    /// What decoders give first in the middle of a track is not chained to where it ends before what is kept: that of Vorbis has the
+    /// time of the packet before its own.
     fn place(&mut self, data: &AudioData) -> i64 {
         let said = frames_of(data.timestamp.saturating_sub(self.zero), data.sample_rate);
         let jitter = frames_of(JITTER, data.sample_rate);
@@ -128,10 +144,9 @@ impl Places {
             Some((next, rate)) if rate == data.sample_rate && (next - said).abs() <= jitter => next,
             _ => said,
         };
-        self.next = Some((
-            position.saturating_add(i64::from(data.frames)),
-            data.sample_rate,
-        ));
+        let end = position.saturating_add(i64::from(data.frames));
+        let unsure = std::mem::take(&mut self.sought) && end <= 0;
+        self.next = (!unsure).then_some((end, data.sample_rate));
         position
     }
 }
@@ -144,9 +159,9 @@ fn sounds_of(
 ) -> Result<(), JobError> {
     let media = &part.media;
     let Content::Tracks(_, origin) = &media.content else {
-        return exists(part, SourceKind::Audio, number);
+        return Err(missing(part, SourceKind::Audio, number));
     };
-    let (track, mut reader) = reader(media, SourceKind::Audio, number, part.from)?;
+    let (track, mut reader, place) = reader(media, SourceKind::Audio, number, part.from)?;
     let failed = |error: MediaError| JobError::input(&media.path, error);
     let start = |track: &Track| {
         Decoding::<AudioDecode>::start(context, audio_config(track).map_err(failed)?)
@@ -162,6 +177,7 @@ fn sounds_of(
     let mut places = Places {
         zero: part.from.saturating_add(*origin),
         next: None,
+        sought: place.is_some(),
     };
     let mut conform: Option<Conform> = None;
     let mut last = None;
