@@ -86,7 +86,7 @@ pub(crate) struct Demand {
     pub(crate) size: Size,
     /// Pictures a second.
     pub(crate) framerate: f64,
-    /// Bits a second.
+    /// Bits a second, where they are not those that are usual.
     pub(crate) bitrate: Option<u64>,
     /// Bits of a sample.
     pub(crate) depth: u32,
@@ -179,7 +179,9 @@ fn avc_level(demand: &Demand) -> u8 {
     let blocks =
         u64::from(demand.size.width.div_ceil(16)) * u64::from(demand.size.height.div_ceil(16));
     let rate = (blocks as f64 * demand.framerate).ceil() as u64;
-    let bits = demand.bitrate.unwrap_or(0);
+    let bits = demand
+        .bitrate
+        .unwrap_or_else(|| usual_bits(AVC_BITS, demand.size, demand.framerate));
     let fitting = AVC
         .iter()
         .find(|level| blocks <= level.1 && rate <= level.2 && bits <= level.3);
@@ -235,12 +237,19 @@ pub(crate) fn candidates(name: VideoName, demand: &Demand) -> Vec<String> {
 
 /// Bits a second that are usual for a picture of that size and rate.
 pub(crate) fn usual_bitrate(codec: &VideoCodec, size: Size, framerate: f64) -> u64 {
-    // Of H.264 for a camera's pictures; each of the others for about the same quality.
+    // Each for about the same quality.
     let bits_a_pixel = match codec {
-        VideoCodec::Avc(_) | VideoCodec::Vp8 => 0.1,
+        VideoCodec::Avc(_) | VideoCodec::Vp8 => AVC_BITS,
         VideoCodec::Hevc(_) | VideoCodec::Vp9(_) => 0.065,
         VideoCodec::Av1(_) => 0.05,
     };
+    usual_bits(bits_a_pixel, size, framerate)
+}
+
+/// Bits of a pixel of H.264 for a camera's pictures.
+const AVC_BITS: f64 = 0.1;
+
+fn usual_bits(bits_a_pixel: f64, size: Size, framerate: f64) -> u64 {
     // Neighbours resemble each other more where pictures are larger.
     let pixels = (size.area().max(1) as f64).powf(0.9) * 4.0;
     ((pixels * framerate.clamp(1.0, 240.0) * bits_a_pixel) as u64).max(100_000)
@@ -279,6 +288,21 @@ mod tests {
                 candidates(name, &demand).first().map(String::as_str),
                 Some(want)
             );
+        }
+    }
+
+    #[test]
+    fn a_level_allows_the_bit_rate_that_is_usual() {
+        for (width, height, framerate) in [(16, 16, 1.0), (64, 48, 25.0), (176, 144, 15.0)] {
+            let demand = Demand {
+                bitrate: None,
+                ..demand(width, height, framerate, 8)
+            };
+            let level = AVC.iter().find(|level| level.0 == avc_level(&demand));
+            let most = level.map_or(0, |level| level.3);
+            let codec = VideoCodec::parse("avc1.42E00A").expect("a codec");
+            let usual = usual_bitrate(&codec, demand.size, framerate);
+            assert!(usual <= most, "{width}x{height}: {usual} of {most}");
         }
     }
 

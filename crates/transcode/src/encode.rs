@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use reelcore_engine::{AudioEncode, Codec, ThreadLease, VideoEncode, VideoInput};
 use reelcore_media::codec_string::family;
-use reelcore_media::demux::TrackKind;
+use reelcore_media::demux::{TrackConfig, TrackKind};
 use reelcore_media::encoder::{
     AudioBitrateMode, AudioCodecOptions, ContentHint, EncodeOptions, EncodedAudio, EncodedVideo,
     LatencyMode, OpusOptions, ScalabilityMode, VideoBitrateMode,
 };
 use reelcore_media::mux::{OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{
-    AudioCodec, AudioEncoderConfig, MediaError, Size, VideoCodec, VideoEncoderConfig, VideoFrame,
+    AudioCodec, AudioEncoderConfig, ChunkKind, MediaError, SampleFormat, Size, VideoCodec,
+    VideoEncoderConfig, VideoFrame,
 };
 
 use crate::audio::filters::Resample;
@@ -59,6 +60,7 @@ pub(crate) fn video(
     choice: VideoChoice,
     options: &VideoStream,
     path: &str,
+    language: Option<String>,
 ) -> Result<Inlet<Item>, JobError> {
     let (options, of_thread) = (options.clone(), context.clone());
     let path = format!("{path}.codec");
@@ -75,6 +77,7 @@ pub(crate) fn video(
         };
         let mut encoder =
             VideoEncoding::start(&of_thread, frame, choice, &options, framerate, &path)?;
+        encoder.language = language;
         let mut frames = Begun {
             first: first.into_iter(),
             rest: pictures,
@@ -110,6 +113,7 @@ struct VideoEncoding {
     last_key: Option<i64>,
     ready: Vec<EncodedVideo>,
     started: bool,
+    language: Option<String>,
 }
 
 impl VideoEncoding {
@@ -155,6 +159,7 @@ impl VideoEncoding {
                             last_key: None,
                             ready: Vec::new(),
                             started: false,
+                            language: None,
                         });
                     }
                     // The best choice's reason says most.
@@ -216,7 +221,7 @@ impl VideoEncoding {
                             kind,
                             codec: decoder.codec.to_string(),
                             description: decoder.description.clone(),
-                            language: None,
+                            language: self.language.take(),
                             name: None,
                         })))?;
                         self.started = true;
@@ -295,6 +300,13 @@ fn video_config(
     }
 }
 
+/// What is known of where sound comes from.
+pub(crate) struct Origin {
+    pub(crate) language: Option<String>,
+    /// Whether all samples have the format that the first ones were decoded to.
+    pub(crate) as_decoded: bool,
+}
+
 /// Encodes sound.
 pub(crate) fn audio(
     context: &Context,
@@ -302,6 +314,7 @@ pub(crate) fn audio(
     codec: AudioCodec,
     options: &AudioStream,
     path: &str,
+    origin: Origin,
 ) -> Result<Inlet<Item>, JobError> {
     let (options, of_thread) = (options.clone(), context.clone());
     let path = format!("{path}.codec");
@@ -310,13 +323,33 @@ pub(crate) fn audio(
             return Ok(());
         };
         let (rate, channels) = (first.data.sample_rate as u32, first.data.channels);
-        let config = audio_config(&of_thread, codec, rate, channels, &options)
+        let mut config = audio_config(&of_thread, codec, rate, channels, &options)
             .map_err(|refused| error::encoder(&path, refused))?;
+        let converted = (config.sample_rate, config.channels) != (rate, channels);
+        if codec == AudioCodec::Flac {
+            // Files of FLAC have one depth. What is computed has more bits than what it is computed from.
+            let narrow = matches!(
+                first.data.format,
+                SampleFormat::U8
+                    | SampleFormat::U8Planar
+                    | SampleFormat::S16
+                    | SampleFormat::S16Planar
+            );
+            let depth = match narrow && origin.as_decoded && !converted {
+                true => 16,
+                false => 24,
+            };
+            config.options = AudioCodecOptions::Flac {
+                block_size: 0,
+                compress_level: FLAC_LEVEL,
+                depth: Some(depth),
+            };
+        }
         let mut sounds: Sounds = Box::new(Begun {
             first: vec![first].into_iter(),
             rest: sounds,
         });
-        if (config.sample_rate, config.channels) != (rate, channels) {
+        if converted {
             sounds = Box::new(Resample::new(
                 sounds,
                 Some(config.sample_rate),
@@ -324,6 +357,7 @@ pub(crate) fn audio(
             ));
         }
         let mut encoder = AudioEncoding::start(&of_thread, config)?;
+        encoder.language = origin.language;
         while let Some(sound) = sounds.next()? {
             encoder.encode(&sound, outlet)?;
         }
@@ -338,6 +372,12 @@ const fn is_lossy(codec: &AudioCodec) -> bool {
         AudioCodec::Aac(_) | AudioCodec::Mp3 | AudioCodec::Opus | AudioCodec::Vorbis
     )
 }
+
+/// How hard FLAC is packed: the reference encoder's usual.
+const FLAC_LEVEL: u32 = 5;
+
+/// Bits a second for each channel where nothing is said, and where an encoder takes no more for a rate: at 8 kHz AAC ends at 48,000.
+const USUAL_BITRATES: &[u64] = &[64_000, 48_000, 40_000, 32_000, 24_000, 16_000, 8000];
 
 /// The nearest configuration that an encoder takes: what was not asked for may change.
 fn audio_config(
@@ -361,10 +401,18 @@ fn audio_config(
     };
     let mut refused = None;
     for &channels in &counts {
-        for &sample_rate in &rates {
-            let bitrate = options
-                .bitrate
-                .or_else(|| is_lossy(&codec).then(|| 64_000 * u64::from(channels)));
+        let bitrates: Vec<Option<u64>> = match options.bitrate {
+            None if is_lossy(&codec) => USUAL_BITRATES
+                .iter()
+                .map(|bits| Some(bits * u64::from(channels)))
+                .collect(),
+            said => vec![said],
+        };
+        // A lower bit rate loses less than another sample rate.
+        let tries = rates
+            .iter()
+            .flat_map(|&rate| bitrates.iter().map(move |&bits| (rate, bits)));
+        for (sample_rate, bitrate) in tries {
             let config = AudioEncoderConfig {
                 codec,
                 sample_rate,
@@ -407,6 +455,7 @@ struct AudioEncoding {
     /// What timestamps are moved back by, once it is known: packets count from the first frame that is kept, containers
     /// from the first that is decoded.
     delay: Option<i64>,
+    language: Option<String>,
 }
 
 impl AudioEncoding {
@@ -423,6 +472,7 @@ impl AudioEncoding {
             config,
             ready: Vec::new(),
             delay: None,
+            language: None,
         })
     }
 
@@ -462,7 +512,7 @@ impl AudioEncoding {
                     },
                     codec: decoder.codec.to_string(),
                     description: decoder.description.clone(),
-                    language: None,
+                    language: self.language.take(),
                     name: None,
                 })))?,
                 (Some(decoder), false) => output.description = decoder.description.clone(),
@@ -488,6 +538,7 @@ pub(crate) fn copy(
     number: usize,
     to: i64,
 ) -> Result<Inlet<Item>, JobError> {
+    let of_thread = context.clone();
     context.stage("copy", PACKETS_AHEAD, move |outlet| {
         let missing = || {
             JobError::input(
@@ -504,6 +555,19 @@ pub(crate) fn copy(
         let failed = |error| error::demux(&media.path, &error);
         let mut reader = demuxer.clone().reader(index).map_err(failed)?;
         let mut next = reader.next_sample().map_err(failed)?;
+        let mut began: Option<Arc<TrackConfig>> = None;
+        // Of a recording that begins in the middle, what nobody can decode is left out.
+        while let Some(packet) = next
+            .as_mut()
+            .filter(|packet| kind == SourceKind::Video && packet.chunk.kind == ChunkKind::Delta)
+        {
+            of_thread.cancel.check()?;
+            began = packet.config.take().or(began);
+            next = reader.next_sample().map_err(failed)?;
+        }
+        if let Some(packet) = &mut next {
+            packet.config = packet.config.take().or(began);
+        }
         let kind = match &track.kind {
             TrackKind::Video {
                 coded_size,
@@ -542,8 +606,18 @@ pub(crate) fn copy(
             language: track.language.clone(),
             name: None,
         })))?;
+        let mut last = i64::MIN;
         while let Some(packet) = next {
             let decode_time = packet.decode_time.saturating_sub(*origin);
+            if decode_time < last {
+                return Err(JobError::input(
+                    &media.path,
+                    format!(
+                        "its times go back from {last} us to {decode_time} us, as an edit list that cuts or repeats makes them, which packets that are copied cannot follow: decode and encode the track"
+                    ),
+                ));
+            }
+            last = decode_time;
             if decode_time >= to {
                 break;
             }

@@ -1,17 +1,34 @@
 //! From a specification to streams that can be pulled. Every output has streams of its own, down to the decoders: none waits
 //! for another, whatever the graph looks like, and nothing piles up between them.
 
+use reelcore_media::demux::Track;
 use reelcore_media::{Rect, Rotation};
 
 use crate::audio::filters as audio;
 use crate::decode;
 use crate::error::JobError;
 use crate::job::{Filter, Job, Source, SourceKind};
-use crate::source::{FOREVER, Inputs};
+use crate::source::{Content, FOREVER, Inputs};
 use crate::stream::{Context, Pictures, Sounds};
 use crate::video::filters::{Change, Each};
 use crate::video::overlay::Overlay;
 use crate::video::time;
+
+fn endless(path: &str, source: &Source) -> JobError {
+    JobError::spec(
+        path,
+        format!("{source} has no end of its own: give its input a `to`"),
+    )
+}
+
+/// Bits of a sample less one, of STREAMINFO in the description of FLAC: 5 bits behind those of the channels.
+/// <https://www.rfc-editor.org/rfc/rfc9639#name-streaminfo>
+fn flac_depth(track: &Track) -> Option<u8> {
+    match track.description.as_ref()?.get(20..22)? {
+        [high, low] if track.codec.as_deref() == Some("flac") => Some((high & 1) << 4 | low >> 4),
+        _ => None,
+    }
+}
 
 /// Builds streams.
 pub(crate) struct Graph<'a> {
@@ -94,10 +111,89 @@ impl Graph<'_> {
     fn end(&self, path: &str, source: &Source) -> Result<i64, JobError> {
         match self.length(source, true)? {
             Some(length) if length < FOREVER / 2 => Ok(length),
-            _ => Err(JobError::spec(
-                path,
-                format!("{source} has no end of its own: give its input a `to`"),
-            )),
+            _ => Err(endless(path, source)),
+        }
+    }
+
+    /// Whether a stream goes on for ever: images do where nothing says until when.
+    fn is_endless(&self, source: &Source) -> Result<bool, JobError> {
+        let name = match source {
+            Source::Filter(name) => name,
+            Source::Track { input, .. } => {
+                let last = self.inputs.get(input)?.parts.last();
+                return Ok(last.is_some_and(|part| {
+                    matches!(part.media.content, Content::Image(_)) && part.to.is_none()
+                }));
+            }
+        };
+        match self.filter(name)? {
+            Filter::Trim(filter) | Filter::Atrim(filter) => {
+                Ok(filter.to.is_none() && self.is_endless(&filter.input)?)
+            }
+            Filter::Crossfade(filter) => self.is_endless(&filter.next),
+            Filter::Mix(filter) => {
+                for input in &filter.inputs {
+                    if self.is_endless(input)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            other => match other.inputs().first() {
+                Some((_, input)) => self.is_endless(input),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Refuses a stream that goes on for ever.
+    pub(crate) fn ends(&self, path: &str, source: &Source) -> Result<(), JobError> {
+        match self.is_endless(source)? {
+            true => Err(endless(path, source)),
+            false => Ok(()),
+        }
+    }
+
+    /// The language of a stream: that of the track that it comes from, or that all of them have.
+    pub(crate) fn language(&self, source: &Source) -> Result<Option<String>, JobError> {
+        let mut languages = match source {
+            Source::Filter(name) => {
+                let filter = self.filter(name)?;
+                let mut inputs = filter.inputs();
+                // What is laid over pictures does not change what language they are in.
+                if matches!(filter, Filter::Overlay(_)) {
+                    inputs.truncate(1);
+                }
+                let of = |(_, input): &(String, &Source)| self.language(input);
+                inputs.iter().map(of).collect::<Result<Vec<_>, _>>()?
+            }
+            Source::Track { input, kind, index } => {
+                let parts = self.inputs.get(input)?.parts.iter();
+                let tracks = parts.filter_map(|part| part.media.track(*kind, *index));
+                tracks.map(|(_, track)| track.language.clone()).collect()
+            }
+        };
+        let first = languages.pop().flatten();
+        Ok(first.filter(|first| languages.iter().all(|other| other.as_ref() == Some(first))))
+    }
+
+    /// Whether all samples are as the first ones were decoded: of one kind of track, and through no filter that computes.
+    pub(crate) fn is_as_decoded(&self, source: &Source) -> Result<bool, JobError> {
+        match source {
+            Source::Filter(name) => match self.filter(name)? {
+                Filter::Atrim(filter) => self.is_as_decoded(&filter.input),
+                _ => Ok(false),
+            },
+            Source::Track { input, kind, index } => {
+                let parts = self.inputs.get(input)?.parts.iter();
+                let mut tracks = parts.filter_map(|part| part.media.track(*kind, *index));
+                let alike = |(_, track): (usize, &Track)| {
+                    let depth = flac_depth(track);
+                    (track.codec.clone(), track.kind.clone(), depth)
+                };
+                let first = tracks.next().map(alike);
+                Ok(tracks.all(|other| Some(alike(other)) == first))
+            }
         }
     }
 
@@ -140,7 +236,13 @@ impl Graph<'_> {
         };
         let engine = &self.context.engine;
         let each = |input: &Source, change: Change| -> Result<Pictures, JobError> {
-            Ok(Box::new(Each::new(engine, self.pictures(input)?, change)))
+            let path = format!("filters.{name}.{}", self.filter(name)?.name());
+            Ok(Box::new(Each::new(
+                engine,
+                self.pictures(input)?,
+                change,
+                &path,
+            )))
         };
         match self.filter(name)? {
             Filter::Scale(filter) => each(&filter.input, Change::Scale(filter.clone())),

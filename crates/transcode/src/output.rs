@@ -72,10 +72,11 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// Gives it its name.
-    pub(crate) fn keep(self, overwrite: bool) -> Result<OutputReport, JobError> {
+    /// Gives it its name. Also gives that name's place, if no file was there before.
+    pub(crate) fn keep(self, overwrite: bool) -> Result<(OutputReport, Option<PathBuf>), JobError> {
         let path = self.report.path;
         let Temporary { file, place } = self.file;
+        let new = !overwrite || place.symlink_metadata().is_err();
         let kept = match overwrite {
             true => file.persist(&place),
             false => file.persist_noclobber(&place),
@@ -89,10 +90,48 @@ impl Finished {
         if let Ok(folder) = File::open(folder_of(&place)) {
             let _ = folder.sync_all();
         }
-        Ok(OutputReport {
+        let report = OutputReport {
             path,
             ..self.report
-        })
+        };
+        Ok((report, new.then_some(place)))
+    }
+}
+
+/// Gives all their names. What was made is removed again where one cannot have its name.
+pub(crate) fn keep_all(
+    finished: Vec<Finished>,
+    overwrite: bool,
+) -> Result<Vec<OutputReport>, JobError> {
+    let (mut reports, mut made) = (Vec::new(), Vec::new());
+    for finished in finished {
+        match finished.keep(overwrite) {
+            Ok((report, place)) => {
+                reports.push(report);
+                made.extend(place);
+            }
+            Err(error) => {
+                for place in made {
+                    // What cannot be removed stays: the error says what went wrong first.
+                    let _ = std::fs::remove_file(place);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(reports)
+}
+
+/// The one file that `path` means, however it is spelled: what a link leads to, in the folder by its own name.
+pub(crate) fn place_of(path: &Path) -> PathBuf {
+    if path.is_symlink()
+        && let Ok(place) = path.canonicalize()
+    {
+        return place;
+    }
+    match (folder_of(path).canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.components().collect(),
     }
 }
 
@@ -344,12 +383,8 @@ pub(crate) fn write_png(
     };
     drop(pictures);
     let mut painter = Painter::new(engine);
-    let mut frame = painter.upright(&frame)?;
+    let frame = painter.plain(&frame)?;
     let format = frame.format.ok_or_else(unnamed)?;
-    if frame.display_size != frame.visible_rect.size() {
-        let size = frame.display_size;
-        frame = painter.planar(&frame, crate::video::paint::planar_of(format), size)?;
-    }
     let alpha = alpha && format.has_alpha();
     let (rgba, size) = (rgba(&frame, alpha)?, frame.visible_rect.size());
     let temporary = temporary(path)?;

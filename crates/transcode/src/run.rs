@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+use reelcore_containers::mux::Format;
 use reelcore_engine::Engine;
 use reelcore_media::Registry;
 use reelcore_media::mux::MuxOptions;
@@ -14,11 +15,12 @@ use crate::encode;
 use crate::error::JobError;
 use crate::graph::Graph;
 use crate::job::{Alpha, Job, Operation, Output, SourceKind, Stream};
-use crate::output::{Container, EXISTS, Finished, Lane, OutputReport, Step, write_png};
+use crate::output::{Container, EXISTS, Finished, Lane, OutputReport, Step, keep_all, write_png};
 use crate::probe::{FileReport, probe};
 use crate::source::{FOREVER, Inputs};
 use crate::stream::{Cancel, Context};
 use crate::validate::{self, Target};
+use crate::video::filters::{Change, Each};
 
 /// The least time between two reports of progress.
 const REPORT: Duration = Duration::from_millis(100);
@@ -136,14 +138,11 @@ pub fn run_with(
     if !(options.abandon && matches!(result, Err(JobError::Cancelled))) {
         context.join();
     }
-    // Each has its name only once all are complete.
-    let mut reports = Vec::new();
-    for finished in result? {
-        options.cancel.check()?;
-        reports.push(finished.keep(options.overwrite)?);
-    }
+    let finished = result?;
+    options.cancel.check()?;
+    // Each has its name only once all are complete. From here on nothing is stopped: there would be a part of them.
     Ok(Report {
-        outputs: reports,
+        outputs: keep_all(finished, options.overwrite)?,
         inputs: BTreeMap::new(),
         elapsed: micros(started),
     })
@@ -291,7 +290,8 @@ fn total(job: &Job, graph: &Graph<'_>) -> Result<Option<i64>, JobError> {
 
 /// An output whose streams run.
 enum Plan {
-    Container(reelcore_containers::mux::Format, Vec<Lane>),
+    /// With what is said of the presentation.
+    Container(Format, Vec<Lane>, Vec<(String, String)>),
     Png(crate::stream::Pictures, bool),
 }
 
@@ -334,11 +334,17 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                     lanes.push(Lane::new(index, path, inlet));
                     continue;
                 }
+                graph.ends(&format!("{path}.source"), &source)?;
                 let mut pictures = graph.pictures(&source)?;
+                // These have no place for an orientation, nor for an aspect ratio.
+                if matches!(target, Target::Container(Format::MpegTs | Format::Ivf)) {
+                    pictures = Box::new(Each::new(&context.engine, pictures, Change::Plain, &path));
+                }
                 if Graph::is_filter(&source) {
                     pictures = context.ahead("filter video", 2, pictures)?;
                 }
-                let inlet = encode::video(context, pictures, choice, stream, &path)?;
+                let language = graph.language(&source)?;
+                let inlet = encode::video(context, pictures, choice, stream, &path, language)?;
                 lanes.push(Lane::new(index, path, inlet));
             }
             Stream::Audio(stream) => {
@@ -367,7 +373,13 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                         encode::copy(context, media, kind, number, to)?
                     }
                     AudioChoice::Exact(codec) => {
-                        encode::audio(context, graph.sounds(&source)?, codec, stream, &path)?
+                        graph.ends(&format!("{path}.source"), &source)?;
+                        let sounds = graph.sounds(&source)?;
+                        let origin = encode::Origin {
+                            language: graph.language(&source)?,
+                            as_decoded: graph.is_as_decoded(&source)?,
+                        };
+                        encode::audio(context, sounds, codec, stream, &path, origin)?
                     }
                 };
                 lanes.push(Lane::new(index, path, inlet));
@@ -375,9 +387,52 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
         }
     }
     match target {
-        Target::Container(format) => Ok(Plan::Container(format, lanes)),
+        Target::Container(format) => Ok(Plan::Container(format, lanes, tags(graph, output))),
         Target::Png => Err(JobError::spec(path, "an image has one stream, of video")),
     }
+}
+
+/// Tags that are of the presentation, and not of how its file was made.
+const TAGS: &[&str] = &[
+    "title",
+    "artist",
+    "album",
+    "album_artist",
+    "composer",
+    "performer",
+    "genre",
+    "date",
+    "track",
+    "disc",
+    "comment",
+    "description",
+    "synopsis",
+    "copyright",
+    "publisher",
+];
+
+/// The longest tag that is taken from an input, in bytes.
+const MAX_TAG: usize = 1 << 16;
+
+/// What the output says of the presentation: what the specification says, and what else the only input says.
+fn tags(graph: &Graph<'_>, output: &Output) -> Vec<(String, String)> {
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for (name, value) in graph
+        .inputs
+        .only()
+        .map_or(&[][..], |demuxer| demuxer.tags())
+    {
+        if TAGS.contains(&name.as_str())
+            && value.len() <= MAX_TAG
+            && output.tags.get(name).is_none()
+            && tags.iter().all(|(known, _)| known != name)
+        {
+            tags.push((name.clone(), value.clone()));
+        }
+    }
+    let said = output.tags.iter().filter(|(_, value)| !value.is_empty());
+    tags.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+    tags
 }
 
 fn write(
@@ -389,18 +444,15 @@ fn write(
 ) -> Result<Finished, JobError> {
     match plan {
         Plan::Png(pictures, alpha) => write_png(&output.path, &context.engine, pictures, alpha),
-        Plan::Container(format, lanes) => {
+        Plan::Container(format, lanes, tags) => {
             let mut report = |step| {
                 // Where nobody listens any more, nobody needs to know.
                 let _ = events.send(Event::Step(step));
             };
-            let mut options = MuxOptions::default();
-            options.tags.extend(
-                output
-                    .tags
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone())),
-            );
+            let options = MuxOptions {
+                tags,
+                ..MuxOptions::default()
+            };
             let container = Container {
                 number,
                 path: &output.path,

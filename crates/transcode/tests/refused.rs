@@ -28,7 +28,10 @@ fn nothing_is_left_of_a_job_that_fails_or_is_cancelled() {
     };
     let error = run_with(&wrong, &registry(), &replace, &mut |_| {});
     let error = error.expect_err("it is larger than the picture");
-    assert_eq!(error.exit_code(), 1, "{error}");
+    assert!(
+        matches!(&error, JobError::Spec { path, .. } if path == "filters.part.crop"),
+        "{error:?}"
+    );
     let right = job(&serde_json::json!({
         "version": 1, "inputs": { "clip": { "path": clip() } }, "outputs": [{ "path": out }],
     }));
@@ -255,6 +258,141 @@ fn what_is_wrong_is_said_with_its_path() {
         }
     }
     assert!(Job::from_json(base.to_string().as_bytes()).is_ok());
+}
+
+#[test]
+fn one_file_is_not_written_by_two_outputs_however_it_is_spelled() {
+    let folder = folder();
+    let out = folder.path().join("a.webm");
+    for other in [
+        folder.path().join("./a.webm"),
+        folder
+            .path()
+            .join("../")
+            .join(folder.path().file_name().expect("a name"))
+            .join("a.webm"),
+    ] {
+        let json = serde_json::json!({
+            "version": 1, "inputs": { "clip": { "path": clip() } },
+            "outputs": [{ "path": out }, { "path": other }],
+        });
+        let error = Job::from_json(json.to_string().as_bytes()).expect_err("the same file");
+        assert!(
+            matches!(&error, JobError::Spec { path, .. } if path == "outputs[1].path"),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn outputs_that_have_their_names_lose_them_where_another_cannot_have_its() {
+    let folder = folder();
+    let (first, second) = (folder.path().join("a.png"), folder.path().join("b.png"));
+    let both = job(&serde_json::json!({
+        "version": 1, "inputs": { "clip": { "path": clip() } },
+        "outputs": [{ "path": first }, { "path": second }],
+    }));
+    // Somebody else writes it while the job runs.
+    let error = run(&both, &registry(), &mut |_| {
+        std::fs::write(&second, b"another").expect("a file");
+    });
+    let error = error.expect_err("a file is there");
+    assert!(
+        matches!(&error, JobError::Output { path, .. } if *path == second),
+        "{error:?}"
+    );
+    assert_eq!(names(folder.path()), ["b.png"]);
+}
+
+#[test]
+fn an_image_without_an_end_makes_no_output_without_one() {
+    let logo = made(
+        "-f lavfi -i color=red:size=64x64:duration=0.04 -pix_fmt rgba",
+        "transcode-logo.png",
+    );
+    let folder = folder();
+    for (name, filters, source) in [
+        ("a.webm", serde_json::json!({}), "logo:video"),
+        ("a.ivf", serde_json::json!({}), "logo:video"),
+        (
+            "a.mp4",
+            serde_json::json!({ "f": { "fps": { "input": "logo:video", "rate": 25 } } }),
+            "f",
+        ),
+        (
+            "b.mp4",
+            serde_json::json!({ "c": { "crossfade": { "input": "clip:video", "next": "logo:video", "duration": 1 } } }),
+            "c",
+        ),
+    ] {
+        let error = refused(serde_json::json!({
+            "version": 1, "inputs": { "clip": { "path": clip() }, "logo": { "path": logo } }, "filters": filters,
+            "outputs": [{ "path": folder.path().join(name), "streams": [{ "video": { "source": source } }] }],
+        }));
+        assert!(
+            matches!(&error, JobError::Spec { path, message }
+                if path == "outputs[0].streams[0].video.source" && message.contains("a `to`")),
+            "{name}: {error:?}"
+        );
+    }
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
+fn shapes_that_are_no_specification_are_named() {
+    let stream = r#"{ "video": { "source": "s" } }"#;
+    let filter = r#"{ "scale": { "input": "a:video", "width": 64 } }"#;
+    let whole = |stream: &str, filter: &str| {
+        format!(
+            r#"{{ "version": 1.0, "inputs": {{ "a": {{ "path": "a.mp4" }} }}, "filters": {{ "s": {filter} }},
+                "outputs": [{{ "path": "o.mp4", "streams": [{stream}] }}] }}"#
+        )
+    };
+    let said = |json: &str| match Job::from_json(json.as_bytes()) {
+        Err(JobError::Spec { path, message }) => (path, message),
+        other => panic!("{json}: {other:?}"),
+    };
+    assert_eq!(
+        said("[1]"),
+        (String::new(), "expected an object, found an array".into())
+    );
+    let (path, message) = said(&whole(r#"{ "video": {}, "audio": {} }"#, filter));
+    assert_eq!(path, "outputs[0].streams[0]");
+    assert!(
+        message.contains("audio, video") || message.contains("video, audio"),
+        "{message}"
+    );
+    let (path, message) = said(&whole(stream, r#"{ "scale": {}, "crop": {} }"#));
+    assert_eq!(path, "filters.s");
+    assert!(
+        message.contains("crop") && message.contains("scale"),
+        "{message}"
+    );
+    assert_eq!(
+        said(&whole(r#"{ "video": ["s"] }"#, filter)).0,
+        "outputs[0].streams[0].video"
+    );
+    let (path, message) = said(&whole(
+        r#"{ "video": { "source": "s", "quantizer": 60 } }"#,
+        filter,
+    ));
+    assert_eq!(path, "outputs[0].streams[0].video.quantizer");
+    assert!(message.contains("51"), "H.264 ends there: {message}");
+    // Numbers of JSON have no types: these are whole.
+    let number = |number: &str| {
+        whole(
+            &format!(r#"{{ "video": {{ "source": "s", "bitrate": {number} }} }}"#),
+            filter,
+        )
+    };
+    assert!(Job::from_json(number("1e6").as_bytes()).is_ok());
+    for wrong in ["1000.5", "-1e6", "1e30", "\"1000\""] {
+        assert_eq!(
+            said(&number(wrong)).0,
+            "outputs[0].streams[0].video.bitrate",
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

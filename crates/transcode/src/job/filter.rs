@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Color, PixelFormatName, Rate, Source, Time};
+use super::whole::{maybe_whole, whole};
 
 /// A filter: one object with the filter's name as its only key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,10 +49,12 @@ pub struct Scale {
     /// Width in pixels. Where only one side is given, the other follows from the aspect ratio, rounded to even.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub width: Option<u32>,
     /// Height in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub height: Option<u32>,
     /// What is done where the aspect ratio is another.
     #[serde(default)]
@@ -80,16 +83,20 @@ pub struct Crop {
     /// Left edge in pixels.
     #[serde(default)]
     #[schemars(range(max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub x: u32,
     /// Top edge in pixels.
     #[serde(default)]
     #[schemars(range(max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub y: u32,
     /// Width in pixels.
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub width: u32,
     /// Height in pixels.
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub height: u32,
 }
 
@@ -101,17 +108,21 @@ pub struct Pad {
     pub input: Source,
     /// Width of the whole in pixels.
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub width: u32,
     /// Height of the whole in pixels.
     #[schemars(range(min = 1, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub height: u32,
     /// Left edge of the picture in it; in the middle by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 16_384))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub x: Option<u32>,
     /// Top edge of the picture in it; in the middle by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 16_384))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub y: Option<u32>,
     /// The border's colour; black by default.
     #[serde(default)]
@@ -129,10 +140,12 @@ pub struct Overlay {
     /// Left edge in pixels of the base; may be negative.
     #[serde(default)]
     #[schemars(range(min = -16_384, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub x: i32,
     /// Top edge in pixels of the base; may be negative.
     #[serde(default)]
     #[schemars(range(min = -16_384, max = 16_384))]
+    #[serde(deserialize_with = "whole")]
     pub y: i32,
     /// 0 (not seen) to 1, times the alpha of each pixel.
     #[serde(default = "one")]
@@ -155,6 +168,7 @@ pub struct Rotate {
     /// Clockwise: 0, 90, 180 or 270.
     #[serde(default)]
     #[schemars(extend("enum" = [0, 90, 180, 270]))]
+    #[serde(deserialize_with = "whole")]
     pub degrees: u16,
     /// Whether left and right change places, after the turn.
     #[serde(default)]
@@ -272,10 +286,12 @@ pub struct Resample {
     /// Frames a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1000, max = 768_000))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub sample_rate: Option<u32>,
     /// Channels, mixed as Web Audio does: <https://webaudio.github.io/web-audio-api/#ChannelLayouts>.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub channels: Option<u32>,
 }
 

@@ -2,7 +2,9 @@
 
 mod filter;
 mod map;
+mod shape;
 mod values;
+mod whole;
 
 use std::path::PathBuf;
 
@@ -18,6 +20,8 @@ pub use values::{Color, PixelFormatName, Rate, Source, SourceKind, Time};
 
 pub(crate) use values::is_name;
 
+use whole::{maybe_whole, whole};
+
 use crate::error::JobError;
 
 /// The version of the specification that this build reads.
@@ -31,6 +35,7 @@ pub const MAX_JSON_BYTES: usize = 4 << 20;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Job {
     /// The version of the specification: 1.
+    #[serde(deserialize_with = "whole")]
     pub version: u32,
     /// What to do.
     #[serde(default)]
@@ -95,15 +100,16 @@ pub struct Part {
 pub struct Output {
     /// Where to write it, in a folder that exists. The file has its name once it is complete.
     pub path: PathBuf,
-    /// `mp4`, `fmp4`, `webm`, `matroska`, `ogg`, `wav`, `adts`, `ivf`, `mpegts` or `png` (the first picture). By
-    /// default what the path's extension means.
+    /// `mp4`, `fmp4`, `webm`, `matroska`, `ogg`, `wav`, `adts`, `flac`, `mp3`, `ivf`, `mpegts` or `png` (the first
+    /// picture). By default what the path's extension means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// The tracks, in their order in the file. By default the first video track and the first audio track of the only
     /// input, as far as the container takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
-    /// What to say of the presentation, by FFmpeg's names: `title`, `artist`, ...
+    /// What to say of the presentation, by FFmpeg's names: `title`, `artist`, ... What is not said here is what the file says that is
+    /// the job's only input; an empty text leaves it out.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub tags: Named<String>,
 }
@@ -133,6 +139,7 @@ pub struct VideoStream {
     /// Bits a second. By default what suits size, frame rate and codec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1000, max = 2_000_000_000u64))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub bitrate: Option<u64>,
     /// How the bit rate is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +147,7 @@ pub struct VideoStream {
     /// The quantizer of every picture (H.264 and HEVC 0 to 51, VP9 and AV1 0 to 63) instead of a bit rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 63))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub quantizer: Option<u16>,
     /// Quality or speed. By default quality.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +185,7 @@ pub enum BitrateMode {
 pub enum EncodeMode {
     /// Quality comes first; every picture is kept.
     Quality,
-    /// Speed comes first; pictures may be dropped to hold the rate.
+    /// Speed comes first, as for a call; every picture is kept all the same.
     Realtime,
 }
 
@@ -218,6 +226,7 @@ pub struct AudioStream {
     /// Bits a second. By default 64000 for each channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1000, max = 20_000_000u64))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub bitrate: Option<u64>,
     /// How the bit rate is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,10 +234,12 @@ pub struct AudioStream {
     /// Frames a second. By default the source's, or the nearest one that the codec has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1000, max = 768_000))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub sample_rate: Option<u32>,
     /// Channels. By default the source's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8))]
+    #[serde(deserialize_with = "maybe_whole")]
     pub channels: Option<u32>,
     /// Whether the track is left out where its source has no such track. By default that is an error.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -253,6 +264,10 @@ impl Job {
                     json.len()
                 ),
             ));
+        }
+        // Where it is no JSON, what follows says where.
+        if let Ok(value) = serde_json::from_slice(json) {
+            shape::check(&value)?;
         }
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let job: Self = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

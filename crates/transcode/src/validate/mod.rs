@@ -1,4 +1,4 @@
-//! What can be said of a specification without its files.
+//! What can be said of a specification without opening its files.
 
 mod filters;
 mod graph;
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::error::JobError;
 use crate::job::is_name;
 use crate::job::{Input, Job, Operation, Time, VERSION};
+use crate::output::place_of;
 use graph::Graph;
 use outputs::check_output;
 
@@ -65,10 +66,10 @@ pub(crate) fn validate(job: &Job) -> Checked {
     let mut running = 0u64;
     for (index, output) in job.outputs.iter().enumerate() {
         let path = format!("outputs[{index}]");
-        if !paths.insert(&output.path) {
+        if !paths.insert(place_of(&output.path)) {
             return Err(JobError::spec(
                 format!("{path}.path"),
-                "another output has the same path",
+                "another output is the same file",
             ));
         }
         running = running.saturating_add(check_output(job, &graph, &path, output)?);

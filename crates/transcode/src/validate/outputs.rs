@@ -1,11 +1,12 @@
 //! Outputs and their tracks.
 
 use reelcore_containers::mux::Format;
+use reelcore_media::VideoCodec;
 use reelcore_media::encoder::ScalabilityMode;
 
 use super::graph::{Graph, track};
 use super::{Checked, count, file, longer_than_nothing, within};
-use crate::codecs::{self, AudioChoice, VideoChoice};
+use crate::codecs::{self, AudioChoice, VideoChoice, VideoName};
 use crate::error::JobError;
 use crate::job::{AudioStream, Job, Output, Source, SourceKind, Stream, VideoStream};
 
@@ -237,6 +238,17 @@ fn check_video(job: &Job, path: &str, target: Target, stream: &VideoStream) -> C
         ),
         None => None,
     };
+    let usual = match target {
+        Target::Container(format) => codecs::usual(format).0.map(VideoChoice::Name),
+        Target::Png => None,
+    };
+    if let Some(
+        VideoChoice::Name(VideoName::H264 | VideoName::Hevc)
+        | VideoChoice::Exact(VideoCodec::Avc(_) | VideoCodec::Hevc(_)),
+    ) = choice.or(usual)
+    {
+        within(path, "quantizer", stream.quantizer, 0, 51)?;
+    }
     let set = [
         ("bitrate", stream.bitrate.is_some()),
         ("bitrateMode", stream.bitrate_mode.is_some()),

@@ -1,7 +1,7 @@
 //! Filters of one picture after another: scale, crop, pad, rotate, format, fade.
 
 use reelcore_engine::Engine;
-use reelcore_media::{MediaError, PixelFormat, Rect, Rotation, Size, VideoFrame};
+use reelcore_media::{ErrorKind, MediaError, PixelFormat, Rect, Rotation, Size, VideoFrame};
 
 use super::paint::{Painter, planar_of, unnamed};
 use crate::error::JobError;
@@ -17,6 +17,8 @@ pub(crate) enum Change {
     Format(PixelFormat),
     /// Direction, start and length in microseconds, and the colour.
     Fade(Direction, i64, i64, Color),
+    /// Upright, of square pixels.
+    Plain,
 }
 
 /// Changes each picture by itself.
@@ -24,14 +26,18 @@ pub(crate) struct Each {
     pub(crate) input: Pictures,
     pub(crate) change: Change,
     pub(crate) painter: Painter,
+    /// Where the specification asks for it.
+    path: String,
 }
 
 impl Each {
-    pub(crate) fn new(engine: &Engine, input: Pictures, change: Change) -> Self {
+    /// `path` is where the specification asks for it.
+    pub(crate) fn new(engine: &Engine, input: Pictures, change: Change, path: &str) -> Self {
         Self {
             input,
             change,
             painter: Painter::new(engine),
+            path: path.to_owned(),
         }
     }
 }
@@ -41,7 +47,12 @@ impl Pull<VideoFrame> for Each {
         let Some(frame) = self.input.next()? else {
             return Ok(None);
         };
-        Ok(Some(apply(&mut self.painter, &self.change, &frame)?))
+        let changed = apply(&mut self.painter, &self.change, &frame);
+        Ok(Some(changed.map_err(|error| match error.kind {
+            // Sizes that do not fit are known once there is a picture.
+            ErrorKind::InvalidArgument => JobError::spec(&self.path, error.to_string()),
+            _ => error.into(),
+        })?))
     }
 }
 
@@ -51,6 +62,7 @@ fn apply(
     frame: &VideoFrame,
 ) -> Result<VideoFrame, MediaError> {
     match change {
+        Change::Plain => painter.plain(frame),
         Change::Scale(options) => {
             let frame = painter.upright(frame)?;
             scale(painter, options, &frame)

@@ -191,6 +191,19 @@ impl Painter {
         self.turn(frame, frame.rotation, frame.flip, frame.display_size)
     }
 
+    /// Upright, and of square pixels: the shorter side is enlarged.
+    pub(crate) fn plain(&mut self, frame: &VideoFrame) -> Result<VideoFrame, MediaError> {
+        let frame = self.upright(frame)?;
+        let size = frame.display_size;
+        if size == frame.visible_rect.size() || size.area() == 0 {
+            return Ok(frame);
+        }
+        let format = planar_of(frame.format.ok_or_else(unnamed)?);
+        let mut plain = self.planar(&frame, format, size)?;
+        plain.display_size = size;
+        Ok(plain)
+    }
+
     /// Turned clockwise, then mirrored.
     pub(crate) fn rotate(
         &mut self,

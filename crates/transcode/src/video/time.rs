@@ -25,6 +25,8 @@ pub(crate) struct Fps {
     index: Option<u64>,
     /// Where the input ends.
     end: i64,
+    /// Whether there was a picture yet.
+    given: bool,
 }
 
 impl Fps {
@@ -36,6 +38,7 @@ impl Fps {
             next: None,
             index: None,
             end: 0,
+            given: false,
         }
     }
 }
@@ -76,12 +79,15 @@ impl Pull<VideoFrame> for Fps {
                 self.current = Some(next);
                 continue;
             }
-            // A picture of which less than half a frame is left gives none of its own.
-            let over =
-                self.input.is_none() && self.next.is_none() && time.saturating_add(half) > self.end;
+            // A picture of which less than half a frame is left gives none of its own, unless there is no other.
+            let over = self.given
+                && self.input.is_none()
+                && self.next.is_none()
+                && time.saturating_add(half) > self.end;
             let Some(frame) = self.current.as_ref().filter(|_| !over) else {
                 return Ok(None);
             };
+            self.given = true;
             self.index = Some(index + 1);
             let end = self.rate.time_of(index + 1);
             return Ok(Some(VideoFrame {
