@@ -9,6 +9,7 @@ use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::FileSink;
 use reelcore_media::demux::{Packet, Track, TrackKind};
 use reelcore_media::mux::{MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::{Rotation, Size};
 use reelcore_transcode::JobError;
 use serde_json::json;
 
@@ -206,4 +207,203 @@ fn an_mp3_track_is_copied_to_a_file_of_its_own_without_a_gap() {
         matches!(&error, JobError::Spec { path, .. } if path == "outputs[0].streams[0].audio.codec"),
         "{error:?}"
     );
+}
+
+#[test]
+fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
+    let (track, samples) = packets(&made(
+        "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.4 -c:v libx264 -profile:v main -pix_fmt yuv420p",
+        "transcode-turned.mp4",
+    ));
+    let folder = folder();
+    let source = folder.path().join("turned.mp4");
+    let mut sink = FileSink::create(&source).expect("a file");
+    let mut muxer = Mp4Muxer::new(MuxOptions::default());
+    let kind = OutputKind::Video {
+        coded_size: Size::new(64, 48),
+        display_aspect: Some(Size::new(128, 48)),
+        rotation: Rotation::R90,
+        flip: false,
+        color_space: Default::default(),
+        framerate: None,
+        alpha: false,
+    };
+    muxer
+        .add_track(OutputTrack {
+            kind,
+            codec: track.codec.clone().expect("a codec"),
+            description: track.description.clone(),
+            language: None,
+            name: None,
+        })
+        .expect("H.264");
+    for packet in samples {
+        let mut out = OutputPacket::new(packet.chunk);
+        out.decode_time = Some(packet.decode_time);
+        muxer.write(0, out, &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    sink.finish().expect("a file");
+    for (name, codec) in [("a.ts", "h264"), ("a.ivf", "vp8")] {
+        let out = folder.path().join(name);
+        done(json!({
+            "version": 1, "inputs": { "in": { "path": source } },
+            "outputs": [{ "path": out, "streams": [{ "video": { "codec": codec } }] }],
+        }));
+        let TrackKind::Video { coded_size, .. } = packets(&out).0.kind else {
+            panic!("pictures");
+        };
+        assert_eq!((coded_size.width, coded_size.height), (48, 128), "{name}");
+        // What FFmpeg turns by itself when it decodes.
+        let (got, want) = (
+            pictures(&out, (48, 128), "yuv420p", ""),
+            pictures(&source, (48, 128), "yuv420p", "scale=48:128"),
+        );
+        let value = psnr(&got.plane(5, 0), &want.plane(5, 0), 8);
+        assert!(value > 22.0, "{name}: {value:.1} dB");
+    }
+}
+
+#[test]
+fn the_language_of_a_track_and_the_title_of_a_file_are_kept() {
+    let source = made(
+        "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.4 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=0.4 \
+         -c:v libx264 -profile:v main -pix_fmt yuv420p -c:a aac -metadata:s:a:0 language=fra -metadata title=Fern \
+         -metadata artist=Nobody",
+        "transcode-named.mp4",
+    );
+    let folder = folder();
+    let out = folder.path().join("out.mkv");
+    done(json!({
+        "version": 1, "inputs": { "in": { "path": source } },
+        "filters": { "quiet": { "volume": { "input": "in:audio", "gain": 0.5 } } },
+        "outputs": [{ "path": out, "tags": { "artist": "Somebody" }, "streams": [
+            { "video": { "codec": "vp8" } }, { "audio": { "source": "quiet" } },
+        ] }],
+    }));
+    assert_eq!(packets(&out).0.language.as_deref().unwrap_or("und"), "und");
+    assert_eq!(open(&out).tracks()[1].language.as_deref(), Some("fra"));
+    let tags = open(&out).tags().to_vec();
+    let said = |name: &str| {
+        tags.iter()
+            .find(|tag| tag.0 == name)
+            .map(|tag| tag.1.as_str())
+    };
+    assert_eq!(
+        (said("title"), said("artist")),
+        (Some("Fern"), Some("Somebody"))
+    );
+    // Of several files none speaks for the whole, and what is empty is left out.
+    let both = folder.path().join("both.mkv");
+    let none = folder.path().join("none.mkv");
+    let streams = json!([{ "audio": { "codec": "opus" } }]);
+    done(json!({
+        "version": 1, "inputs": { "in": { "concat": [{ "path": source }, { "path": clip() }] } },
+        "outputs": [{ "path": both, "streams": streams }],
+    }));
+    done(json!({
+        "version": 1, "inputs": { "in": { "path": source } },
+        "outputs": [{ "path": none, "streams": streams, "tags": { "title": "" } }],
+    }));
+    assert!(open(&both).tags().iter().all(|tag| tag.0 != "title"));
+    assert!(open(&none).tags().iter().all(|tag| tag.0 != "title"));
+}
+
+#[test]
+fn sound_of_low_rates_keeps_its_rate_at_a_lower_bit_rate() {
+    for rate in [8000, 11_025] {
+        let source = made(
+            &format!("-f lavfi -i sine=frequency=440:sample_rate={rate}:duration=1 -c:a pcm_s16le"),
+            &format!("transcode-{rate}.wav"),
+        );
+        let folder = folder();
+        for stream in [
+            json!({ "codec": "aac" }),
+            json!({ "codec": "aac", "sampleRate": rate }),
+        ] {
+            let out = folder
+                .path()
+                .join(format!("{}.mp4", stream.as_object().map_or(0, |s| s.len())));
+            done(json!({
+                "version": 1, "inputs": { "in": { "path": source } },
+                "outputs": [{ "path": out, "streams": [{ "audio": stream }] }],
+            }));
+            assert_eq!(
+                ffprobe(&out, "stream=sample_rate"),
+                rate.to_string(),
+                "{stream}"
+            );
+        }
+    }
+}
+
+/// Bits of a sample of the first track of sound.
+fn depth(path: &Path) -> String {
+    ffprobe(path, "stream=codec_name,bits_per_raw_sample,sample_rate")
+}
+
+#[test]
+fn flac_has_one_depth_from_its_beginning_to_its_end() {
+    let made = |args: &str, name: &str| made(&format!("-f lavfi -i {args}"), name);
+    let narrow = made(
+        "sine=frequency=440:sample_rate=48000:duration=1 -c:a pcm_s16le",
+        "transcode-narrow.wav",
+    );
+    let low = made(
+        "sine=frequency=440:sample_rate=44100:duration=1 -c:a pcm_s16le",
+        "transcode-low.wav",
+    );
+    // 24 bits, of which the low ones are 0 at first.
+    let late = made(
+        "aevalsrc=exprs=if(lt(t\\,0.7)\\,floor(8192*sin(2000*t))/32768\\,0.3*sin(1234*t)):s=48000:d=1.5 -c:a pcm_s24le",
+        "transcode-late.wav",
+    );
+    let folder = folder();
+    let fade =
+        json!({ "f": { "fade": { "input": "in:audio", "direction": "out", "duration": 0.3 } } });
+    let none = json!({});
+    for (name, input, filters, source, want) in [
+        ("narrow", json!({ "path": narrow }), &none, "in:audio", "16"),
+        ("late", json!({ "path": late }), &none, "in:audio", "24"),
+        ("fade", json!({ "path": narrow }), &fade, "f", "24"),
+        (
+            "alike",
+            json!({ "concat": [{ "path": narrow }, { "path": narrow }] }),
+            &none,
+            "in:audio",
+            "16",
+        ),
+        (
+            "deeper",
+            json!({ "concat": [{ "path": narrow }, { "path": late }] }),
+            &none,
+            "in:audio",
+            "24",
+        ),
+        (
+            "slower",
+            json!({ "concat": [{ "path": narrow }, { "path": low }] }),
+            &none,
+            "in:audio",
+            "24",
+        ),
+    ] {
+        for extension in ["flac", "mp4", "mkv", "ogg"] {
+            let out = folder.path().join(format!("{name}.{extension}"));
+            done(json!({
+                "version": 1, "inputs": { "in": input }, "filters": filters,
+                "outputs": [{ "path": out, "streams": [{ "audio": { "source": source, "codec": "flac" } }] }],
+            }));
+            assert_eq!(
+                depth(&out),
+                format!("flac,48000,{want}"),
+                "{name}.{extension}"
+            );
+        }
+    }
+    // What is whole loses nothing.
+    let want = samples(&late, "");
+    assert!(samples(&folder.path().join("late.flac"), "") == want);
+    let both = samples(&folder.path().join("deeper.flac"), "");
+    assert!(both[..48_000] == samples(&narrow, "")[..] && both[48_000..] == want[..]);
 }

@@ -153,6 +153,18 @@ fn a_constant_rate_shows_the_nearest_picture() {
 }
 
 #[test]
+fn a_constant_rate_gives_a_picture_of_what_is_shorter_than_half_a_frame() {
+    let folder = folder();
+    let out = folder.path().join("short.mkv");
+    done(json!({
+        "version": 1, "inputs": { "clip": { "path": clip(), "to": 0.08 } },
+        "filters": { "f": { "fps": { "input": "clip:video", "rate": 1 } } },
+        "outputs": [{ "path": out, "streams": [lossless("f")] }],
+    }));
+    assert_eq!(pictures(&out, (320, 240), "yuv420p", "").frames.len(), 1);
+}
+
+#[test]
 fn a_format_keeps_the_picture_at_another_depth_and_subsampling() {
     let inputs = json!({ "clip": { "path": clip() } });
     for (format, codec, theirs, bounds) in [
