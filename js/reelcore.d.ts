@@ -47,6 +47,7 @@ declare namespace Reelcore {
 
   interface VideoTrack extends TrackBase {
     readonly type: "video";
+    /** With `displayAspectWidth` and `displayAspectHeight` only where the container says them, and not the stream alone. */
     readonly decoderConfig: VideoDecoderConfig | null;
   }
 

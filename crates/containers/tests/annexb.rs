@@ -101,9 +101,15 @@ fn packets_and_their_order_are_those_that_ffmpeg_finds() {
         let demuxer = open(Arc::new(FileSource::open(&path).expect("the clip"))).expect("the clip");
         let found = packets(&demuxer, 0).expect("the clip");
         assert_whole(&bytes, &found, clip.0);
-        let TrackKind::Video { coded_size, .. } = demuxer.tracks()[0].kind else {
+        let TrackKind::Video {
+            coded_size,
+            aspect_of_stream,
+            ..
+        } = demuxer.tracks()[0].kind
+        else {
             panic!("{}: a video track", clip.0);
         };
+        assert!(aspect_of_stream, "{}: nothing else says it", clip.0);
         assert_eq!(coded_size.width, 160, "{}", clip.0);
         let duration = found[0].chunk.duration.expect("a duration");
         assert_eq!(duration as i64, clip.2, "{}", clip.0);

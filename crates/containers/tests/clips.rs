@@ -226,6 +226,7 @@ fn tracks_are_described_as_a_decoder_needs_it() {
         rotation,
         flip,
         color_space,
+        ..
     } = video.kind
     else {
         panic!("not video")

@@ -54,7 +54,7 @@ fn every_packet_of_every_clip_is_what_ffprobe_sees() {
         let track = &demuxer.tracks()[0];
         assert_eq!(track.codec.as_deref(), Some(codec), "{name}");
         assert!(
-            matches!(track.kind, TrackKind::Video { coded_size, .. } if coded_size == Size::new(160, 120))
+            matches!(track.kind, TrackKind::Video { coded_size, aspect_of_stream: true, .. } if coded_size == Size::new(160, 120))
         );
         assert!(
             demuxer

@@ -103,6 +103,14 @@ fn an_empty_edit_first_delays_and_repeated_edits_play_again() {
 }
 
 #[test]
+fn an_edit_from_before_the_media_leaves_the_file_readable() {
+    let demuxer = open_bytes(frames(&[200, (-5_i32).cast_unsigned(), 0x1_0000])).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    assert_eq!(times(&all), [45, 165, 85, 125, 205]);
+    assert_eq!(presented(&all), [true, true, true, true, false]);
+}
+
+#[test]
 fn an_edit_that_begins_between_key_frames_starts_at_the_one_before() {
     let mut track = TrackBuilder::video(10);
     track.edits = vec![1000, 55, 0x1_0000];
@@ -167,6 +175,7 @@ fn display_properties_come_from_the_sample_entry_and_the_matrix() {
         TrackKind::Video {
             coded_size: Size::new(64, 48),
             display_aspect: Size::new(16, 9),
+            aspect_of_stream: false,
             rotation: Rotation::R270,
             flip: false,
             color_space: ColorSpace::from_code_points(9, 16, 9, true),

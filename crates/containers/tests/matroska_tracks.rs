@@ -5,6 +5,8 @@ mod ebml;
 #[path = "support/matroska.rs"]
 mod shared;
 mod support;
+#[path = "support/ts.rs"]
+mod ts;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -181,6 +183,7 @@ fn colour_aspect_and_rotation_are_those_of_the_track() {
         display_aspect,
         rotation,
         flip,
+        ..
     } = kind(&[&colour])
     else {
         panic!("not video")
@@ -198,6 +201,16 @@ fn colour_aspect_and_rotation_are_those_of_the_track() {
         TrackKind::Video { display_aspect, .. } => (display_aspect.width, display_aspect.height),
         _ => panic!("not video"),
     };
+    // Only what the container says may override what the stream says.
+    let left_open = |more: &[&[u8]]| match kind(more) {
+        TrackKind::Video {
+            aspect_of_stream, ..
+        } => aspect_of_stream,
+        _ => panic!("not video"),
+    };
+    assert!(left_open(&[]));
+    assert!(!left_open(&[&uint(0x54B0, 64), &uint(0x54BA, 48)]));
+    assert!(!left_open(&[&uint(0x54BB, 8)]), "cropped");
     let crop = [uint(0x54CC, 4), uint(0x54DD, 4), uint(0x54BB, 8)].concat();
     assert_eq!(aspect(&[&crop]), (56, 40));
     assert_eq!(aspect(&[&uint(0x54B0, 128)]), (128, 48));
@@ -245,6 +258,32 @@ fn codec_strings_that_only_the_first_frame_tells_are_found_there() {
     assert_eq!(found.as_deref(), Some("vp09.00.20.08.01.01.01.01.00"));
     assert_eq!(open(&[&simple(1, 0, 0x80, b"nonsense")]), None);
     assert_eq!(open(&[]), None);
+}
+
+#[test]
+fn h264_with_start_codes_needs_no_private_data() {
+    let unit = ts::h264_units("h264-aac.mp4").swap_remove(0);
+    let entry = track(1, 1, "V_MPEG4/ISO/AVC", &[&video(&[])]);
+    let open = |data: &[u8]| {
+        let blocks = open_cluster(0, &[&simple(1, 0, 0x80, data)]);
+        let bytes = live(&[&info(), &tracks(&[&entry]), &blocks]);
+        open_bytes(bytes).expect("valid").tracks()[0].clone()
+    };
+    let found = open(&unit.data);
+    assert_eq!(found.codec.as_deref(), Some("avc1.64001e"));
+    assert_eq!(found.description, None, "the packets have start codes");
+    assert_eq!(open(&[0, 0, 0, 2, 0x67, 0x64]).codec, None, "lengths");
+}
+
+#[test]
+fn a_track_without_a_codec_is_named_by_its_codec_id() {
+    let open = |id| {
+        let entry = track(1, 1, id, &[&video(&[])]);
+        let bytes = live(&[&info(), &tracks(&[&entry]), &open_cluster(0, &[])]);
+        open_bytes(bytes).expect("valid")
+    };
+    assert_eq!(open("V_PRORES").format(0), Some("V_PRORES"));
+    assert_eq!(open("V_VP8").format(0), None, "the codec says it");
 }
 
 #[test]

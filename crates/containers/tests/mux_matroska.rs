@@ -148,6 +148,7 @@ fn compare(name: &str, source: &Source, got: &Source, slack: u64) {
                     flip,
                     color_space,
                     coded_size,
+                    ..
                 },
                 TrackKind::Video {
                     display_aspect: b,
@@ -155,6 +156,7 @@ fn compare(name: &str, source: &Source, got: &Source, slack: u64) {
                     flip: f,
                     color_space: c,
                     coded_size: s,
+                    ..
                 },
             ) => {
                 assert_eq!((rotation, flip, coded_size), (r, f, s), "{what}");

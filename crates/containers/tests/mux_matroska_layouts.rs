@@ -57,6 +57,7 @@ fn what_tracks_say_of_pictures_and_the_presentation_is_read_back() {
                 TrackKind::Video {
                     coded_size: Size::new(720, 576),
                     display_aspect: Size::new(1024, 576),
+                    aspect_of_stream: false,
                     rotation,
                     flip,
                     color_space: ColorSpace::from_code_points(9, 16, 9, false),

@@ -47,6 +47,7 @@ fn orientation_aspect_colour_and_language_are_read_back() {
                     TrackKind::Video {
                         coded_size: Size::new(720, 576),
                         display_aspect: aspect,
+                        aspect_of_stream: false,
                         rotation,
                         flip,
                         color_space: ColorSpace::REC709,

@@ -80,6 +80,9 @@ pub enum TrackKind {
         coded_size: Size,
         /// Display aspect ratio as a pair of numbers, before rotation.
         display_aspect: Size,
+        /// Whether the container itself says nothing of that ratio: it is what the first pictures say, or that of their size.
+        /// Decoders are left to go by the stream, which may change.
+        aspect_of_stream: bool,
         /// Rotation for display, clockwise.
         rotation: Rotation,
         /// Mirrored for display.
@@ -227,6 +230,13 @@ pub trait Demuxer: Send + Sync {
     /// `encoder`, ...), in the container's order.
     fn tags(&self) -> &[(String, String)] {
         &[]
+    }
+
+    /// The container's own name for what the track at `index` holds, such as a four-character code, where it has no codec string
+    /// and is of pictures or sound.
+    fn format(&self, index: usize) -> Option<&str> {
+        let _ = index;
+        None
     }
 
     /// A reader of the track at `index` in [`Demuxer::tracks`], at its start. Readers are

@@ -191,6 +191,7 @@ fn track_report(
         index,
         id: track.id,
         codec: track.codec.clone(),
+        format: demuxer.format(index).map(str::to_owned),
         language: track.language.clone(),
         duration: track.duration,
         packets: track.samples,
@@ -230,6 +231,7 @@ fn track_report(
             rotation,
             flip,
             color_space,
+            ..
         } => {
             report.kind = "video";
             report.video = Some(VideoReport {

@@ -411,6 +411,7 @@ fn js_config(of: &TrackConfig) -> (&'static str, Option<JsDecoderConfig>) {
         TrackKind::Video {
             coded_size,
             display_aspect,
+            aspect_of_stream,
             rotation,
             flip,
             color_space,
@@ -418,7 +419,8 @@ fn js_config(of: &TrackConfig) -> (&'static str, Option<JsDecoderConfig>) {
             if let Some(config) = &mut config {
                 config.coded_width = Some(coded_size.width);
                 config.coded_height = Some(coded_size.height);
-                if display_aspect.area() > 0 {
+                // Absent where only the stream says it: that may change, and a config overrides it.
+                if display_aspect.area() > 0 && !aspect_of_stream {
                     config.display_aspect_width = Some(display_aspect.width);
                     config.display_aspect_height = Some(display_aspect.height);
                 }

@@ -76,6 +76,7 @@ pub(crate) fn video_track(id: u32, info: &VideoInfo) -> Track {
         kind: TrackKind::Video {
             coded_size: info.size,
             display_aspect: info.size.with_sample_aspect(info.sample_aspect),
+            aspect_of_stream: true,
             rotation: Rotation::R0,
             flip: false,
             color_space: info.color,

@@ -102,6 +102,7 @@ impl IvfDemuxer {
             kind: TrackKind::Video {
                 coded_size: size,
                 display_aspect: size,
+                aspect_of_stream: true,
                 rotation: Rotation::R0,
                 flip: false,
                 color_space: ColorSpace::default(),

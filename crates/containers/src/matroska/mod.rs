@@ -25,6 +25,7 @@ use self::frames::FrameReader;
 use self::index::Index;
 use self::packets::MatroskaPacketReader;
 use self::segment::Segment;
+use self::tracks::Kind;
 use self::walk::Walker;
 use crate::Limits;
 use crate::window::{AHEAD_SPARSE, Window};
@@ -109,8 +110,9 @@ impl MatroskaDemuxer {
 fn read_first_frames(window: &mut Window, segment: &mut Segment, limits: &Limits) {
     for index in 0..segment.tracks.len() {
         let found = first_frame_codec(window, segment, limits, index);
-        if let (Some(codec), Some(track)) = (found, segment.tracks.get_mut(index)) {
-            track.public.codec = Some(codec.string);
+        if let (Some(found), Some(track)) = (found, segment.tracks.get_mut(index)) {
+            track.public.codec = Some(found.codec.string);
+            track.reorder = found.reorder;
         }
     }
 }
@@ -120,7 +122,7 @@ fn first_frame_codec(
     segment: &Segment,
     limits: &Limits,
     index: usize,
-) -> Option<crate::mp4::codec::Codec> {
+) -> Option<codec::Told> {
     let track = segment.tracks.get(index)?;
     let kind = track.in_frame?;
     let reader = FrameReader {
@@ -136,8 +138,8 @@ fn first_frame_codec(
         let (data, _) = reader
             .data(window, frame.offset, frame.size, AHEAD_SPARSE)
             .ok()?;
-        if let Some(codec) = codec::from_frame(kind, &data, &track.picture) {
-            return Some(codec);
+        if let Some(found) = codec::from_frame(kind, &data, &track.picture) {
+            return Some(found);
         }
     }
     None
@@ -163,6 +165,14 @@ impl Demuxer for MatroskaDemuxer {
 
     fn tags(&self) -> &[(String, String)] {
         &self.segment.tags.global
+    }
+
+    fn format(&self, index: usize) -> Option<&str> {
+        let track = self.segment.tracks.get(index)?;
+        let named = track.public.codec.is_none()
+            && track.public.encryption.is_none()
+            && track.kind != Kind::Other;
+        named.then_some(&*track.codec_id)
     }
 
     fn reader(self: Arc<Self>, index: usize) -> Result<Box<dyn PacketReader>, DemuxError> {

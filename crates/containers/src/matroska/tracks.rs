@@ -33,6 +33,7 @@ pub(crate) struct MatroskaTrack {
     pub(crate) picture: Picture,
     pub(crate) alpha: bool,
     pub(crate) reorder: Option<usize>,
+    pub(crate) codec_id: String,
 }
 
 /// TrackType.
@@ -138,6 +139,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
         picture: Picture::default(),
         alpha: false,
         reorder: None,
+        codec_id: id.clone(),
     };
     let codec = match kind {
         1 => {
@@ -260,6 +262,7 @@ impl Video {
         TrackKind::Video {
             coded_size: self.size,
             display_aspect: self.display_aspect(),
+            aspect_of_stream: self.display == (None, None) && self.crop == (0, 0),
             rotation: self.rotation,
             flip: self.flip,
             color_space: self

@@ -86,12 +86,8 @@ impl Timeline {
             let rate = entries.i16()?;
             entries.skip(2)?;
             let last = index + 1 == count;
-            if media_time < -1 {
-                return Err(entries.error(format_args!(
-                    "expected a media time of at least -1, found {media_time}"
-                )));
-            }
-            if media_time >= 0 {
+            // -1 alone is an empty edit. Others below 0, which the standard does not have, begin before the media does.
+            if media_time != -1 {
                 let open = last && (fragmented || duration == 0);
                 let media_end = if open {
                     None
@@ -114,7 +110,7 @@ impl Timeline {
                     return Ok(this);
                 }
             }
-            after_empty = media_time < 0;
+            after_empty = media_time == -1;
             start = start.checked_add(duration).ok_or_else(|| {
                 entries.error("the durations of the edits add up to more than 64 bits")
             })?;
@@ -235,6 +231,14 @@ mod tests {
         assert_eq!(gap.segments.len(), 2);
         assert_eq!(gap.micros(&gap.segments[1], 90000), 1_500_000);
         assert_eq!((cut.segment_at(999_999), cut.segment_at(1_000_000)), (0, 1));
+    }
+
+    #[test]
+    fn an_edit_from_before_the_media_shows_all_of_it_later() {
+        let t = timeline(&[(1000, -5)], 1000, 1000, false);
+        assert_eq!((t.segments.len(), t.segments[0].media_end), (1, Some(995)));
+        assert_eq!(t.micros(&t.segments[0], 0), 5000);
+        assert_eq!(t.media_at(&t.segments[0], 5000), 0);
     }
 
     #[test]

@@ -124,6 +124,9 @@ impl Mp4Demuxer {
             }
             fragments = Some(opened);
         }
+        for (index, track) in movie.tracks.iter_mut().enumerate() {
+            track.look_into_first_frame(&file, index, fragments.as_ref());
+        }
         let micros = |ticks: u64| {
             let micros = u128::from(ticks) * 1_000_000 / u128::from(movie.header.scale);
             u64::try_from(micros).ok()
@@ -167,6 +170,10 @@ impl Demuxer for Mp4Demuxer {
 
     fn tags(&self) -> &[(String, String)] {
         &self.movie.tags
+    }
+
+    fn format(&self, index: usize) -> Option<&str> {
+        self.movie.tracks.get(index)?.format.as_deref()
     }
 
     fn reader(self: Arc<Self>, index: usize) -> Result<Box<dyn PacketReader>, DemuxError> {

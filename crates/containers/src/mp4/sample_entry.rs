@@ -315,6 +315,14 @@ fn audio_entry(
                     audio.channels = esds.channels.unwrap_or(audio.channels);
                     codec = esds.codec.or(codec);
                 }
+                b"dac3" if &format.0 == b"ac-3" => {
+                    let channels = audio::ac3_channels(&child.body.rest());
+                    audio.channels = channels.unwrap_or(audio.channels);
+                }
+                b"dec3" if &format.0 == b"ec-3" => {
+                    let channels = audio::eac3_channels(&child.body.rest());
+                    audio.channels = channels.unwrap_or(audio.channels);
+                }
                 b"dOps" if &format.0 == b"Opus" => {
                     let (opus, channels) = audio::opus(child.body)?;
                     // Opus decodes at 48 kHz, whatever the input was.

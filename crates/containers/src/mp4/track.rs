@@ -6,13 +6,18 @@ use bytes::Bytes;
 use reelcore_media::demux::{DemuxError, Encryption, Track, TrackConfig, TrackKind};
 use reelcore_media::{ColorSpace, Size};
 
+use super::cursor::Cursor;
 use super::edits::Timeline;
+use super::file::File;
+use super::fragment::Fragments;
 use super::movie::MovieHeader;
 use super::orientation::Matrix;
 use super::parse::{Child, FourCc, Reader};
 use super::protection::TrackProtection;
 use super::sample_entry::{Media, SampleDescriptions, SampleEntry, Video};
 use super::table::SampleTable;
+use crate::mp3::header::{HEADER, Header, Layer};
+use crate::source;
 
 /// A track with all that reading it takes.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(crate) struct Mp4Track {
     references: Option<Reader>,
     /// Bytes of one frame of uncompressed sound, as the tables were read with it.
     pcm_frame: Option<u32>,
+    /// What the samples are, where there is no codec string for it.
+    pub(crate) format: Option<String>,
     /// How much sound the last packet decodes to: where its duration is less, it ends in padding.
     pub(crate) packet_length: PacketLength,
 }
@@ -155,10 +162,15 @@ pub(crate) fn parse(
     } else if name == "opus" {
         PacketLength::Opus
     } else if name == "mp3" || name.starts_with("mp4a.") {
-        PacketLength::Even(table.first_duration())
+        table
+            .usual_duration()
+            .map_or(PacketLength::Unknown, PacketLength::Even)
     } else {
         PacketLength::Unknown
     };
+    let format = entry
+        .filter(|entry| codec.is_none() && !matches!(entry.media, Media::Other))
+        .map(|entry| entry.format.to_string());
     let kind = track_kind(entry, &header, true, movie.matrix, handler);
     let TrackConfig {
         kind,
@@ -191,11 +203,45 @@ pub(crate) fn parse(
         handler,
         references,
         pcm_frame,
+        format,
         packet_length,
     })
 }
 
 impl Mp4Track {
+    /// Takes from the first frame of MPEG audio what the object type does not tell: the layer, and the channels, which many
+    /// writers give as two. A frame that cannot be had leaves it at what the boxes say: reading it will say why.
+    pub(crate) fn look_into_first_frame(
+        &mut self,
+        file: &File,
+        index: usize,
+        fragments: Option<&Arc<Fragments>>,
+    ) {
+        if self.external || self.public.codec.as_deref() != Some("mp3") {
+            return;
+        }
+        let first = Cursor::new(self, index, fragments.cloned()).next();
+        let Ok(Some(sample)) = first else {
+            return;
+        };
+        let Ok(bytes) = source::read_bytes(&*file.source, sample.offset, HEADER) else {
+            return;
+        };
+        let Some(header) = Header::parse(&bytes) else {
+            return;
+        };
+        if let TrackKind::Audio { channels, .. } = &mut self.public.kind {
+            *channels = header.channels;
+        }
+        let other = match header.layer {
+            Layer::One => "mp1",
+            Layer::Two => "mp2",
+            Layer::Three => return,
+        };
+        self.public.codec = None;
+        self.format = Some(other.to_owned());
+    }
+
     /// What decoders are configured with for samples of the entry at `place`, as [`SampleDescriptions::place`] gave it.
     pub(crate) fn config_at(&self, place: usize) -> Result<TrackConfig, DemuxError> {
         if place == 0 {
@@ -337,6 +383,7 @@ fn track_kind(
             TrackKind::Video {
                 coded_size: video.size,
                 display_aspect: display_aspect(video, (width, height)),
+                aspect_of_stream: says_no_aspect(video, (width, height)),
                 rotation,
                 flip,
                 color_space: video
@@ -376,9 +423,21 @@ fn display_aspect(video: &Video, header: (u32, u32)) -> Size {
     if video.aperture.is_some() {
         return shown;
     }
-    let pixels = |fixed: u32| fixed / 0x1_0000 + ((fixed / 0x8000) & 1);
-    let size = Size::new(pixels(header.0), pixels(header.1));
+    let size = header_size(header);
     if size.area() == 0 { shown } else { size }
+}
+
+/// Whether neither the entry nor the track header's size says more than how large the pictures are.
+fn says_no_aspect(video: &Video, header: (u32, u32)) -> bool {
+    let size = header_size(header);
+    let silent = size.area() == 0 || size == video.size;
+    silent && video.pixel_aspect.is_none() && video.aperture.is_none()
+}
+
+/// The track header's size in whole pixels.
+fn header_size(header: (u32, u32)) -> Size {
+    let pixels = |fixed: u32| fixed / 0x1_0000 + ((fixed / 0x8000) & 1);
+    Size::new(pixels(header.0), pixels(header.1))
 }
 
 /// A ratio in its lowest terms, if those fit.
@@ -406,6 +465,25 @@ mod tests {
             colour: None,
         };
         display_aspect(&video, header)
+    }
+
+    #[test]
+    fn an_aspect_is_the_streams_where_only_the_size_is_written() {
+        let silent = |pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header| {
+            let size = |(w, h)| Size::new(w, h);
+            let video = Video {
+                size: Size::new(720, 576),
+                aperture: aperture.map(size),
+                pixel_aspect: pixel.map(size),
+                colour: None,
+            };
+            says_no_aspect(&video, header)
+        };
+        assert!(silent(None, None, (0, 0)));
+        assert!(silent(None, None, (720 << 16, 576 << 16)));
+        assert!(!silent(None, None, (1024 << 16, 576 << 16)));
+        assert!(!silent(Some((1, 1)), None, (720 << 16, 576 << 16)));
+        assert!(!silent(None, Some((704, 576)), (0, 0)));
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl ObuDemuxer {
             kind: TrackKind::Video {
                 coded_size: header.size,
                 display_aspect: header.size,
+                aspect_of_stream: true,
                 rotation: Rotation::R0,
                 flip: false,
                 color_space: header.color(),

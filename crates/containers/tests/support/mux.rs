@@ -61,6 +61,7 @@ pub fn output_track(track: &Track) -> Option<OutputTrack> {
             rotation,
             flip,
             color_space,
+            ..
         } => OutputKind::Video {
             coded_size,
             display_aspect: Some(display_aspect),

@@ -25,6 +25,7 @@ fn video_config(track: &Track) -> Result<VideoDecoderConfig, MediaError> {
     let TrackKind::Video {
         coded_size,
         display_aspect,
+        aspect_of_stream,
         rotation,
         flip,
         color_space,
@@ -37,7 +38,8 @@ fn video_config(track: &Track) -> Result<VideoDecoderConfig, MediaError> {
     Ok(VideoDecoderConfig {
         description: track.description.clone(),
         coded_size: Some(coded_size).filter(|size| size.area() > 0),
-        display_aspect: Some(display_aspect).filter(|aspect| aspect.area() > 0),
+        display_aspect: Some(display_aspect)
+            .filter(|aspect| aspect.area() > 0 && !aspect_of_stream),
         rotation,
         flip,
         color_space,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::mp4::parse::{FourCc, Reader};
 
 pub(crate) use self::audio::{Sound, Vorbis, audio};
-pub(crate) use self::video::{InFrame, Picture, from_frame, video};
+pub(crate) use self::video::{InFrame, Picture, Told, from_frame, video};
 
 /// CodecPrivate and where it stands.
 #[derive(Clone, Debug, Default)]

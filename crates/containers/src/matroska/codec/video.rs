@@ -6,6 +6,7 @@ use reelcore_media::h264::{AvcC, Nal, Sps};
 use reelcore_media::hevc::{self, HvcC, NalType};
 
 use super::Private;
+use crate::annexb::{Splitter, Syntax};
 use crate::bitstream::vp9;
 use crate::mp4::codec::Codec;
 use crate::mp4::codec::video::{self as boxes, Nclx};
@@ -16,6 +17,16 @@ use crate::mp4::parse::FourCc;
 pub(crate) enum InFrame {
     Vp9,
     Av1,
+    /// H.264 and HEVC as byte streams with start codes, which have no CodecPrivate.
+    Avc,
+    Hevc,
+}
+
+/// What a frame tells of its track's codec.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) codec: Codec,
+    pub(crate) reorder: Option<usize>,
 }
 
 /// What a track's codec is.
@@ -76,12 +87,20 @@ pub(crate) fn video(
             ..in_order(None)
         },
         "V_AV1" => in_order(Some(boxes::av1(private.as_box(b"av1C"), picture.nclx())?)),
-        "V_MPEG4/ISO/AVC" if !empty => VideoCodec {
+        "V_MPEG4/ISO/AVC" if empty => VideoCodec {
+            in_frame: Some(InFrame::Avc),
+            ..VideoCodec::default()
+        },
+        "V_MPEGH/ISO/HEVC" if empty => VideoCodec {
+            in_frame: Some(InFrame::Hevc),
+            ..VideoCodec::default()
+        },
+        "V_MPEG4/ISO/AVC" => VideoCodec {
             codec: Some(boxes::avc(FourCc(*b"avc1"), private.as_box(b"avcC"))?),
             reorder: avc_reorder(&private.data),
             ..VideoCodec::default()
         },
-        "V_MPEGH/ISO/HEVC" if !empty => {
+        "V_MPEGH/ISO/HEVC" => {
             // What the record is worth is said by those who decode with it.
             let sets = HvcC::parse(&private.data).ok();
             let complete = sets.as_ref().is_some_and(is_complete);
@@ -136,8 +155,10 @@ fn vp9_private(private: &[u8], picture: &Picture) -> Option<Codec> {
 }
 
 /// The codec that the first frame of a track tells.
-pub(crate) fn from_frame(kind: InFrame, frame: &[u8], picture: &Picture) -> Option<Codec> {
+pub(crate) fn from_frame(kind: InFrame, frame: &[u8], picture: &Picture) -> Option<Told> {
     let string = match kind {
+        InFrame::Avc => return from_byte_stream(Syntax::h264(), frame),
+        InFrame::Hevc => return from_byte_stream(Syntax::hevc(), frame),
         InFrame::Av1 => crate::bitstream::av1::sequence_header(frame)?.codec_string(),
         InFrame::Vp9 => {
             // What the container says of colour comes first.
@@ -147,7 +168,25 @@ pub(crate) fn from_frame(kind: InFrame, frame: &[u8], picture: &Picture) -> Opti
             vp9::from_key_frame(frame, picture.frame_nanos, color)?
         }
     };
-    Some(Codec::new(string, None))
+    Some(Told {
+        codec: Codec::new(string, None),
+        reorder: Some(0),
+    })
+}
+
+/// What the parameter sets of an access unit with start codes say. Without a description, decoders take packets in that form.
+fn from_byte_stream(syntax: Syntax, frame: &[u8]) -> Option<Told> {
+    let zeros = frame.iter().take_while(|&&byte| byte == 0).count();
+    if zeros < 2 || frame.get(zeros) != Some(&1) {
+        return None;
+    }
+    let mut splitter = Splitter::new(syntax);
+    splitter.step(frame, true);
+    let info = splitter.syntax.info()?;
+    Some(Told {
+        codec: Codec::new(info.codec, None),
+        reorder: Some(usize::from(info.reorder)),
+    })
 }
 
 /// max_num_reorder_frames of the sequence parameter sets in an `avcC`.

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use reelcore_media::demux::DemuxError;
 
 use super::Codec;
+use crate::bitstream::Bits;
 use crate::mp4::parse::{FourCc, Reader};
 
 /// Opus: <https://www.w3.org/TR/webcodecs-opus-codec-registration/>. The description is the identification header
@@ -62,6 +63,40 @@ pub(crate) fn flac(mut reader: Reader) -> Result<(Codec, u32, u32), DemuxError> 
         rate,
         channels,
     ))
+}
+
+/// Channels of the coding modes of AC-3, without the low frequency effects: ETSI TS 102 366, table 4.3.
+const AC3_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+
+/// The channels that acmod and lfeon, which are next, tell.
+fn coding_mode(bits: &mut Bits<'_>) -> Option<u32> {
+    let channels = *AC3_CHANNELS.get(bits.u(3)? as usize)?;
+    Some(channels + bits.u(1)?)
+}
+
+/// Channels by `dac3` (ETSI TS 102 366, F.4); `None` where it is cut off.
+pub(crate) fn ac3_channels(body: &[u8]) -> Option<u32> {
+    let mut bits = Bits::new(body);
+    // fscod, bsid, bsmod.
+    bits.skip(2 + 5 + 3)?;
+    coding_mode(&mut bits)
+}
+
+/// Channels by `dec3` (ETSI TS 102 366, F.6): those of the first independent substream with those that its dependent ones
+/// add; `None` where it is cut off.
+pub(crate) fn eac3_channels(body: &[u8]) -> Option<u32> {
+    let mut bits = Bits::new(body);
+    // data_rate, num_ind_sub; fscod, bsid, reserved, asvc, bsmod.
+    bits.skip(13 + 3 + 2 + 5 + 1 + 1 + 3)?;
+    let mut channels = coding_mode(&mut bits)?;
+    bits.skip(3)?;
+    if bits.u(4)? > 0 {
+        // chan_loc, from its lowest bit: Lc/Rc, Lrs/Rrs, Cs, Ts, Lsd/Rsd, Lw/Rw, Lvh/Rvh, Cvh, LFE2.
+        let places = bits.u(9)?;
+        let pairs = places & 0b0_0111_0011;
+        channels += places.count_ones() + pairs.count_ones();
+    }
+    Some(channels)
 }
 
 /// How uncompressed sound is stored.

@@ -165,7 +165,12 @@ pub(crate) fn audio_specific_config(mut reader: Reader) -> Result<Esds, DemuxErr
         11 => Some(7),
         12 | 14 => Some(8),
         13 => Some(24),
-        // 0: a program configuration element says; the sample entry stands for it.
+        // Where that does not tell it either, the sample entry stands for it.
+        0 if matches!(kind, 5 | 29) => {
+            let core = object_type(&mut bits);
+            program_channels(&mut bits, core)
+        }
+        0 => program_channels(&mut bits, kind),
         _ => None,
     };
     Ok(Esds {
@@ -173,6 +178,39 @@ pub(crate) fn audio_specific_config(mut reader: Reader) -> Result<Esds, DemuxErr
         sample_rate: rate.filter(|&rate| rate > 0),
         channels,
     })
+}
+
+/// The channels of the program configuration element in a GASpecificConfig (ISO/IEC 14496-3, 4.4.1 and 4.5.1.2); `None` for object types
+/// without one, and where it is cut off.
+fn program_channels(bits: &mut Bits, kind: u32) -> Option<u32> {
+    if !matches!(kind, 1..=4 | 6 | 7 | 17 | 19..=23) {
+        return None;
+    }
+    // frameLengthFlag, dependsOnCoreCoder with its delay, extensionFlag.
+    bits.read(1);
+    if bits.read(1) == 1 {
+        bits.read(14);
+    }
+    bits.read(1);
+    // element_instance_tag, object_type, sampling_frequency_index.
+    bits.read(4 + 2 + 4);
+    let elements = bits.read(4) + bits.read(4) + bits.read(4);
+    let effects = bits.read(2);
+    // num_assoc_data_elements, num_valid_cc_elements.
+    bits.read(3 + 4);
+    // Numbers of the elements that are mixed down to mono and to stereo, and how a matrix does it.
+    for count in [4, 4, 3] {
+        if bits.read(1) == 1 {
+            bits.read(count);
+        }
+    }
+    // Each is a single channel or a pair, with its tag.
+    let channels = (0..elements).fold(effects, |channels, _| {
+        let pair = bits.read(1);
+        bits.read(4);
+        channels + 1 + pair
+    });
+    (channels > 0 && !bits.overrun()).then_some(channels)
 }
 
 #[cfg(test)]

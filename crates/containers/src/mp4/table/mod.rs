@@ -134,12 +134,11 @@ impl SampleTable {
         })
     }
 
-    /// The duration of the first sample in ticks; 0 where there is none.
-    pub(crate) fn first_duration(&self) -> u64 {
-        if self.samples == 0 {
-            return 0;
-        }
-        u64::from(self.durations.value(self.durations.locate(0).0, true))
+    /// What most samples before the last one last, in ticks: writers may give the first one the time before it, and the last
+    /// one less than it decodes to.
+    pub(crate) fn usual_duration(&self) -> Option<u64> {
+        let before = self.samples.saturating_sub(1).max(self.samples.min(1));
+        self.durations.usual(before).map(u64::from)
     }
 
     /// The number of samples.

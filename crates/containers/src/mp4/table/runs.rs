@@ -75,6 +75,38 @@ impl Runs {
         self.entries.len() / 8
     }
 
+    /// The value that more than half of the first `samples` have.
+    pub(crate) fn usual(&self, samples: u64) -> Option<u32> {
+        // The one that is left when pairs of different ones go (Boyer and Moore), then its count.
+        let (mut usual, mut left) = (0, 0_u64);
+        for (count, value) in self.counted(samples) {
+            if value == usual {
+                left += count;
+            } else if count > left {
+                (usual, left) = (value, count - left);
+            } else {
+                left -= count;
+            }
+        }
+        let same = self.counted(samples).filter(|&(_, value)| value == usual);
+        let count: u64 = same.map(|(count, _)| count).sum();
+        (count > samples / 2).then_some(usual)
+    }
+
+    /// Counts and values of the first `samples`; the last value goes on.
+    fn counted(&self, samples: u64) -> impl Iterator<Item = (u64, u32)> {
+        let mut left = samples;
+        (0..self.len()).map_while(move |entry| {
+            let (count, value) = self.entry(entry);
+            let count = match entry + 1 == self.len() {
+                true => left,
+                false => left.min(u64::from(count)),
+            };
+            left -= count;
+            (left > 0 || count > 0).then_some((count, value))
+        })
+    }
+
     /// The (count, value) of an entry. `stts` past its end repeats the last value; see [`Runs::value`].
     fn entry(&self, entry: usize) -> (u32, u32) {
         let at = entry.saturating_mul(8);
@@ -187,6 +219,21 @@ mod tests {
             sample += 1;
         }
         assert_eq!((sample, table.total()), (samples, tick));
+    }
+
+    #[test]
+    fn what_most_samples_last_is_found_whatever_the_first_and_the_last_do() {
+        let usual = |entries: &[(u32, u32)]| {
+            let samples = entries.iter().map(|e| u64::from(e.0)).sum();
+            runs(entries, samples).expect("valid").usual(samples)
+        };
+        assert_eq!(usual(&[(1, 3528), (51, 1024), (1, 696)]), Some(1024));
+        assert_eq!(usual(&[(3, 21), (1, 22), (3, 21), (2, 22)]), Some(21));
+        assert_eq!(usual(&[(2, 1024)]), Some(1024));
+        assert_eq!(usual(&[(2, 1), (2, 2)]), None, "none has more than half");
+        assert_eq!(usual(&[]), None);
+        let short = runs(&[(1, 5), (1, 7)], 9).expect("valid");
+        assert_eq!(short.usual(9), Some(7), "the last one goes on");
     }
 
     #[test]
