@@ -556,6 +556,7 @@ pub(crate) fn copy(
         let mut reader = demuxer.clone().reader(index).map_err(failed)?;
         let mut next = reader.next_sample().map_err(failed)?;
         let mut began: Option<Arc<TrackConfig>> = None;
+        let empty = next.is_none();
         // Of a recording that begins in the middle, what nobody can decode is left out.
         while let Some(packet) = next
             .as_mut()
@@ -565,8 +566,15 @@ pub(crate) fn copy(
             began = packet.config.take().or(began);
             next = reader.next_sample().map_err(failed)?;
         }
-        if let Some(packet) = &mut next {
-            packet.config = packet.config.take().or(began);
+        match &mut next {
+            Some(packet) => packet.config = packet.config.take().or(began),
+            None if empty => {}
+            None => {
+                return Err(JobError::input(
+                    &media.path,
+                    "expected a key picture to begin at, found none",
+                ));
+            }
         }
         let kind = match &track.kind {
             TrackKind::Video {
@@ -575,7 +583,6 @@ pub(crate) fn copy(
                 rotation,
                 flip,
                 color_space,
-                ..
             } => OutputKind::Video {
                 coded_size: *coded_size,
                 display_aspect: Some(*display_aspect).filter(|aspect| aspect.area() > 0),
