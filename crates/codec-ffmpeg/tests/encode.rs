@@ -403,11 +403,43 @@ fn what_is_not_encoded_is_refused_with_its_reason() {
     assert!(reason(&config(MAIN, Size::new(201, 110))).contains("201x110"));
     assert!(reason(&config(MAIN, Size::new(1920, 1080))).contains("level_idc 93"));
     assert!(reason(&config("hvc1.3.E.L93.B0", SIZE)).contains("profiles"));
-    assert!(
-        FfmpegEncoder
-            .check(&config(MAIN, Size::new(16, 16)))
-            .is_ok()
-    );
+    assert!(reason(&config(MAIN, Size::new(14, 16))).contains("16x16"));
+    assert!(reason(&config("hvc1.1.6.L150.B0", Size::new(64, 30))).contains("32x32"));
+}
+
+/// Where x265 is asked for more than it does it takes the whole process down.
+#[test]
+fn the_smallest_pictures_of_every_level_are_encoded_or_refused_not_a_crash() {
+    for level in [93, 120, 123, 150, 153, 156, 180, 183, 186] {
+        for (width, height) in [
+            (16, 16),
+            (18, 64),
+            (64, 18),
+            (30, 64),
+            (62, 30),
+            (32, 32),
+            (34, 32),
+            (32, 64),
+            (48, 200),
+            (16, 1024),
+            (1024, 16),
+        ] {
+            for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
+                let size = Size::new(width, height);
+                let mut config = config(&format!("hvc1.1.6.L{level}.B0"), size);
+                config.latency_mode = latency_mode;
+                let least = if level < 150 { 16 } else { 32 };
+                let takes = width.min(height) >= least;
+                let name = format!("level {level}, {width}x{height}");
+                assert_eq!(FfmpegEncoder.check(&config).is_ok(), takes, "{name}");
+                if takes {
+                    let frames = scene_frames(I420, size, 2, STEP);
+                    let decoded = decode(&Ffmpeg::new(), &encode(&config, &frames));
+                    assert_eq!(decoded.len(), frames.len(), "{name}");
+                }
+            }
+        }
+    }
 }
 
 /// What ffprobe says of the file's only stream: the values of `fields`, in their order.

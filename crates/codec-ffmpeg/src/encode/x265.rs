@@ -15,6 +15,21 @@ pub(super) const MAX_QUANTIZER: u16 = 51;
 /// The quantizer that offsets of frames are counted from, and that of frames before the first that names one.
 pub(super) const FIRST_QUANTIZER: u16 = 26;
 
+/// From this level_idc on, level 5, coding tree blocks have at least 32x32 samples (A.4.1), and libx265 3.5 takes no
+/// picture smaller than such a block: it ends the process with a segmentation fault.
+const LARGE_BLOCKS_LEVEL: u8 = 150;
+
+/// The smallest width and height that libx265 encodes in a stream of `config`.
+fn min_side(config: &VideoEncoderConfig) -> u32 {
+    match &config.codec {
+        VideoCodec::Hevc(hevc) if hevc.level >= LARGE_BLOCKS_LEVEL => 32,
+        _ => 16,
+    }
+}
+
+/// Below this width libx265 3.5's cutree writes past the end of its memory: it counts in fours of blocks of 16 samples.
+const CUTREE_WIDTH: u32 = 64;
+
 /// libavutil's name of `format`.
 fn name_of(format: PixelFormat) -> Option<&'static CStr> {
     use PixelFormat as F;
@@ -42,9 +57,10 @@ pub(super) fn check(config: &VideoEncoderConfig, format: PixelFormat) -> Result<
         chroma.width * (2 / whole.width),
         chroma.height * (2 / whole.height),
     );
-    if size.width < 16 || size.height < 16 || even != (size.width, size.height) {
+    let least = min_side(config);
+    if size.width < least || size.height < least || even != (size.width, size.height) {
         return Err(MediaError::unsupported(format!(
-            "x265 encodes {} of 16x16 pixels and more with whole chroma samples, not {}x{}",
+            "x265 encodes {} of {least}x{least} pixels and more with whole chroma samples at this level, not {}x{}",
             format.as_str(),
             size.width,
             size.height
@@ -92,6 +108,9 @@ pub(super) fn options(
     if let VideoCodec::Hevc(hevc) = config.codec {
         params.push(("level-idc", format!("{:.1}", f64::from(hevc.level) / 30.0)));
         params.push(("high-tier", u8::from(hevc.high_tier).to_string()));
+    }
+    if config.size.width < CUTREE_WIDTH {
+        params.push(("cutree", "0".into()));
     }
     if matches!(config.content_hint, ContentHint::Detail | ContentHint::Text) {
         // Sharp edges cost least where blocks are not transformed.
