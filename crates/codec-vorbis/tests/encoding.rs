@@ -78,6 +78,30 @@ fn every_rate_and_length_comes_out_whole_with_exact_times() {
 }
 
 #[test]
+fn every_rate_that_is_not_refused_gives_the_sound_back() {
+    // A tone that has the same number of samples at each rate.
+    let samples: Vec<f32> = (0..20_000)
+        .map(|frame| 0.4 * (f64::from(frame) * 0.05).sin() as f32)
+        .collect();
+    for (rate, bitrate) in [
+        (1, None),
+        (100, None),
+        (4000, None),
+        (7999, None),
+        (8000, Some(16_000)),
+        (50_000, Some(128_000)),
+        (50_001, None),
+        (200_000, None),
+    ] {
+        let config = config(rate, 1, bitrate);
+        let got = decode_kept(&Symphonia, &encode(&Vorbis, &config, 0, &samples));
+        assert_eq!(got.len(), samples.len(), "{rate} Hz");
+        let ratio = snr(&got, &samples, 1, 0, 0);
+        assert!(ratio > 10.0, "{rate} Hz: {ratio:.1} dB");
+    }
+}
+
+#[test]
 fn bitrates_are_held_constant_and_variable() {
     let samples = music(44_100, 2, 5 * 44_100);
     for bitrate in [64_000, 96_000, 128_000, 192_000, 256_000] {
@@ -206,7 +230,11 @@ fn configurations_that_it_cannot_have_are_refused_with_a_reason() {
         (config(48_000, 9, None), "channels"),
         (config(48_000, u32::MAX, None), "channels"),
         (config(0, 2, None), "no mode"),
+        (config(200_001, 2, None), "no mode"),
         (config(500_000, 2, None), "no mode"),
+        (config(7999, 1, Some(16_000)), "no mode"),
+        (config(50_001, 2, Some(128_000)), "no mode"),
+        (config(70_001, 6, Some(256_000)), "no mode"),
         (config(u32::MAX, 2, None), "no mode"),
         (config(48_000, 2, Some(0)), "bitrate"),
         (config(48_000, 2, Some(1)), "no mode"),
