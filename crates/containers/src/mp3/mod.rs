@@ -1,6 +1,6 @@
 //! MP3: layer III of MPEG-1, MPEG-2 and MPEG-2.5, and layers I and II by their names.
 
-pub(crate) pub(crate) mod header;
+pub(crate) mod header;
 mod mux;
 
 use std::collections::VecDeque;
