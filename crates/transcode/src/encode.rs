@@ -583,6 +583,7 @@ pub(crate) fn copy(
                 rotation,
                 flip,
                 color_space,
+                ..
             } => OutputKind::Video {
                 coded_size: *coded_size,
                 display_aspect: Some(*display_aspect).filter(|aspect| aspect.area() > 0),
