@@ -109,7 +109,7 @@ declare namespace Reelcore {
       void,
       void
     >;
-    /** Lets go of the source. */
+    /** Lets go of the source at once. What waits, and iterations that have begun, end with an AbortError. */
     close(): void;
     [Symbol.dispose](): void;
     readonly [Symbol.toStringTag]: string;

@@ -5,11 +5,13 @@ import {
   op_reelcore_counters,
   op_reelcore_demuxer_close,
   op_reelcore_demuxer_info,
+  op_reelcore_demuxer_new,
   op_reelcore_demuxer_open_bytes,
   op_reelcore_demuxer_open_file,
   op_reelcore_demuxer_open_stream,
   op_reelcore_demuxer_reader,
   op_reelcore_demuxer_tracks,
+  op_reelcore_reader_close,
   op_reelcore_reader_config,
   op_reelcore_reader_fill,
   op_reelcore_reader_seek,
@@ -31,6 +33,7 @@ const {
   ObjectFromEntries,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
+  StringPrototypeStartsWith,
   SymbolDispose,
   SymbolToStringTag,
   NumberIsFinite,
@@ -40,7 +43,7 @@ const {
 } = primordials;
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
-const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+const { URL, URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
 
 /** Feeds a stream to the demuxer as it asks for more; cancels it when nobody reads any more. */
 async function feed(handle, reader) {
@@ -72,31 +75,31 @@ async function feed(handle, reader) {
   }
 }
 
-function openStream(stream) {
-  const reader = stream.getReader();
-  const handle = op_reelcore_stream_new();
-  const opened = op_reelcore_demuxer_open_stream(handle);
-  feed(handle, reader);
-  return opened;
-}
-
-function open(source, transfer) {
-  if (typeof source === "string") return op_reelcore_demuxer_open_file(source);
+/** Begins to open `source` for `handle`: a promise, and of a stream its reader, which is cancelled in the end. */
+function open(handle, source, transfer) {
+  if (typeof source === "string") {
+    const path = StringPrototypeStartsWith(source, "file://") ? filePath(new URL(source)) : source;
+    return { opened: op_reelcore_demuxer_open_file(handle, path) };
+  }
   if (ObjectPrototypeIsPrototypeOf(URLPrototype, source)) {
-    return op_reelcore_demuxer_open_file(filePath(source));
+    return { opened: op_reelcore_demuxer_open_file(handle, filePath(source)) };
   }
   if (ObjectPrototypeIsPrototypeOf(BlobPrototype, source)) {
-    return PromisePrototypeThen(
-      source.arrayBuffer(),
-      (buffer) => op_reelcore_demuxer_open_bytes(new Uint8Array(buffer)),
-    );
+    const bytes = (buffer) => op_reelcore_demuxer_open_bytes(handle, new Uint8Array(buffer));
+    return { opened: PromisePrototypeThen(source.arrayBuffer(), bytes) };
   }
   if (ArrayBufferIsView(source) || isArrayBuffer(source)) {
-    return op_reelcore_demuxer_open_bytes(ownBytes(source, transfer));
+    return { opened: op_reelcore_demuxer_open_bytes(handle, ownBytes(source, transfer)) };
   }
   // Here and not above: streams are long, and a program that has none starts without them.
   const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
-  if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) return openStream(source);
+  if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) {
+    const reader = source.getReader();
+    const stream = op_reelcore_stream_new();
+    const opened = op_reelcore_demuxer_open_stream(handle, stream);
+    feed(stream, reader);
+    return { opened, reader };
+  }
   throw new TypeError(
     "Demuxer: the source must be a path, a file: URL, a Blob, a BufferSource or a ReadableStream",
   );
@@ -116,14 +119,17 @@ function checkTime(time, name) {
  * as a whole. Of a stream the last 64 MiB are kept: read its tracks side by side.
  */
 class Demuxer {
-  #handle;
+  #handle = op_reelcore_demuxer_new();
   #tracks;
+  /** The reader of a stream, which `close()` cancels. */
+  #stream;
   #position = 0;
 
   constructor(source, options = { __proto__: null }) {
-    const opened = located(open(source, options?.transfer ?? []), callSite());
-    this.#handle = opened;
-    this.#tracks = PromisePrototypeThen(opened, (handle) =>
+    const handle = this.#handle;
+    const { opened, reader } = open(handle, source, options?.transfer ?? []);
+    this.#stream = reader;
+    this.#tracks = PromisePrototypeThen(located(opened, callSite()), () =>
       ObjectFreeze(ArrayPrototypeMap(op_reelcore_demuxer_tracks(handle), (track) => ObjectFreeze(track))));
     // Whoever awaits `tracks`, `info` or a method gets the error; nobody needs to await all of them.
     PromisePrototypeThen(this.#tracks, undefined, () => {});
@@ -136,8 +142,8 @@ class Demuxer {
 
   /** The container's name, its duration in microseconds (null if unknown) and its tags by name. */
   get info() {
-    return PromisePrototypeThen(this.#handle, (handle) => {
-      const { 0: container, 1: duration, 2: tags } = op_reelcore_demuxer_info(handle);
+    return PromisePrototypeThen(this.#tracks, () => {
+      const { 0: container, 1: duration, 2: tags } = op_reelcore_demuxer_info(this.#handle);
       return { container, duration, tags: ObjectFromEntries(tags) };
     });
   }
@@ -154,8 +160,12 @@ class Demuxer {
     track ??= tracks.find((track) => track.type === "video") ?? tracks[0];
     this.#position = time;
     if (track === undefined) return null;
-    const reader = op_reelcore_demuxer_reader(await this.#handle, this.#index(tracks, track));
-    return await located(op_reelcore_reader_seek(reader, time), site);
+    const reader = op_reelcore_demuxer_reader(this.#handle, this.#index(tracks, track), false);
+    try {
+      return await located(op_reelcore_reader_seek(reader, time), site);
+    } finally {
+      op_reelcore_reader_close(reader);
+    }
   }
 
   /**
@@ -166,10 +176,15 @@ class Demuxer {
   async *chunks(track, options = { __proto__: null }) {
     const site = callSite();
     const { reader } = await this.#reader(track, options, site, false);
-    while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
-      for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
-        yield chunk;
+    try {
+      while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
+        for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
+          yield chunk;
+        }
       }
+    } finally {
+      // However the iteration is left.
+      op_reelcore_reader_close(reader);
     }
   }
 
@@ -181,36 +196,46 @@ class Demuxer {
     const site = callSite();
     const { reader, config } = await this.#reader(track, options, site, true);
     let first = true;
-    while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
-      for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
-        const changed = op_reelcore_reader_config(reader);
-        const metadata = changed !== null
-          ? { decoderConfig: changed[0] }
-          : first
-          ? { decoderConfig: config }
-          : {};
-        first = false;
-        yield { chunk, metadata };
+    try {
+      while ((await located(op_reelcore_reader_fill(reader), site)) > 0) {
+        for (let chunk = op_reelcore_reader_take(reader); chunk !== null; chunk = op_reelcore_reader_take(reader)) {
+          const changed = op_reelcore_reader_config(reader);
+          const metadata = changed !== null
+            ? { decoderConfig: changed[0] }
+            : first
+            ? { decoderConfig: config }
+            : {};
+          first = false;
+          yield { chunk, metadata };
+        }
       }
+    } finally {
+      op_reelcore_reader_close(reader);
     }
   }
 
   async #reader(track, options, site, changes) {
     const start = checkTime(options?.start ?? this.#position, "start");
-    const handle = await this.#handle;
     const tracks = await this.#tracks;
     const index = this.#index(tracks, track);
-    const reader = op_reelcore_demuxer_reader(handle, index, changes);
-    if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+    const reader = op_reelcore_demuxer_reader(this.#handle, index, changes);
+    try {
+      if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+    } catch (error) {
+      op_reelcore_reader_close(reader);
+      throw error;
+    }
     return { __proto__: null, reader, config: tracks[index].decoderConfig };
   }
 
   /**
-   * Lets go of the source, once it is open: everything but `tracks` then fails with an InvalidStateError. Iterations
-   * that have begun go on.
+   * Lets go of the source at once, and cancels a stream. What is waited for, and iterations that have begun, end with an
+   * AbortError; everything else but `tracks` then fails with an InvalidStateError.
    */
   close() {
-    PromisePrototypeThen(this.#handle, op_reelcore_demuxer_close, () => {});
+    op_reelcore_demuxer_close(this.#handle);
+    // Whatever its source says to that is its own business.
+    if (this.#stream) PromisePrototypeThen(this.#stream.cancel(), undefined, () => {});
   }
 
   [SymbolDispose]() {

@@ -28,6 +28,7 @@ const {
 
 // The errors of the operations above. The names are ours: a runtime may have registered DOMExceptions under others.
 for (const name of new SafeArrayIterator([
+  "AbortError",
   "EncodingError",
   "InvalidStateError",
   "NotAllowedError",

@@ -1,26 +1,34 @@
 //! `Reelcore.Demuxer`: containers from JavaScript. Not part of the WebCodecs specification.
 //!
-//! Files are read on blocking threads, a batch of packets at a time; the iterator in `js/reelcore.js` takes
-//! them one by one.
+//! Containers are opened and read on threads; the iterator in `js/reelcore.js` takes the packets one by one.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+mod reader;
+mod threads;
+
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use deno_core::{GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8};
+use deno_core::{
+    CancelFuture, CancelHandle, GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8,
+};
 use deno_error::JsErrorBox;
 use reelcore_containers as containers;
+use reelcore_media::ColorSpace;
 use reelcore_media::demux::{
-    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackConfig, TrackKind,
+    DemuxError, Demuxer, Encryption, Source, Track, TrackConfig, TrackKind,
 };
-use reelcore_media::{ColorSpace, EncodedChunk};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::interfaces::{EncodedAudioChunk, EncodedVideoChunk};
+use self::reader::OpenReader;
+pub(crate) use self::reader::{
+    op_reelcore_demuxer_reader, op_reelcore_reader_close, op_reelcore_reader_config,
+    op_reelcore_reader_fill, op_reelcore_reader_seek, op_reelcore_reader_take,
+};
 
 /// Opens files for `Reelcore.Demuxer` and creates those of `Reelcore.Muxer`. An embedder decides here what scripts may read
 /// and write.
@@ -64,15 +72,45 @@ impl FileAccess for AllFiles {
 /// The embedder's choice; `None`: no file may be opened by path.
 pub(crate) struct Files(pub Option<Arc<dyn FileAccess>>);
 
-/// An opened container, for JavaScript to hold.
-///
-/// `None` once it is closed; readers that are open keep the file open.
-pub struct DemuxerHandle(RefCell<Option<Arc<dyn Demuxer>>>);
+/// A container for JavaScript to hold: one that is being opened, is open or is closed.
+pub struct DemuxerHandle {
+    /// Ends what scripts wait for.
+    cancel: Rc<CancelHandle>,
+    opened: RefCell<Option<Opened>>,
+    /// What feeds the container, where a script does.
+    feed: RefCell<std::sync::Weak<containers::StreamFeed>>,
+    /// They are closed with it.
+    readers: RefCell<Vec<Weak<OpenReader>>>,
+}
+
+/// An open container.
+#[derive(Clone)]
+struct Opened {
+    demuxer: Arc<dyn Demuxer>,
+    /// Whether a read may wait until bytes have arrived.
+    waits: bool,
+}
 
 impl DemuxerHandle {
-    fn get(&self) -> Result<Arc<dyn Demuxer>, JsErrorBox> {
+    fn get(&self) -> Result<Opened, JsErrorBox> {
         let closed = || JsErrorBox::new("Reelcore.InvalidStateError", "the Demuxer is closed");
-        self.0.borrow().clone().ok_or_else(closed)
+        self.opened.borrow().clone().ok_or_else(closed)
+    }
+
+    /// Lets go of the source, and of whoever waits for it.
+    fn close(&self) {
+        self.cancel.cancel();
+        // Threads that wait for bytes end.
+        if let Some(feed) = self.feed.take().upgrade() {
+            feed.fail(CLOSED);
+        }
+        for reader in self.readers.take() {
+            if let Some(reader) = reader.upgrade() {
+                reader.close();
+            }
+        }
+        let opened = self.opened.take();
+        drop(opened);
     }
 }
 
@@ -85,84 +123,15 @@ unsafe impl GarbageCollected for DemuxerHandle {
     }
 }
 
-/// A reader of one track, for JavaScript to hold.
-pub struct ReaderHandle {
-    reader: Arc<Mutex<Reader>>,
-    /// The packets of the present batch.
-    taken: RefCell<VecDeque<Taken>>,
-    /// What decoders are configured with from the chunk on that was taken last.
-    config: RefCell<Option<Arc<TrackConfig>>>,
-    kind: ChunkClass,
+const CLOSED: &str = "the Demuxer was closed";
+
+/// What whoever waits gets when the container is closed.
+fn closed() -> JsErrorBox {
+    JsErrorBox::new("Reelcore.AbortError", CLOSED)
 }
 
-/// A packet as scripts get it.
-struct Taken {
-    chunk: EncodedChunk,
-    config: Option<Arc<TrackConfig>>,
-}
-
-/// The class of a track's chunks.
-#[derive(Clone, Copy)]
-enum ChunkClass {
-    Audio,
-    Video,
-}
-
-struct Reader {
-    reader: Box<dyn PacketReader>,
-    /// What the track itself says, where the script does not look for changes of it.
-    only: Option<TrackConfig>,
-    /// Read ahead, for the next batch.
-    batch: VecDeque<Taken>,
-    failed: Option<DemuxError>,
-}
-
-// SAFETY: holds no V8 handle, so there is nothing to trace.
-unsafe impl GarbageCollected for ReaderHandle {
-    fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
-
-    fn get_name(&self) -> &'static std::ffi::CStr {
-        c"ReelcorePacketReader"
-    }
-}
-
-/// A batch ends after this many packets …
-const BATCH_PACKETS: usize = 64;
-/// … or bytes, so that what is read ahead stays small.
-const BATCH_BYTES: usize = 1 << 20;
-
-impl Reader {
-    fn fill(&mut self) {
-        let mut bytes = 0;
-        while self.failed.is_none() && self.batch.len() < BATCH_PACKETS && bytes < BATCH_BYTES {
-            match self.reader.next_sample() {
-                Ok(Some(packet)) => {
-                    if let (Some(only), Some(config)) = (&self.only, &packet.config)
-                        && only != &**config
-                    {
-                        let error = format!(
-                            "the decoder's configuration changes at {} us: packets() tells it",
-                            packet.chunk.timestamp
-                        );
-                        self.failed = Some(DemuxError::Unsupported(error));
-                        return;
-                    }
-                    bytes += packet.chunk.data.len();
-                    self.batch.push_back(Taken {
-                        chunk: packet.chunk,
-                        config: packet.config,
-                    });
-                }
-                Ok(None) => return,
-                // Reported after the packets before it.
-                Err(error) => self.failed = Some(error),
-            }
-        }
-    }
-}
-
-fn lock(reader: &Mutex<Reader>) -> std::sync::MutexGuard<'_, Reader> {
-    reader.lock().unwrap_or_else(PoisonError::into_inner)
+fn cancelled() -> JsErrorBox {
+    JsErrorBox::new("Reelcore.OperationError", "reading was cancelled")
 }
 
 fn to_js(error: &DemuxError) -> JsErrorBox {
@@ -180,28 +149,43 @@ fn to_js(error: &DemuxError) -> JsErrorBox {
     JsErrorBox::new(class, error.to_string())
 }
 
+/// Opens what `source` gives. `waits`: whether that takes as long as a script that feeds it likes.
 async fn open(
+    handle: &DemuxerHandle,
+    waits: bool,
     source: impl FnOnce() -> io::Result<Arc<dyn Source>> + Send + 'static,
-) -> Result<DemuxerHandle, JsErrorBox> {
-    // Errors are turned into JavaScript's on the blocking thread: they need not be `Send` then.
-    deno_core::unsync::spawn_blocking(move || {
-        source()
-            .map_err(DemuxError::from)
-            .and_then(containers::open)
-            .map(|demuxer| DemuxerHandle(RefCell::new(Some(demuxer))))
-            .map_err(|error| to_js(&error))
-    })
-    .await
-    .map_err(|_| cancelled())?
+) -> Result<(), JsErrorBox> {
+    let opened = threads::run(waits, move || {
+        let source = source()?;
+        let waits = !source.is_seekable();
+        containers::open(source).map(|demuxer| Opened { demuxer, waits })
+    });
+    let opened = opened.or_cancel(Rc::clone(&handle.cancel)).await;
+    let opened = opened.map_err(|_| closed())??;
+    let opened = opened.map_err(|error| to_js(&error))?;
+    handle.opened.replace(Some(opened));
+    Ok(())
+}
+
+/// A container that is opened next.
+#[op2]
+#[cppgc]
+pub fn op_reelcore_demuxer_new() -> DemuxerHandle {
+    DemuxerHandle {
+        cancel: CancelHandle::new_rc(),
+        opened: RefCell::default(),
+        feed: RefCell::default(),
+        readers: RefCell::default(),
+    }
 }
 
 /// Opens the file at `path`.
 #[op2]
-#[cppgc]
 pub async fn op_reelcore_demuxer_open_file(
-    state: std::rc::Rc<RefCell<OpState>>,
+    state: Rc<RefCell<OpState>>,
+    #[cppgc] handle: &DemuxerHandle,
     #[string] path: String,
-) -> Result<DemuxerHandle, JsErrorBox> {
+) -> Result<(), JsErrorBox> {
     let files = state.borrow().borrow::<Files>().0.clone();
     let Some(files) = files else {
         return Err(JsErrorBox::new(
@@ -209,7 +193,7 @@ pub async fn op_reelcore_demuxer_open_file(
             "this runtime opens no files by path; pass a Blob or an ArrayBuffer",
         ));
     };
-    open(move || {
+    open(handle, false, move || {
         files
             .open(Path::new(&path))
             .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
@@ -219,13 +203,14 @@ pub async fn op_reelcore_demuxer_open_file(
 
 /// Opens bytes in memory, and detaches their buffer.
 #[op2]
-#[cppgc]
 pub async fn op_reelcore_demuxer_open_bytes(
+    #[cppgc] handle: &DemuxerHandle,
     #[buffer(detach)] bytes: JsBuffer,
-) -> Result<DemuxerHandle, JsErrorBox> {
+) -> Result<(), JsErrorBox> {
     // Detached: nobody else can reach the memory, so it is used as it is.
     let bytes = Bytes::from_owner(bytes.into_parts());
-    open(move || Ok(Arc::new(containers::BytesSource::new(bytes)) as Arc<dyn Source>)).await
+    let source = move || Ok(Arc::new(containers::BytesSource::new(bytes)) as Arc<dyn Source>);
+    open(handle, false, source).await
 }
 
 /// A stream that a script feeds, for JavaScript to hold.
@@ -233,6 +218,16 @@ pub struct StreamHandle {
     feed: Arc<containers::StreamFeed>,
     source: RefCell<Option<containers::StreamSource>>,
     wanted: Arc<Notify>,
+    /// Whether anything has come, be it the end; and who waits for that.
+    begun: Cell<bool>,
+    begins: Notify,
+}
+
+impl StreamHandle {
+    fn begin(&self) {
+        self.begun.set(true);
+        self.begins.notify_one();
+    }
 }
 
 // SAFETY: holds no V8 handle, so there is nothing to trace.
@@ -257,6 +252,8 @@ pub fn op_reelcore_stream_new() -> StreamHandle {
         feed: Arc::new(feed),
         source: RefCell::new(Some(source)),
         wanted,
+        begun: Cell::new(false),
+        begins: Notify::new(),
     }
 }
 
@@ -277,7 +274,10 @@ pub async fn op_reelcore_stream_wanted(#[cppgc] stream: &StreamHandle) -> bool {
 /// Adds bytes to the end of the stream. A copy: whoever made the stream may use its buffer again.
 #[op2(fast)]
 pub fn op_reelcore_stream_push(#[cppgc] stream: &StreamHandle, #[buffer] bytes: &[u8]) {
-    stream.feed.push(Bytes::copy_from_slice(bytes));
+    if !bytes.is_empty() {
+        stream.feed.push(Bytes::copy_from_slice(bytes));
+        stream.begin();
+    }
 }
 
 /// Ends the stream; with a reason, reads past its end fail.
@@ -287,19 +287,32 @@ pub fn op_reelcore_stream_end(#[cppgc] stream: &StreamHandle, #[string] reason: 
         None => stream.feed.finish(),
         Some(reason) => stream.feed.fail(reason),
     }
+    stream.begin();
 }
 
 /// Opens a stream that is being fed.
 #[op2]
-#[cppgc]
 pub async fn op_reelcore_demuxer_open_stream(
+    #[cppgc] handle: &DemuxerHandle,
     #[cppgc] stream: &StreamHandle,
-) -> Result<DemuxerHandle, JsErrorBox> {
+) -> Result<(), JsErrorBox> {
     let source = stream.source.borrow_mut().take();
     let Some(source) = source else {
         return Err(JsErrorBox::type_error("the stream is open already"));
     };
-    open(move || Ok(Arc::new(source) as Arc<dyn Source>)).await
+    handle.feed.replace(Arc::downgrade(&stream.feed));
+    // A stream that has not begun takes no thread.
+    while !stream.begun.get() {
+        let begins = stream.begins.notified();
+        let begins = begins.or_cancel(Rc::clone(&handle.cancel)).await;
+        begins.map_err(|_| closed())?;
+    }
+    open(
+        handle,
+        true,
+        move || Ok(Arc::new(source) as Arc<dyn Source>),
+    )
+    .await
 }
 
 /// The container's name, duration in microseconds, and tags by name.
@@ -309,16 +322,15 @@ type Info = (&'static str, Option<f64>, Vec<(String, String)>);
 #[op2]
 #[serde]
 pub fn op_reelcore_demuxer_info(#[cppgc] demuxer: &DemuxerHandle) -> Result<Info, JsErrorBox> {
-    let demuxer = demuxer.get()?;
+    let demuxer = demuxer.get()?.demuxer;
     let duration = demuxer.duration().map(|time| time as f64);
     Ok((demuxer.container(), duration, demuxer.tags().to_vec()))
 }
 
-/// Lets go of the source; readers that are open keep it until they end.
+/// Lets go of the source. What is waited for ends with an AbortError, and so do readers.
 #[op2(fast)]
 pub fn op_reelcore_demuxer_close(#[cppgc] demuxer: &DemuxerHandle) {
-    let demuxer = demuxer.0.borrow_mut().take();
-    drop(demuxer);
+    demuxer.close();
 }
 
 #[derive(Serialize)]
@@ -477,126 +489,12 @@ fn js_track(index: usize, track: &Track) -> JsTrack {
 pub fn op_reelcore_demuxer_tracks(
     #[cppgc] demuxer: &DemuxerHandle,
 ) -> Result<Vec<JsTrack>, JsErrorBox> {
-    let demuxer = demuxer.get()?;
+    // Whoever asked waits for it since it was opened.
+    let demuxer = demuxer.get().map_err(|_| closed())?.demuxer;
     let tracks = demuxer.tracks().iter().enumerate();
     Ok(tracks
         .map(|(index, track)| js_track(index, track))
         .collect())
-}
-
-/// A reader of the track at `index`, at its start. `changes`: whether who reads looks for other decoder configurations.
-#[op2]
-#[cppgc]
-pub fn op_reelcore_demuxer_reader(
-    #[cppgc] demuxer: &DemuxerHandle,
-    #[smi] index: u32,
-    changes: bool,
-) -> Result<ReaderHandle, JsErrorBox> {
-    let demuxer = demuxer.get()?;
-    let track = demuxer.tracks().get(index as usize);
-    let kind = match track.map(|track| &track.kind) {
-        Some(TrackKind::Video { .. }) => ChunkClass::Video,
-        Some(TrackKind::Audio { .. }) => ChunkClass::Audio,
-        _ => {
-            return Err(JsErrorBox::type_error(
-                "only tracks of video and of audio have chunks",
-            ));
-        }
-    };
-    let only = track.filter(|_| !changes).map(Track::config);
-    let reader = demuxer
-        .clone()
-        .reader(index as usize)
-        .map_err(|error| to_js(&error))?;
-    let reader = Reader {
-        reader,
-        only,
-        batch: VecDeque::new(),
-        failed: None,
-    };
-    Ok(ReaderHandle {
-        reader: Arc::new(Mutex::new(reader)),
-        taken: RefCell::default(),
-        config: RefCell::default(),
-        kind,
-    })
-}
-
-/// Moves a reader to the last key packet at or before `time` (microseconds); gives its time, or null for an
-/// empty track.
-#[op2]
-pub async fn op_reelcore_reader_seek(
-    #[cppgc] reader: &ReaderHandle,
-    #[number] time: i64,
-) -> Result<Option<f64>, JsErrorBox> {
-    reader.taken.borrow_mut().clear();
-    let shared = reader.reader.clone();
-    let sought = deno_core::unsync::spawn_blocking(move || {
-        let mut reader = lock(&shared);
-        reader.batch.clear();
-        reader.failed = None;
-        reader.reader.seek(time).map_err(|error| to_js(&error))
-    });
-    let time = sought.await.map_err(|_| cancelled())??;
-    Ok(time.map(|time| time as f64))
-}
-
-fn cancelled() -> JsErrorBox {
-    JsErrorBox::new("Reelcore.OperationError", "reading was cancelled")
-}
-
-/// Reads the next batch of packets; gives their number, 0 at the end.
-#[op2]
-#[smi]
-pub async fn op_reelcore_reader_fill(#[cppgc] reader: &ReaderHandle) -> Result<u32, JsErrorBox> {
-    let shared = reader.reader.clone();
-    let filled = deno_core::unsync::spawn_blocking(move || {
-        let mut reader = lock(&shared);
-        reader.fill();
-        match (reader.batch.is_empty(), reader.failed.take()) {
-            (true, Some(error)) => Err(to_js(&error)),
-            (_, failed) => {
-                reader.failed = failed;
-                Ok(std::mem::take(&mut reader.batch))
-            }
-        }
-    });
-    let batch = filled.await.map_err(|_| cancelled())??;
-    let count = batch.len() as u32;
-    reader.taken.borrow_mut().extend(batch);
-    Ok(count)
-}
-
-/// The next packet of the batch as an EncodedVideoChunk or an EncodedAudioChunk; null at its end.
-#[op2(reentrant)]
-pub fn op_reelcore_reader_take<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    #[cppgc] reader: &ReaderHandle,
-) -> v8::Local<'s, v8::Value> {
-    let taken = reader.taken.borrow_mut().pop_front();
-    let (chunk, config) = taken.map(|taken| (taken.chunk, taken.config)).unzip();
-    reader.config.replace(config.flatten());
-    let object = match (chunk, reader.kind) {
-        (None, _) => None,
-        (Some(chunk), ChunkClass::Audio) => EncodedAudioChunk::create(scope, chunk)
-            .ok()
-            .map(|handle| handle.object()),
-        (Some(chunk), ChunkClass::Video) => EncodedVideoChunk::create(scope, chunk)
-            .ok()
-            .map(|handle| handle.object()),
-    };
-    object.map_or_else(|| v8::null(scope).into(), Into::into)
-}
-
-/// A list of one where decoders are configured anew for the chunk that was taken last: the config, or null where there is no
-/// codec string. Else null.
-#[op2]
-#[serde]
-pub fn op_reelcore_reader_config(
-    #[cppgc] reader: &ReaderHandle,
-) -> Option<(Option<JsDecoderConfig>,)> {
-    let config = reader.config.take()?;
-    Some((js_config(&config).1,))
 }
 
 /// Readings of the process-wide counters: pairs of a name and a number.

@@ -46,11 +46,11 @@ pub use codecs::default_codecs;
 pub use demuxer::{AllFiles, FileAccess};
 use demuxer::{
     Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
-    op_reelcore_demuxer_open_bytes, op_reelcore_demuxer_open_file, op_reelcore_demuxer_open_stream,
-    op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks, op_reelcore_reader_config,
-    op_reelcore_reader_fill, op_reelcore_reader_seek, op_reelcore_reader_take,
-    op_reelcore_stream_end, op_reelcore_stream_new, op_reelcore_stream_push,
-    op_reelcore_stream_wanted,
+    op_reelcore_demuxer_new, op_reelcore_demuxer_open_bytes, op_reelcore_demuxer_open_file,
+    op_reelcore_demuxer_open_stream, op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks,
+    op_reelcore_reader_close, op_reelcore_reader_config, op_reelcore_reader_fill,
+    op_reelcore_reader_seek, op_reelcore_reader_take, op_reelcore_stream_end,
+    op_reelcore_stream_new, op_reelcore_stream_push, op_reelcore_stream_wanted,
 };
 use muxer::{
     op_reelcore_muxer_bytes, op_reelcore_muxer_configure, op_reelcore_muxer_declare,
@@ -117,6 +117,7 @@ deno_core::extension!(
         op_reelcore_counters,
         op_reelcore_demuxer_close,
         op_reelcore_demuxer_info,
+        op_reelcore_demuxer_new,
         op_reelcore_demuxer_open_bytes,
         op_reelcore_demuxer_open_file,
         op_reelcore_demuxer_open_stream,
@@ -132,6 +133,7 @@ deno_core::extension!(
         op_reelcore_muxer_take,
         op_reelcore_muxer_write_audio,
         op_reelcore_muxer_write_video,
+        op_reelcore_reader_close,
         op_reelcore_reader_fill,
         op_reelcore_reader_seek,
         op_reelcore_reader_config,

@@ -112,7 +112,12 @@ fn sound_decodes_to_the_last_sample_and_no_further() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 14);
+    run("demuxer.js", 15);
+}
+
+#[test]
+fn streams_are_demuxed_as_they_arrive_and_closed_while_they_wait() {
+    run("demuxer_streams.js", 6);
 }
 
 #[test]

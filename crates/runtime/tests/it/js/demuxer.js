@@ -10,14 +10,14 @@ async function times(demuxer, track, options) {
   return list;
 }
 
-await test("a path, a URL, a Blob, a buffer and a view give the same packets", async () => {
+await test("a path, a URL, its text, a Blob, a buffer and a view give the same packets", async () => {
   const blob = new Blob([file.subarray(0, 1000), file.subarray(1000)]);
   const shared = new Uint8Array(new SharedArrayBuffer(file.length));
   shared.set(file);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const wanted = await times(new Reelcore.Demuxer(url), 0);
   assert(wanted.length > 100);
-  for (const source of [url.pathname, blob, file.slice().buffer, file, view, shared]) {
+  for (const source of [url.pathname, url.href, blob, file.slice().buffer, file, view, shared]) {
     equal(await times(new Reelcore.Demuxer(source), 0), wanted);
   }
 });
@@ -130,6 +130,7 @@ await test("what cannot be opened says why", async () => {
   await rejects(new Reelcore.Demuxer(file.subarray(0, file.length >> 1)).tracks, "EncodingError");
   throws(() => new Reelcore.Demuxer(5), "TypeError");
   throws(() => new Reelcore.Demuxer(new URL("https://example.com/a.mp4")), "TypeError");
+  await rejects(new Reelcore.Demuxer("file:///no/such%20file.mp4").tracks, "NotFoundError", "/no/such file.mp4");
   const demuxer = new Reelcore.Demuxer(file);
   await rejects(demuxer.chunks(9).next(), "TypeError");
   await rejects(demuxer.chunks(0, { start: NaN }).next(), "TypeError");
@@ -149,6 +150,31 @@ await test("a closed demuxer lets go of its file", async () => {
   await rejects(demuxers[0].info, "InvalidStateError");
   await rejects(demuxers[0].chunks(0).next(), "InvalidStateError");
   equal(await open(), before);
+  // Whatever was read of it, and however an iteration was left.
+  for (const leave of ["break", "return", "begun", "seek"]) {
+    const demuxer = new Reelcore.Demuxer(url);
+    const [video] = await demuxer.tracks;
+    const packets = demuxer.packets(video, { start: 1 });
+    if (leave === "seek") await demuxer.seek(0);
+    else if (leave === "break") for await (const _ of demuxer.chunks(video)) break;
+    else await packets.next();
+    if (leave === "return") await packets.return();
+    demuxer.close();
+    equal(await open(), before, leave);
+    // An iteration that has begun ends.
+    if (leave === "begun") await rejects(packets.next(), "AbortError");
+  }
+});
+
+await test("a demuxer that is closed while it opens says so to whoever waits", async () => {
+  for (const source of [url, file, new Blob([file])]) {
+    const demuxer = new Reelcore.Demuxer(source);
+    const waiting = [demuxer.tracks, demuxer.info, demuxer.chunks(0).next(), demuxer.seek(0)];
+    const ends = Promise.all(waiting.map((promise) => rejects(promise, "AbortError")));
+    demuxer.close();
+    await ends;
+    await rejects(demuxer.tracks, "AbortError");
+  }
 });
 
 /** Five pictures of each size, 40 ms apart, in one track. */
