@@ -5,7 +5,7 @@ use deno_core::{cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_image::bitmap::ImageBitmap;
 use deno_image::image::imageops::{self, FilterType};
-use deno_image::image::{DynamicImage, GenericImageView, RgbaImage};
+use deno_image::image::{DynamicImage, GenericImageView, Rgba32FImage, RgbaImage};
 use reelcore_engine::Engine;
 use reelcore_media::convert::{PredefinedColorSpace, RgbConversion, to_rgb};
 use reelcore_media::counters::count_copy;
@@ -186,11 +186,35 @@ pub(super) fn shown(frame: &MediaFrame) -> Result<Vec<u8>, MediaError> {
     if frame.flip {
         imageops::flip_horizontal_in_place(&mut pixels);
     }
-    let Size { width, height } = frame.display_size;
-    if pixels.dimensions() != (width, height) {
-        pixels = imageops::resize(&pixels, width, height, FilterType::CatmullRom);
+    let size = frame.display_size;
+    if pixels.dimensions() != (size.width, size.height) {
+        pixels = scaled(&pixels, format.has_alpha(), size);
     }
     Ok(pixels.into_raw())
+}
+
+/// Pixels of another size. Colours count as much as they are seen, so that what is transparent does not show at the edges of
+/// what is not.
+fn scaled(pixels: &RgbaImage, has_alpha: bool, Size { width, height }: Size) -> RgbaImage {
+    let filter = FilterType::CatmullRom;
+    if !has_alpha {
+        return imageops::resize(pixels, width, height, filter);
+    }
+    // As floats, so that dividing by a small alpha gives the colour back.
+    let mut seen = Rgba32FImage::new(pixels.width(), pixels.height());
+    for (to, from) in seen.pixels_mut().zip(pixels.pixels()) {
+        let [r, g, b, a] = from.0.map(|code| f32::from(code) / 255.0);
+        to.0 = [r * a, g * a, b * a, a];
+    }
+    let seen = imageops::resize(&seen, width, height, filter);
+    let mut out = RgbaImage::new(width, height);
+    for (to, from) in out.pixels_mut().zip(seen.pixels()) {
+        let [r, g, b, a] = from.0;
+        let color = |value: f32| if a > 0.0 { value / a } else { 0.0 };
+        // These casts saturate.
+        to.0 = [color(r), color(g), color(b), a].map(|value| (value * 255.0).round() as u8);
+    }
+    out
 }
 
 /// The pixels of the ImageData that shows `frame`, made on a blocking thread.
