@@ -83,7 +83,8 @@ declare namespace Reelcore {
     /** Moves to a time; gives that of the last key packet at or before it, in `track` or the first of video. */
     seek(time: number, track?: Track | number): Promise<number | null>;
     /**
-     * The packets of a track in decode order. They are all for the track's `decoderConfig`: where that changes in the
+     * The packets of a track in decode order. Of chunks whose pictures an edit list leaves out VideoDecoder gives none; their times
+     * may be those of others. They are all for the track's `decoderConfig`: where that changes in the
      * middle of the track, a NotSupportedError ends them, and `packets()` goes on.
      */
     chunks(track: VideoTrack, options?: ChunksOptions): AsyncGenerator<EncodedVideoChunk, void, void>;

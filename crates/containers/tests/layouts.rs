@@ -52,6 +52,9 @@ fn an_edit_moves_times_and_ends_the_track() {
     // The reference at 120 is past the end, but those before it need it.
     assert_eq!(times(&all), [0, 120, 40, 80]);
     assert_eq!(presented(&all), [true, false, true, true]);
+    let hidden = |p: &Packet| p.chunk.side.as_ref().is_some_and(|side| side.hidden);
+    let hidden: Vec<bool> = all.iter().map(hidden).collect();
+    assert_eq!(hidden, [false, true, false, false], "chunks know it too");
     assert_eq!(demuxer.tracks()[0].duration, Some(120_000));
 }
 

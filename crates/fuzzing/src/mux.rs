@@ -163,6 +163,7 @@ fn packet(input: &mut Input<'_>, clock: &mut i64, flags: u8, odd: &mut bool) -> 
             discard_start: Duration::from_micros(u64::from(input.byte()) * 500),
             discard_end: Duration::from_micros(u64::from(input.byte()) * 500),
             counts_kept: flags & 0x20 != 0,
+            hidden: false,
         }));
     }
     let mut packet = OutputPacket::new(chunk);

@@ -49,6 +49,8 @@ pub struct SideData {
     /// The coded alpha plane (Matroska's BlockAdditional with BlockAddID 1): a picture of the same codec whose luma
     /// is the alpha of this one.
     pub alpha: Option<Bytes>,
+    /// The picture is decoded, as others may refer to it, and not shown: an edit list leaves it out. The engine drops it.
+    pub hidden: bool,
     /// Decoded audio to drop at the packet's start (codec delay, edit lists, encoder delay). The nearest whole frame at
     /// the decoded rate counts. May be longer than the packet: then nothing of it is heard.
     pub discard_start: Duration,

@@ -197,7 +197,7 @@ impl MatroskaPacketReader {
             alpha,
             discard_start: duration_of(frame.discard_start),
             discard_end: duration_of(frame.discard_end),
-            counts_kept: false,
+            ..SideData::default()
         };
         let mut presented = !block.invisible;
         if reader.track.kind == Kind::Audio {

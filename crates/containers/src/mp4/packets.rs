@@ -209,7 +209,12 @@ impl Mp4PacketReader {
         let data = self.data(sample)?;
         let side = match track.is_audio {
             true => self.discards(track, segment, sample, &data),
-            false => None,
+            false => (!presented).then(|| {
+                Arc::new(SideData {
+                    hidden: true,
+                    ..SideData::default()
+                })
+            }),
         };
         Ok(Packet {
             chunk: EncodedChunk {

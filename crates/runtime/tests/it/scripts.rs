@@ -111,6 +111,11 @@ fn sound_decodes_to_the_last_sample_and_no_further() {
 }
 
 #[test]
+fn pictures_that_are_left_out_stay_out_and_none_is_stretched() {
+    run("demuxer_pictures.js", 2);
+}
+
+#[test]
 fn containers_open_from_every_source_and_seek() {
     run("demuxer.js", 15);
 }
