@@ -3,25 +3,38 @@
 import { primordials } from "ext:core/mod.js";
 import {
   AudioData,
+  AudioDecoder,
+  AudioEncoder,
   EncodedAudioChunk,
   EncodedVideoChunk,
   exposeInterfaces,
+  VideoColorSpace,
+  VideoDecoder,
+  VideoEncoder,
   VideoFrame,
 } from "ext:webcodecs/generated/interfaces.js";
 import { extendImages } from "ext:webcodecs/canvas.js";
 import { extendWebGPU } from "ext:webcodecs/gpu.js";
 import { Reelcore } from "ext:webcodecs/reelcore.js";
-import { makeSerializable, wrapTransfers } from "ext:webcodecs/serialization.js";
+import {
+  makeSerializable,
+  makeTransferable,
+  refuseSerialization,
+  wrapSerializers,
+} from "ext:webcodecs/serialization.js";
 
 const { ObjectDefineProperty } = primordials;
 
-makeSerializable(EncodedAudioChunk, false);
-makeSerializable(EncodedVideoChunk, false);
-makeSerializable(AudioData, true);
-makeSerializable(VideoFrame, true);
+makeSerializable(EncodedAudioChunk);
+makeSerializable(EncodedVideoChunk);
+makeTransferable(AudioData);
+makeTransferable(VideoFrame);
+for (const interface_ of [AudioDecoder, AudioEncoder, VideoColorSpace, VideoDecoder, VideoEncoder]) {
+  refuseSerialization(interface_);
+}
 
 exposeInterfaces(globalThis);
-wrapTransfers(globalThis);
+wrapSerializers(globalThis);
 extendWebGPU();
 extendImages(globalThis, VideoFrame);
 

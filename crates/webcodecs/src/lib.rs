@@ -60,7 +60,9 @@ use muxer::{
 };
 use scale::{op_reelcore_scale, op_reelcore_scale_take};
 use serialization::{
-    op_webcodecs_adopt, op_webcodecs_detach, op_webcodecs_receive, op_webcodecs_share,
+    op_webcodecs_adopt, op_webcodecs_call_begin, op_webcodecs_call_end, op_webcodecs_check_open,
+    op_webcodecs_detach, op_webcodecs_pack, op_webcodecs_receive, op_webcodecs_settle,
+    op_webcodecs_share, op_webcodecs_unpack,
 };
 
 /// The codecs that a runtime offers.
@@ -145,9 +147,15 @@ deno_core::extension!(
         op_reelcore_scale,
         op_reelcore_scale_take,
         op_webcodecs_adopt,
+        op_webcodecs_call_begin,
+        op_webcodecs_call_end,
+        op_webcodecs_check_open,
         op_webcodecs_detach,
+        op_webcodecs_pack,
         op_webcodecs_receive,
+        op_webcodecs_settle,
         op_webcodecs_share,
+        op_webcodecs_unpack,
     ],
     esm_entry_point = "ext:webcodecs/webcodecs.js",
     options = { options: Options },

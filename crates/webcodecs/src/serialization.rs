@@ -5,9 +5,10 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use deno_core::error::ResourceError;
 use deno_core::{OpState, Resource, ResourceId, TransferredResource, op2, v8};
 use deno_error::JsErrorBox;
 use reelcore_media::EncodedChunk;
@@ -16,6 +17,7 @@ use crate::interfaces::{AudioData, EncodedAudioChunk, EncodedVideoChunk, VideoFr
 use crate::webidl::{Exception, Handle};
 
 /// What a media object refers to, without the object. It may change threads.
+#[derive(Clone)]
 enum Content {
     VideoFrame(reelcore_media::VideoFrame),
     AudioData(reelcore_media::AudioData),
@@ -76,11 +78,67 @@ impl Content {
     }
 }
 
-/// Clones on their way: serialised, and not yet deserialised.
+/// Serialised objects, by numbers of which the process gives none twice: a message may reach another thread.
+type Contents = HashMap<u64, Content>;
+
+/// What a call of `structuredClone` or `postMessage` keeps until it ends, whether it throws or not.
+#[derive(Default)]
+struct Call {
+    clones: Contents,
+    /// Those that the call made. A message that left has taken its own out of the table.
+    resources: Vec<ResourceId>,
+}
+
+/// What is serialised, and not yet deserialised.
 #[derive(Default)]
 pub(crate) struct Shared {
-    next: u32,
-    contents: HashMap<u32, Content>,
+    /// The calls that are being made: serializing runs getters, which may make another.
+    calls: Vec<Call>,
+    /// What was serialised outside of them, as hosts do it; kept until the next microtask.
+    others: Contents,
+    /// What came with the message that is being deserialised; what it leaves is kept until the next microtask.
+    arrived: Contents,
+}
+
+impl Shared {
+    /// A message to several destinations is read once for each.
+    fn find(&self, number: u64) -> Option<&Content> {
+        let calls = self.calls.iter().rev().map(|call| &call.clones);
+        calls
+            .chain([&self.others])
+            .find_map(|contents| contents.get(&number))
+    }
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A call begins that may serialise objects.
+#[op2(fast)]
+pub(crate) fn op_webcodecs_call_begin(state: &mut OpState) {
+    state.borrow_mut::<Shared>().calls.push(Call::default());
+}
+
+/// It ends: what it serialised and has not sent is dropped.
+#[op2(fast)]
+pub(crate) fn op_webcodecs_call_end(state: Rc<RefCell<OpState>>) {
+    let call = state.borrow_mut().borrow_mut::<Shared>().calls.pop();
+    for resource in call.into_iter().flat_map(|call| call.resources) {
+        let left = state.borrow_mut().resource_table.take::<Parcel>(resource);
+        drop(left);
+    }
+}
+
+/// Drops what serialization outside of calls and a message that was not read to its end left.
+#[op2(fast)]
+pub(crate) fn op_webcodecs_settle(state: Rc<RefCell<OpState>>) {
+    let mut borrowed = state.borrow_mut();
+    let shared = borrowed.borrow_mut::<Shared>();
+    let left = (
+        mem::take(&mut shared.others),
+        mem::take(&mut shared.arrived),
+    );
+    drop(borrowed);
+    drop(left);
 }
 
 /// The serialization steps: keeps a reference, and gives its number.
@@ -92,12 +150,12 @@ pub(crate) fn op_webcodecs_share<'s>(
 ) -> v8::Local<'s, v8::Value> {
     match Content::of(scope, value, false) {
         Ok(content) => {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let mut state = state.borrow_mut();
-            let shared = state.borrow_mut::<Shared>();
-            let number = shared.next;
-            shared.next = shared.next.wrapping_add(1);
-            shared.contents.insert(number, content);
-            v8::Integer::new_from_unsigned(scope, number).into()
+            let Shared { calls, others, .. } = state.borrow_mut::<Shared>();
+            let contents = calls.last_mut().map_or(others, |call| &mut call.clones);
+            contents.insert(number, content);
+            v8::Number::new(scope, number as f64).into()
         }
         Err(exception) => thrown(scope, exception),
     }
@@ -108,45 +166,100 @@ pub(crate) fn op_webcodecs_share<'s>(
 pub(crate) fn op_webcodecs_adopt<'s>(
     state: Rc<RefCell<OpState>>,
     scope: &mut v8::PinScope<'s, '_>,
-    #[smi] number: u32,
+    #[number] number: u64,
 ) -> v8::Local<'s, v8::Value> {
-    let content = state
-        .borrow_mut()
-        .borrow_mut::<Shared>()
-        .contents
-        .remove(&number);
+    let content = {
+        let mut state = state.borrow_mut();
+        let shared = state.borrow_mut::<Shared>();
+        let arrived = shared.arrived.remove(&number);
+        arrived.or_else(|| shared.find(number).cloned())
+    };
     let object = match content {
         Some(content) => content.into_object(scope),
         None => Err(Exception::data_clone(
-            "The serialised object was read before.",
+            "The serialised object does not exist any more.",
         )),
     };
     object.map_or_else(|exception| thrown(scope, exception), Into::into)
 }
 
-/// A transferred object between its two ends.
-struct Transferred(RefCell<Option<Content>>);
+/// Objects between the two ends of a message: they go when it goes, received or not.
+struct Parcel(RefCell<Contents>);
 
-impl Resource for Transferred {
+impl Resource for Parcel {
     fn name(&self) -> Cow<'_, str> {
         "reelcoreMedia".into()
     }
 
     fn transfer(self: Rc<Self>) -> Result<Box<dyn TransferredResource>, JsErrorBox> {
-        let content = self
-            .0
-            .borrow_mut()
-            .take()
-            .ok_or_else(|| JsErrorBox::from_err(ResourceError::BadResourceId))?;
-        Ok(Box::new(InTransit(content)))
+        Ok(Box::new(InTransit(self.0.take())))
     }
 }
 
-struct InTransit(Content);
+struct InTransit(Contents);
 
 impl TransferredResource for InTransit {
     fn receive(self: Box<Self>) -> Rc<dyn Resource> {
-        Rc::new(Transferred(RefCell::new(Some(self.0))))
+        Rc::new(Parcel(RefCell::new(self.0)))
+    }
+}
+
+impl Parcel {
+    /// Puts one into the table, for the call that is being made.
+    fn add(state: &mut OpState, contents: Contents) -> ResourceId {
+        let parcel = Self(RefCell::new(contents));
+        let resource = state.resource_table.add(parcel);
+        if let Some(call) = state.borrow_mut::<Shared>().calls.last_mut() {
+            call.resources.push(resource);
+        }
+        resource
+    }
+
+    fn take(state: &RefCell<OpState>, resource: ResourceId) -> Result<Contents, JsErrorBox> {
+        let parcel = state.borrow_mut().resource_table.take::<Self>(resource);
+        Ok(parcel.map_err(JsErrorBox::from_err)?.0.take())
+    }
+}
+
+/// The resource that takes along what the call has serialised; null where that is nothing.
+#[op2]
+pub(crate) fn op_webcodecs_pack<'s>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, '_>,
+) -> v8::Local<'s, v8::Value> {
+    let call = state.borrow_mut::<Shared>().calls.last_mut();
+    match call.map(|call| mem::take(&mut call.clones)) {
+        Some(clones) if !clones.is_empty() => {
+            let resource = Parcel::add(state, clones);
+            v8::Integer::new_from_unsigned(scope, resource).into()
+        }
+        _ => v8::null(scope).into(),
+    }
+}
+
+/// Makes what came with a message ready for its deserialization.
+#[op2(fast)]
+pub(crate) fn op_webcodecs_unpack(
+    state: Rc<RefCell<OpState>>,
+    #[smi] resource: ResourceId,
+) -> Result<(), JsErrorBox> {
+    let contents = Parcel::take(&state, resource)?;
+    state
+        .borrow_mut()
+        .borrow_mut::<Shared>()
+        .arrived
+        .extend(contents);
+    Ok(())
+}
+
+/// Throws for an object that is closed, before anything is transferred.
+#[op2(nofast, reentrant)]
+pub(crate) fn op_webcodecs_check_open<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+) {
+    if let Err(exception) = Content::of(scope, value, false) {
+        exception.throw(scope);
     }
 }
 
@@ -159,9 +272,8 @@ pub(crate) fn op_webcodecs_detach<'s>(
 ) -> v8::Local<'s, v8::Value> {
     match Content::of(scope, value, true) {
         Ok(content) => {
-            let resource = Transferred(RefCell::new(Some(content)));
-            let number = state.borrow_mut().resource_table.add(resource);
-            v8::Integer::new_from_unsigned(scope, number).into()
+            let resource = Parcel::add(&mut state.borrow_mut(), HashMap::from([(0, content)]));
+            v8::Integer::new_from_unsigned(scope, resource).into()
         }
         Err(exception) => thrown(scope, exception),
     }
@@ -174,13 +286,7 @@ pub(crate) fn op_webcodecs_receive<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     #[smi] resource: ResourceId,
 ) -> Result<v8::Local<'s, v8::Value>, JsErrorBox> {
-    let taken = state
-        .borrow_mut()
-        .resource_table
-        .take::<Transferred>(resource)
-        .map_err(JsErrorBox::from_err)?;
-    let content = taken.0.borrow_mut().take();
-    let object = match content {
+    let object = match Parcel::take(&state, resource)?.remove(&0) {
         Some(content) => content.into_object(scope),
         None => Err(Exception::data_clone(
             "The transferred object was received before.",

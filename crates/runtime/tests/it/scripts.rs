@@ -106,6 +106,11 @@ fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
 }
 
 #[test]
+fn clones_and_transfers_of_media_arrive_and_nothing_is_kept_of_those_that_do_not() {
+    run("serialization.js", 7);
+}
+
+#[test]
 fn sound_decodes_to_the_last_sample_and_no_further() {
     run("audio.js", 14);
 }
