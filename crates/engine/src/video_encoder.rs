@@ -134,7 +134,7 @@ impl Codec for VideoEncode {
                     "the encoder holds back more than {MAX_WAITING} frames"
                 )));
             }
-            let frame = instance.fitter.alpha(&input.frame, size)?;
+            let frame = instance.fitter.alpha(&input.frame, instance.format, size)?;
             alpha.waiting.push_back(frame);
         }
         let outputs = &mut instance.outputs;

@@ -135,12 +135,17 @@ impl Fitter {
         Ok(with_image(frame, image, color_space))
     }
 
-    /// `frame`'s visible alpha as the luma of an image of I420 and `size` with neutral chroma: what the encoder of
-    /// alpha takes. A frame without alpha is opaque.
+    /// `frame`'s visible alpha as the luma of an image of `format`, which is planar YUV, and `size`, with neutral chroma:
+    /// what the encoder of alpha takes. A frame without alpha is opaque.
     ///
     /// # Errors
     /// As [`Fitter::fit`].
-    pub fn alpha(&mut self, frame: &VideoFrame, size: Size) -> Result<VideoFrame, MediaError> {
+    pub fn alpha(
+        &mut self,
+        frame: &VideoFrame,
+        format: PixelFormat,
+        size: Size,
+    ) -> Result<VideoFrame, MediaError> {
         let held;
         let image = match frame.resource.cpu() {
             Some(image) => image,
@@ -153,58 +158,40 @@ impl Fitter {
         if !rect.fits(image.size()) || rect.size().area() == 0 {
             return Err(MediaError::argument("the frame shows nothing"));
         }
-        let format = PixelFormat::I420;
         let ranges = plane_ranges(format, size)?;
         let mut buffer = self.pool.take(ranges.last().map_or(0, |range| range.end));
         let (luma, chroma) = buffer.split_at_mut(ranges[0].end);
-        chroma.fill(128);
+        let target_depth = format.bit_depth();
         let has_alpha = frame.format.is_some_and(PixelFormat::has_alpha);
-        let window = Window {
-            x: f64::from(rect.x),
-            y: f64::from(rect.y),
-            width: f64::from(rect.width),
-            height: f64::from(rect.height),
-        };
         let depth = image.format().bit_depth();
-        let full = Samples::<u8> {
-            data: Cow::Borrowed(&[]),
-            stride: image.size().width as usize,
-            width: image.size().width as usize,
-            height: image.size().height as usize,
-        };
+        fill(chroma, target_depth, 1 << (target_depth - 1))?;
         match image.planes() {
-            _ if !has_alpha => luma.fill(255),
-            [_, _, _, alpha] if depth == 8 => {
-                let source = Samples {
-                    data: plane::samples::<u8>(&alpha.data),
-                    stride: alpha.stride,
-                    ..full
-                };
-                plane::convert(&mut self.resizer, &source, window, size, (8, 8), luma)?;
+            [_, _, _, _] if has_alpha && depth == 8 => {
+                let source = source_plane::<u8>(image, 3)?;
+                self.alpha_plane(&source, rect, size, (8, target_depth), luma)?;
             }
-            [_, _, _, alpha] => {
-                let source = Samples {
-                    data: plane::samples::<u16>(&alpha.data),
-                    stride: alpha.stride / 2,
-                    width: full.width,
-                    height: full.height,
-                };
-                plane::convert(&mut self.resizer, &source, window, size, (depth, 8), luma)?;
+            [_, _, _, _] if has_alpha => {
+                let source = source_plane::<u16>(image, 3)?;
+                self.alpha_plane(&source, rect, size, (depth, target_depth), luma)?;
             }
-            [pixels, ..] => {
+            [pixels, ..] if has_alpha => {
                 // One byte of four: a plane of its own, which scaling needs.
-                let mut alpha = Vec::with_capacity(full.width * full.height);
-                for row in pixels.data.chunks(pixels.stride).take(full.height) {
-                    let row = row.get(..full.width * 4).unwrap_or_default();
+                let Size { width, height } = image.size();
+                let (width, height) = (width as usize, height as usize);
+                let mut alpha = Vec::with_capacity(width * height);
+                for row in pixels.data.chunks(pixels.stride).take(height) {
+                    let row = row.get(..width * 4).unwrap_or_default();
                     alpha.extend(row.chunks_exact(4).map(|pixel| pixel[3]));
                 }
-                let source = Samples {
+                let source = Samples::<u8> {
                     data: Cow::Owned(alpha),
-                    ..full
+                    stride: width,
+                    width,
+                    height,
                 };
-                plane::convert(&mut self.resizer, &source, window, size, (8, 8), luma)?;
+                self.alpha_plane(&source, rect, size, (8, target_depth), luma)?;
             }
-            [] => luma.fill(255),
+            _ => fill(luma, target_depth, u16::MAX >> (16 - target_depth))?,
         }
         let bytes = buffer.len();
         let image = image_of(buffer, format, size, ranges)?;
@@ -215,6 +202,30 @@ impl Fitter {
             ..ColorSpace::default()
         };
         Ok(with_image(frame, image, color_space))
+    }
+
+    /// A plane of alpha, cut to `rect` and scaled to `size`.
+    fn alpha_plane<S: Sample>(
+        &mut self,
+        source: &Samples<'_, S>,
+        rect: Rect,
+        size: Size,
+        depths: (u32, u32),
+        to: &mut [u8],
+    ) -> Result<(), MediaError> {
+        let window = Window {
+            x: f64::from(rect.x),
+            y: f64::from(rect.y),
+            width: f64::from(rect.width),
+            height: f64::from(rect.height),
+        };
+        match depths.1 > 8 {
+            false => plane::convert(&mut self.resizer, source, window, size, depths, to),
+            true => {
+                let to = samples_mut::<u16>(to)?;
+                plane::convert(&mut self.resizer, source, window, size, depths, to)
+            }
+        }
     }
 
     /// Planar YUV or NV12 to planar YUV.
@@ -273,9 +284,7 @@ impl Fitter {
             width: f64::from(rect.width) / h,
             height: f64::from(rect.height) / v,
         };
-        // Pooled memory and plane offsets are aligned to cache lines.
-        let to: &mut [T] = bytemuck::try_cast_slice_mut(to)
-            .map_err(|_| MediaError::backend("a plane is not aligned to its samples"))?;
+        let to = samples_mut::<T>(to)?;
         let depths = (depth, target_depth);
         plane::convert(&mut self.resizer, &source, window, size, depths, to)
     }
@@ -323,10 +332,27 @@ fn fit_on_device(
     Some(image.map(|image| with_image(frame, image, target)))
 }
 
+/// Fills a plane with a sample of `depth` bits.
+fn fill(plane: &mut [u8], depth: u32, sample: u16) -> Result<(), MediaError> {
+    match depth > 8 {
+        false => plane.fill(sample as u8),
+        true => samples_mut::<u16>(plane)?.fill(sample),
+    }
+    Ok(())
+}
+
+/// A plane's samples. Pooled memory and plane offsets are aligned to cache lines.
+fn samples_mut<T: Sample>(plane: &mut [u8]) -> Result<&mut [T], MediaError> {
+    bytemuck::try_cast_slice_mut(plane)
+        .map_err(|_| MediaError::backend("a plane is not aligned to its samples"))
+}
+
 /// A plane of planar YUV or NV12, whose chroma is taken apart.
 fn source_plane<S: Sample>(image: &CpuImage, index: usize) -> Result<Samples<'_, S>, MediaError> {
     let format = image.format();
-    let size = format.plane_size(index.min(1), image.size());
+    // Alpha is as large as luma, and V as U, also where they share a plane.
+    let like = if index == 3 { 0 } else { index.min(1) };
+    let size = format.plane_size(like, image.size());
     let (width, height) = (size.width as usize, size.height as usize);
     let missing = || MediaError::argument(format!("{} has no plane {index}", format.as_str()));
     if format.layout() == PixelLayout::Nv12 && index > 0 {

@@ -135,7 +135,7 @@ impl Painter {
             _ => PixelFormat::I420,
         };
         let picture = self.fitter.fit(frame, eight, size)?;
-        let alpha = self.fitter.alpha(frame, size)?;
+        let alpha = self.fitter.alpha(frame, PixelFormat::I420, size)?;
         let (image, coverage) = (picture.resource.read_back()?, alpha.resource.read_back()?);
         let mut planes = image.planes().to_vec();
         planes.extend(coverage.planes().first().cloned());
@@ -166,7 +166,11 @@ impl Painter {
             return Ok(None);
         }
         let size = frame.visible_rect.size();
-        let alpha = self.fitter.alpha(frame, size)?.resource.read_back()?;
+        let alpha = self
+            .fitter
+            .alpha(frame, PixelFormat::I420, size)?
+            .resource
+            .read_back()?;
         let Some(plane) = alpha.planes().first() else {
             return Ok(None);
         };

@@ -182,15 +182,36 @@ fn rgb_becomes_bt709_whatever_its_order_of_bytes_and_its_crop() {
 fn alpha_becomes_luma_and_what_has_none_is_opaque() {
     let size = Size::new(16, 8);
     let frame = slopes(F::I420A, size);
-    let alpha = fitter().alpha(&frame, size).unwrap();
+    let alpha = fitter().alpha(&frame, F::I420, size).unwrap();
     assert_eq!(value(&alpha, 0, 3, 2), 47);
     assert_eq!(value(&alpha, 1, 3, 2), 128);
     let ten = slopes(F::I444AP10, size);
-    assert_eq!(value(&fitter().alpha(&ten, size).unwrap(), 0, 3, 2), 47);
+    assert_eq!(value(&fitter().alpha(&ten, F::I420, size).unwrap(), 0, 3, 2), 47);
     let rgba = slopes(F::Rgba, size);
-    assert_eq!(value(&fitter().alpha(&rgba, size).unwrap(), 0, 3, 2), 47);
+    assert_eq!(value(&fitter().alpha(&rgba, F::I420, size).unwrap(), 0, 3, 2), 47);
     let opaque = slopes(F::Rgbx, size);
-    assert_eq!(value(&fitter().alpha(&opaque, size).unwrap(), 0, 3, 2), 255);
-    let halved = fitter().alpha(&frame, Size::new(8, 4)).unwrap();
+    assert_eq!(value(&fitter().alpha(&opaque, F::I420, size).unwrap(), 0, 3, 2), 255);
+    let halved = fitter().alpha(&frame, F::I420, Size::new(8, 4)).unwrap();
     assert!(value(&halved, 0, 2, 2).abs_diff(40 + 4 + 9 + 1) <= 1);
+}
+
+#[test]
+fn alpha_has_the_depth_and_the_layout_that_the_pictures_encoder_takes() {
+    let size = Size::new(16, 8);
+    let sources = [F::I420A, F::I444AP10, F::I422AP12, F::Rgba];
+    for to in [F::I420P10, F::I420P12, F::I422, F::I444, F::I444P10] {
+        let depth = to.bit_depth();
+        for from in sources {
+            let alpha = fitter().alpha(&slopes(from, size), to, size).unwrap();
+            assert_eq!(alpha.format, Some(to), "{from:?}");
+            // 47 of 255, in as many parts as the depth has.
+            let want = (47 * ((1 << depth) - 1) + 127) / 255;
+            let found = value(&alpha, 0, 3, 2);
+            assert!(found.abs_diff(want) <= 1 << (depth - 8), "{from:?} {to:?}: {found}, {want}");
+            assert_eq!(value(&alpha, 1, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
+            assert_eq!(value(&alpha, 2, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
+        }
+        let opaque = fitter().alpha(&slopes(F::Rgbx, size), to, size).unwrap();
+        assert_eq!(value(&opaque, 0, 15, 7), (1 << depth) - 1, "{to:?}");
+    }
 }
