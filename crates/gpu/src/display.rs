@@ -13,7 +13,7 @@ use crate::convert::{
     Curve, FLAG_PREMULTIPLY, From, Map, Params, Planes, Target, Texels, To, shown_size,
 };
 use crate::device::Gpu;
-use crate::error::GpuError;
+use crate::error::{GpuError, place};
 use crate::image::{GpuImage, Shown};
 use crate::pool::{Purpose, Texture};
 
@@ -79,8 +79,10 @@ impl Gpu {
         let (image, _) = self.image_unflushed(frame)?;
         if frame.format.is_none() || !rect.fits(image.size()) || rect.size().area() == 0 {
             return Err(GpuError::Validation(format!(
-                "the visible part of a frame, {rect:?}, is not within its image of {:?}",
-                image.size()
+                "the visible part of a frame, {}, is not within its image of {}x{}",
+                place(rect),
+                image.size().width,
+                image.size().height
             )));
         }
         // A frame may be displayed larger than any texture is: then it is at the size of its pixels.

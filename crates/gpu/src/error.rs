@@ -1,6 +1,6 @@
 //! What can go wrong on a device.
 
-use reelcore_media::{ErrorKind, MediaError};
+use reelcore_media::{ErrorKind, MediaError, Rect};
 use wgpu_types::error::{ErrorType, WebGpuError};
 
 /// An error of a GPU operation.
@@ -67,6 +67,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     message
+}
+
+/// A part of an image, in words.
+pub(crate) fn place(part: Rect) -> String {
+    let Rect {
+        x,
+        y,
+        width,
+        height,
+    } = part;
+    format!("{width}x{height} at ({x}, {y})")
 }
 
 impl From<GpuError> for MediaError {

@@ -17,7 +17,7 @@ use crate::convert::{
 };
 use crate::device::Gpu;
 use crate::display::primaries;
-use crate::error::GpuError;
+use crate::error::{GpuError, place};
 use crate::handles::View;
 use crate::image::{GpuImage, GpuResource};
 use crate::pool::{Purpose, Texture, extent};
@@ -292,8 +292,10 @@ impl Gpu {
         };
         if !part.fits(shown) {
             return Err(GpuError::Validation(format!(
-                "{part:?} is not within a source of {}x{}",
-                shown.width, shown.height
+                "{} is not within a source of {}x{}",
+                place(part),
+                shown.width,
+                shown.height
             )));
         }
         if size.area() == 0 {
@@ -427,8 +429,10 @@ impl Gpu {
         let visible = init.visible_rect.unwrap_or(Rect::of_size(size));
         if !visible.fits(size) || visible.size().area() == 0 {
             return Err(GpuError::Validation(format!(
-                "a visible part {visible:?} is not within a texture of {}x{}",
-                size.width, size.height
+                "a frame cannot show {} of a texture of {}x{}",
+                place(visible),
+                size.width,
+                size.height
             )));
         }
         let bgra = matches!(

@@ -7,7 +7,7 @@ use reelcore_media::frame::ReadBack;
 use reelcore_media::{ColorSpace, PixelFormat, Size};
 
 use crate::convert::{Curve, From, Map, Params, To, code_rows};
-use crate::error::GpuError;
+use crate::error::{GpuError, place};
 use crate::readback::Placed;
 
 /// How an image becomes what is wanted.
@@ -31,8 +31,12 @@ pub(crate) fn plan(format: PixelFormat, size: Size, wanted: &ReadBack) -> Result
     let rect = wanted.rect;
     if !rect.fits(size) || rect.size().area() == 0 || wanted.size.area() == 0 {
         return Err(GpuError::Validation(format!(
-            "{rect:?} of an image of {}x{} cannot be read back as {}x{} pixels",
-            size.width, size.height, wanted.size.width, wanted.size.height
+            "{} of an image of {}x{} cannot be read back as {}x{} pixels",
+            place(rect),
+            size.width,
+            size.height,
+            wanted.size.width,
+            wanted.size.height
         )));
     }
     let color = effective_color_space(wanted.color_space, format, size);
