@@ -7,7 +7,6 @@ import { core, primordials } from "ext:core/mod.js";
 import { define, override } from "ext:webcodecs/support.js";
 
 const {
-  ArrayPrototypeSlice,
   ObjectGetOwnPropertyDescriptor,
   ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
@@ -19,6 +18,8 @@ const {
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
 } = primordials;
+
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
 const { ImageBitmapRenderingContext, OffscreenCanvas } = core.ops;
 
@@ -102,12 +103,19 @@ export function extendImages(global, VideoFrame) {
   if (ObjectHasOwn(global, "createImageBitmap")) {
     define(global, "createImageBitmap", async function createImageBitmap(image) {
       const { createImageBitmap: original } = load();
-      const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
-      if (!ours) {
-        return await ReflectApply(original, undefined, arguments);
+      const prefix = "Failed to execute 'createImageBitmap'";
+      const rest = [];
+      if (arguments.length > 2) {
+        for (let i = 1; i < 5; i++) rest[i - 1] = webidl.converters.long(arguments[i], prefix, `Argument ${i + 1}`);
       }
-      const rest = ArrayPrototypeSlice(arguments, 1);
-      return await ReflectApply(original, undefined, [await imageData(image), ...new SafeArrayIterator(rest)]);
+      const at = rest.length + 1;
+      const options = webidl.converters.ImageBitmapOptions(arguments[at], prefix, `Argument ${at + 1}`);
+      // No bitmap is stored multiplied by alpha, so there is nothing to divide either. deno_image would multiply and
+      // divide without a note of which bitmap is what; who reads one multiplies where that is wanted.
+      rest[at - 1] = { __proto__: null, ...options, premultiplyAlpha: "default" };
+      const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
+      const source = ours ? await imageData(image) : image;
+      return await ReflectApply(original, undefined, [source, ...new SafeArrayIterator(rest)]);
     });
   }
 

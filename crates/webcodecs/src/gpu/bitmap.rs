@@ -17,7 +17,8 @@ use reelcore_media::{
 use crate::interfaces::VideoFrame;
 use crate::webidl::Exception;
 
-/// Pixels of our own in CPU memory: RGBA of eight bits in sRGB, not multiplied by alpha.
+/// Pixels of our own in CPU memory: RGBA of eight bits in sRGB, not multiplied by alpha, which those of an ImageBitmap never
+/// are (`js/canvas.js`).
 pub(super) struct Bitmap {
     pub(super) data: Vec<u8>,
     pub(super) size: Size,

@@ -421,12 +421,6 @@ await test("createImageBitmap takes frames as they are shown, and canvases", asy
   const small = new VideoFrame(data, { ...init, displayWidth: 8, displayHeight: 4 });
   equal((await shown(await createImageBitmap(small))).size, "8x4");
 
-  const half = new Uint8Array(16 * 8 * 4).fill(128);
-  for (const [premultiplyAlpha, value] of [["premultiply", 64], ["none", 128], ["default", 128]]) {
-    found = await shown(await createImageBitmap(new VideoFrame(half, init), { premultiplyAlpha }));
-    near(found.at(0, 0), [value, value, value, 128]);
-  }
-
   const canvas = webgpuCanvas(8, 8, [1, 0, 0, 1]);
   const bitmap = createImageBitmap(canvas);
   // What is drawn while the bitmap is made is not on it.
@@ -436,6 +430,39 @@ await test("createImageBitmap takes frames as they are shown, and canvases", asy
   await rejects(createImageBitmap(new OffscreenCanvas(0, 1)), "InvalidStateError");
   await rejects(createImageBitmap({}), "InvalidStateError");
   equal([createImageBitmap.name, createImageBitmap.length].join(), "createImageBitmap,1");
+});
+
+await test("a bitmap has the colours of its source, however its alpha is asked to be stored", async () => {
+  const half = new Uint8ClampedArray(4 * 4 * 4).fill(128);
+  const data = new ImageData(half, 4, 4);
+  const blob = await (await bitmapCanvas(data)).convertToBlob();
+  const frame = new VideoFrame(half, { format: "RGBA", codedWidth: 4, codedHeight: 4, timestamp: 0 });
+  const texture = target(4, 4);
+  for (const [name, source] of Object.entries({ data, blob, frame, bitmap: await createImageBitmap(data) })) {
+    for (const first of ["none", "default", "premultiply"]) {
+      for (const second of [undefined, "none", "default", "premultiply"]) {
+        let bitmap = await createImageBitmap(source, { premultiplyAlpha: first });
+        if (second !== undefined) bitmap = await createImageBitmap(bitmap, 0, 0, 4, 4, { premultiplyAlpha: second });
+        const text = `${name}, ${first}, ${second}`;
+        for (const [premultipliedAlpha, value] of [[false, 128], [true, 64]]) {
+          device.queue.copyExternalImageToTexture({ source: bitmap }, { texture, premultipliedAlpha }, [4, 4]);
+          const [r, g, b, a] = await texels(texture);
+          equal([r, g, b, a], [value, value, value, 128], text);
+        }
+        equal([...new Set(await pixels(new VideoFrame(bitmap, { timestamp: 0 })))], [128], text);
+        // By way of a canvas.
+        const canvas = await bitmapCanvas(data);
+        canvas.getContext("bitmaprenderer").transferFromImageBitmap(bitmap);
+        equal([...new Set(await pixels(new VideoFrame(canvas, { timestamp: 0 })))], [128], text);
+        equal([...new Set(await pixels(new VideoFrame(canvas.transferToImageBitmap(), { timestamp: 0 })))], [128], text);
+      }
+    }
+  }
+  frame.close();
+  await rejects(createImageBitmap(data, { premultiplyAlpha: "half" }), "TypeError");
+  await rejects(createImageBitmap(data, { resizeWidth: 0 }), "InvalidStateError");
+  await rejects(createImageBitmap(data, 0, 0, 0, 4), "RangeError");
+  equal((await createImageBitmap(data, { resizeWidth: 2, premultiplyAlpha: "premultiply" })).width, 2);
 });
 
 await test("transferToImageBitmap and convertToBlob of a webgpu canvas have its colours, whatever its format", async () => {
