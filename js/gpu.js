@@ -8,18 +8,23 @@ import { define, override } from "ext:webcodecs/support.js";
 
 const {
   ArrayPrototypeMap,
-  ArrayPrototypeSome,
   ObjectCreate,
   ObjectDefineProperty,
+  ObjectFreeze,
+  ObjectKeys,
+  ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
   ObjectGetOwnPropertyDescriptor,
   PromisePrototypeThen,
   PromiseResolve,
   ReflectApply,
+  SafeArrayIterator,
   SafeWeakMap,
   StringPrototypeIncludes,
+  SymbolIterator,
   TypeError,
   WeakMapPrototypeGet,
+  WeakMapPrototypeHas,
   WeakMapPrototypeSet,
 } = primordials;
 
@@ -32,14 +37,19 @@ class Given {
   }
 }
 
-/** What a GPUExternalTexture has: its label, and the GPUTextureView that shaders get in its place. */
+/**
+ * What a GPUExternalTexture has: its label, the GPUTextureView that shaders get in its place, and the VideoFrame with which it
+ * expires, which one that is invalid has none of.
+ */
 class External extends Given {
   #view;
+  #source;
   #label;
 
-  constructor(external, view, label) {
+  constructor(external, view, source, label) {
     super(external);
     this.#view = view;
+    this.#source = source;
     this.#label = label;
   }
 
@@ -49,6 +59,10 @@ class External extends Given {
 
   static view(external) {
     return external.#view;
+  }
+
+  static source(external) {
+    return external.#source;
   }
 
   static label(external) {
@@ -77,16 +91,33 @@ class ExternalView extends Given {
 /** GPUQueue -> its GPUDevice. */
 const deviceOf = new SafeWeakMap();
 
+/** GPUShaderModule -> its source, where that has external textures. */
+const sourceOf = new SafeWeakMap();
+
+/**
+ * GPUTexture, or the GPUCanvasContext that is to make one -> its GPUDevice, which a frame may be made on as long as there is
+ * the texture: nothing else keeps the device while a script does not.
+ */
+const keptBy = new SafeWeakMap();
+
+/** GPUShaderModule -> its GPUCompilationInfo, of one whose mistakes were not told by wgpu. */
+const mistakesOf = new SafeWeakMap();
+
+const textureAspect = webidl.createEnumConverter("GPUTextureAspect", ["all", "stencil-only", "depth-only"]);
 const colorSpace = webidl.createEnumConverter("PredefinedColorSpace", ["srgb", "display-p3"]);
 const unsigned = (value, prefix, context) =>
   webidl.converters["unsigned long"](value, prefix, context, { enforceRange: true });
+
+function isObject(value) {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
 
 /** Reads the members of a dictionary: an object, or nothing. */
 function members(value, prefix, context) {
   if (value === undefined || value === null) {
     return { __proto__: null };
   }
-  if (typeof value !== "object" && typeof value !== "function") {
+  if (!isObject(value)) {
     throw new TypeError(`${prefix}: ${context} can not be converted to a dictionary`);
   }
   return value;
@@ -99,17 +130,34 @@ function required(value, prefix, context) {
   return value;
 }
 
-function isIterable(value) {
-  return typeof value === "object" && value !== null && typeof value[primordials.SymbolIterator] === "function";
+/**
+ * The items of a sequence<>, which is asked once for its iterator; undefined of what is none:
+ * https://webidl.spec.whatwg.org/#js-sequence
+ */
+function sequence(value) {
+  const method = isObject(value) ? value[SymbolIterator] : undefined;
+  if (method === undefined || method === null) {
+    return undefined;
+  }
+  const iterator = ReflectApply(method, value, []);
+  const items = [];
+  for (const item of { __proto__: null, [SymbolIterator]: () => iterator }) {
+    items[items.length] = item;
+  }
+  return items;
+}
+
+/** A sequence<> with `convert` of its items in their place; what is none is left to be refused. */
+function mapped(value, convert) {
+  const items = sequence(value);
+  return items === undefined ? value : ArrayPrototypeMap(items, convert);
 }
 
 /** A GPUOrigin2D, GPUOrigin3D or GPUExtent3D: a sequence of numbers, or a dictionary. */
 function coordinates(value, names, defaults, most, prefix, context) {
-  if (isIterable(value)) {
-    const found = [];
-    for (const item of value) {
-      found[found.length] = unsigned(item, prefix, context);
-    }
+  const items = sequence(value);
+  if (items !== undefined) {
+    const found = ArrayPrototypeMap(items, (item) => unsigned(item, prefix, context));
     // A sequence of another length is a TypeError: https://www.w3.org/TR/webgpu/#abstract-opdef-validate-gpuextent3d-shape
     if (found.length > most || (defaults[0] === undefined && found.length === 0)) {
       throw new TypeError(`${prefix}: ${context} has ${found.length} numbers, at most ${most} are taken`);
@@ -126,25 +174,52 @@ function coordinates(value, names, defaults, most, prefix, context) {
   });
 }
 
-/** Whether `descriptor` has entries of which `found` is true of one; reads no more than it must. */
-function entriesOf(descriptor, found) {
-  if (typeof descriptor !== "object" || descriptor === null || !isIterable(descriptor.entries)) {
-    return undefined;
+/** A GPUBindGroupLayoutEntry, whose external texture is the texture that shaders get in its place. */
+function layoutEntry(entry) {
+  if (!isObject(entry)) {
+    return entry;
   }
-  const entries = [];
-  for (const entry of descriptor.entries) {
-    entries[entries.length] = entry;
+  const { binding, buffer, externalTexture, sampler, storageTexture, texture, visibility } = entry;
+  const read = { __proto__: null, binding, buffer, externalTexture, sampler, storageTexture, texture, visibility };
+  if (externalTexture !== undefined) {
+    members(externalTexture, "Failed to execute 'createBindGroupLayout' on 'GPUDevice'", "externalTexture of an entry");
+    // With a texture beside it the entry is left to be refused.
+    if (texture === undefined) {
+      read.externalTexture = undefined;
+      read.texture = { __proto__: null, sampleType: "float", viewDimension: "2d" };
+    }
   }
-  return ArrayPrototypeSome(entries, found) ? entries : undefined;
+  return read;
+}
+
+/** An object of an interface of deno_webgpu that only Rust can construct; its attributes are its own properties. */
+function instance(prototype, attributes) {
+  const object = ObjectCreate(prototype);
+  for (const name of new SafeArrayIterator(ObjectKeys(attributes))) {
+    ObjectDefineProperty(object, name, { __proto__: null, value: attributes[name] });
+  }
+  return object;
 }
 
 /** Adds to deno_webgpu's prototypes; does nothing where they are not there. */
-function extendWebGPU() {
-  const { GPUAdapter, GPUDevice, GPUExternalTexture, GPUQueue } = core.ops;
+function extendWebGPU(global, VideoFrame) {
   const {
+    GPUAdapter,
+    GPUCanvasContext,
+    GPUCompilationInfo,
+    GPUCompilationMessage,
+    GPUDevice,
+    GPUExternalTexture,
+    GPUQueue,
+    GPUShaderModule,
+    GPUTexture,
+  } = core.ops;
+  const {
+    op_gpu_canvas_device,
     op_gpu_copy_external_image,
     op_gpu_import_external_texture,
     op_gpu_know_device,
+    op_gpu_lower_stages,
     op_gpu_lower_wgsl,
     op_gpu_retire_device,
     op_gpu_settle,
@@ -154,6 +229,23 @@ function extendWebGPU() {
   }
   const DevicePrototype = GPUDevice.prototype;
   const QueuePrototype = GPUQueue.prototype;
+  const { createTexture, popErrorScope, pushErrorScope } = DevicePrototype;
+  const { createView, destroy: destroyTexture } = GPUTexture.prototype;
+  const { get: codedWidth } = ObjectGetOwnPropertyDescriptor(VideoFrame.prototype, "codedWidth");
+
+  /** What `make` makes of a mistake on purpose, without the error that it is. */
+  function invalid(device, make) {
+    ReflectApply(pushErrorScope, device, ["validation"]);
+    const made = make();
+    ReflectApply(popErrorScope, device, []);
+    return made;
+  }
+
+  /** A texture that stands for an external one, of `side` by `side` texels. */
+  function standIn(device, side) {
+    const usage = 4; // TEXTURE_BINDING
+    return ReflectApply(createTexture, device, [{ __proto__: null, size: [side, side], format: "rgba8unorm", usage }]);
+  }
 
   override(GPUAdapter.prototype, "requestDevice", (original) =>
     function () {
@@ -197,25 +289,49 @@ function extendWebGPU() {
   define(DevicePrototype, "importExternalTexture", function importExternalTexture(descriptor) {
     const prefix = "Failed to execute 'importExternalTexture' on 'GPUDevice'";
     webidl.requiredArguments(arguments.length, 1, prefix);
-    const { label, source, colorSpace: space } = members(descriptor, prefix, "Argument 1");
+    const { label, colorSpace: space = "srgb", source } = members(descriptor, prefix, "Argument 1");
+    const name = label === undefined ? "" : webidl.converters.USVString(label, prefix, "label of Argument 1");
     const view = op_gpu_import_external_texture(
       this,
       required(source, prefix, "source of Argument 1"),
-      space !== undefined && colorSpace(space, prefix, "colorSpace of Argument 1") === "display-p3",
+      colorSpace(space, prefix, "colorSpace of Argument 1") === "display-p3",
     );
-    const known = ExternalView.external(view);
+    const known = view === null ? undefined : ExternalView.external(view);
     if (known !== undefined) {
       return known;
     }
     const external = ObjectCreate(GPUExternalTexture.prototype);
-    new External(
-      external,
-      view,
-      label === undefined ? "" : webidl.converters.USVString(label, prefix, "label of Argument 1"),
-    );
-    new ExternalView(view, external);
+    if (view === null) {
+      // Using it is a validation error, as a texture has pixels.
+      new External(external, invalid(this, () => ReflectApply(createView, standIn(this, 0), [])), undefined, name);
+    } else {
+      new External(external, view, source, name);
+      new ExternalView(view, external);
+    }
     return external;
   });
+
+  // deno_webgpu's would construct.
+  const constructor = {
+    GPUExternalTexture: function () {
+      throw new TypeError("Illegal constructor");
+    },
+  }.GPUExternalTexture;
+  ObjectDefineProperty(constructor, "prototype", { __proto__: null, value: GPUExternalTexture.prototype, writable: false });
+  for (const [holder, name] of new SafeArrayIterator([
+    [GPUExternalTexture.prototype, "constructor"],
+    [global, "GPUExternalTexture"],
+  ])) {
+    if (ObjectHasOwn(holder, name)) {
+      ObjectDefineProperty(holder, name, {
+        __proto__: null,
+        value: constructor,
+        writable: true,
+        enumerable: false,
+        configurable: true,
+      });
+    }
+  }
 
   ObjectDefineProperty(GPUExternalTexture.prototype, "label", {
     __proto__: null,
@@ -235,47 +351,142 @@ function extendWebGPU() {
     configurable: true,
   });
 
+  /** A module that is invalid, as a mistake says that was reported before. */
+  function invalidModule(device, create, label, { message, lineNum, linePos, offset, length }) {
+    // Of what is no WGSL.
+    const module = invalid(device, () => ReflectApply(create, device, [{ __proto__: null, label, code: "!" }]));
+    const attributes = { __proto__: null, message, type: "error", lineNum, linePos, offset, length };
+    const messages = ObjectFreeze([instance(GPUCompilationMessage.prototype, attributes)]);
+    WeakMapPrototypeSet(mistakesOf, module, instance(GPUCompilationInfo.prototype, { __proto__: null, messages }));
+    return module;
+  }
+
+  // The methods below read each member of a descriptor once, in the order of WebIDL, and hand on what they have read.
+  const createShaderModule = DevicePrototype.createShaderModule;
   override(DevicePrototype, "createShaderModule", (original) =>
     function (descriptor) {
-      const code = descriptor?.code;
+      if (!isObject(descriptor)) {
+        return ReflectApply(original, this, arguments);
+      }
+      const prefix = "Failed to execute 'createShaderModule' on 'GPUDevice'";
+      let { label, code } = descriptor;
+      label = label === undefined ? "" : webidl.converters.USVString(label, prefix, "label of Argument 1");
+      code = webidl.converters.USVString(required(code, prefix, "code of Argument 1"), prefix, "code of Argument 1");
       // Only a hint, which spares all other shaders a second parsing: the word may be in a comment.
-      if (typeof code === "string" && StringPrototypeIncludes(code, "texture_external")) {
-        const lowered = op_gpu_lower_wgsl(this, code);
+      if (StringPrototypeIncludes(code, "texture_external")) {
+        const { lowered, mistake } = op_gpu_lower_wgsl(this, code);
+        if (mistake !== null) {
+          return invalidModule(this, original, label, mistake);
+        }
         if (lowered !== null) {
-          return ReflectApply(original, this, [{ ...descriptor, code: lowered }]);
+          const module = ReflectApply(original, this, [{ __proto__: null, label, code: lowered }]);
+          WeakMapPrototypeSet(sourceOf, module, code);
+          return module;
         }
       }
-      return ReflectApply(original, this, arguments);
+      return ReflectApply(original, this, [{ __proto__: null, label, code }]);
+    });
+
+  /** The descriptor of a render pipeline whose stages fit one derived layout, also where one alone samples an external texture. */
+  function alike(device, descriptor) {
+    const { layout, vertex, fragment } = isObject(descriptor) ? descriptor : { __proto__: null };
+    if (layout !== "auto" || !isObject(vertex) || !isObject(fragment)) {
+      return descriptor;
+    }
+    const sources = [WeakMapPrototypeGet(sourceOf, vertex.module), WeakMapPrototypeGet(sourceOf, fragment.module)];
+    if (sources[0] === undefined || sources[1] === undefined) {
+      return descriptor;
+    }
+    const entryPoint = (stage) => typeof stage.entryPoint === "string" ? stage.entryPoint : null;
+    const found = op_gpu_lower_stages(device, sources[0], entryPoint(vertex), sources[1], entryPoint(fragment));
+    const other = (stage, code) =>
+      code === null
+        ? stage
+        : { __proto__: stage, module: ReflectApply(createShaderModule, device, [{ __proto__: null, label: "", code }]) };
+    if (found.vertex === null && found.fragment === null) {
+      return descriptor;
+    }
+    return { __proto__: descriptor, vertex: other(vertex, found.vertex), fragment: other(fragment, found.fragment) };
+  }
+
+  for (const name of ["createRenderPipeline", "createRenderPipelineAsync"]) {
+    override(DevicePrototype, name, (original) =>
+      function (descriptor) {
+        if (arguments.length === 0) {
+          return ReflectApply(original, this, arguments);
+        }
+        return ReflectApply(original, this, [alike(this, descriptor)]);
+      });
+  }
+
+  override(GPUShaderModule.prototype, "getCompilationInfo", (original) =>
+    function () {
+      const mistakes = WeakMapPrototypeGet(mistakesOf, this);
+      return mistakes === undefined ? ReflectApply(original, this, arguments) : PromiseResolve(mistakes);
     });
 
   override(DevicePrototype, "createBindGroupLayout", (original) =>
     function (descriptor) {
-      const entries = entriesOf(descriptor, (entry) => entry?.externalTexture !== undefined);
-      if (entries === undefined) {
+      if (!isObject(descriptor)) {
         return ReflectApply(original, this, arguments);
       }
-      const lowered = ArrayPrototypeMap(entries, (entry) => {
-        // With another kind of binding beside it the entry is left to be refused.
-        if (entry?.externalTexture === undefined || entry.texture !== undefined) {
-          return entry;
-        }
-        return { ...entry, externalTexture: undefined, texture: { sampleType: "float", viewDimension: "2d" } };
-      });
-      return ReflectApply(original, this, [{ ...descriptor, entries: lowered }]);
+      const { label, entries } = descriptor;
+      return ReflectApply(original, this, [{ __proto__: null, label, entries: mapped(entries, layoutEntry) }]);
     });
 
   override(DevicePrototype, "createBindGroup", (original) =>
     function (descriptor) {
-      const isExternal = (entry) => External.is(entry?.resource);
-      const entries = entriesOf(descriptor, isExternal);
-      if (entries === undefined) {
+      if (!isObject(descriptor)) {
         return ReflectApply(original, this, arguments);
       }
-      const lowered = ArrayPrototypeMap(entries, (entry) =>
-        isExternal(entry)
-          ? { ...entry, resource: External.view(entry.resource) }
-          : entry);
-      return ReflectApply(original, this, [{ ...descriptor, entries: lowered }]);
+      const { label, entries, layout } = descriptor;
+      const destroyed = [];
+      const groupEntries = mapped(entries, (entry) => {
+        if (!isObject(entry)) {
+          return entry;
+        }
+        const { binding, resource } = entry;
+        if (!External.is(resource)) {
+          return { __proto__: null, binding, resource };
+        }
+        const source = External.source(resource);
+        if (source === undefined || ReflectApply(codedWidth, source, []) !== 0) {
+          return { __proto__: null, binding, resource: External.view(resource) };
+        }
+        // It has expired: https://www.w3.org/TR/webgpu/#dom-gpuqueue-submit refuses it, not this method. What it was is
+        // destroyed by now, or will be; a texture that is destroyed after this call does the same.
+        const texture = standIn(this, 1);
+        destroyed[destroyed.length] = texture;
+        return { __proto__: null, binding, resource: ReflectApply(createView, texture, []) };
+      });
+      const group = ReflectApply(original, this, [{ __proto__: null, label, entries: groupEntries, layout }]);
+      for (let i = 0; i < destroyed.length; i++) {
+        ReflectApply(destroyTexture, destroyed[i], []);
+      }
+      return group;
+    });
+
+  override(DevicePrototype, "createTexture", (original) =>
+    function () {
+      const texture = ReflectApply(original, this, arguments);
+      WeakMapPrototypeSet(keptBy, texture, this);
+      return texture;
+    });
+
+  override(GPUCanvasContext.prototype, "configure", (original) =>
+    function () {
+      ReflectApply(original, this, arguments);
+      WeakMapPrototypeSet(keptBy, this, op_gpu_canvas_device(this));
+    });
+
+  override(GPUCanvasContext.prototype, "getCurrentTexture", (original) =>
+    function () {
+      const texture = ReflectApply(original, this, arguments);
+      // A texture that configure() left as it is stays on its device.
+      if (!WeakMapPrototypeHas(keptBy, texture)) {
+        WeakMapPrototypeSet(keptBy, texture, WeakMapPrototypeGet(keptBy, this));
+      }
+      return texture;
     });
 
   const { ImageDataPrototype } = lazyImageData();
@@ -288,19 +499,24 @@ function extendWebGPU() {
       throw new TypeError("Illegal invocation");
     }
     webidl.requiredArguments(arguments.length, 3, prefix);
-    const from = members(source, prefix, "Argument 1");
-    const to = members(destination, prefix, "Argument 2");
-    const image = required(from.source, prefix, "source of Argument 1");
+    const { flipY, origin: from, source: image } = members(source, prefix, "Argument 1");
+    const {
+      aspect = "all",
+      mipLevel = 0,
+      origin: to,
+      texture,
+      colorSpace: space = "srgb",
+      premultipliedAlpha,
+    } = members(destination, prefix, "Argument 2");
+    required(image, prefix, "source of Argument 1");
     const parameters = {
-      source: coordinates(from.origin, ["x", "y"], [0, 0], 2, prefix, "origin of Argument 1"),
-      flipY: !!from.flipY,
-      destination: coordinates(to.origin, ["x", "y", "z"], [0, 0, 0], 3, prefix, "origin of Argument 2"),
-      mipLevel: to.mipLevel === undefined ? 0 : unsigned(to.mipLevel, prefix, "mipLevel of Argument 2"),
-      aspect: to.aspect === undefined ? "all" : `${to.aspect}`,
-      colorSpace: to.colorSpace === undefined
-        ? "srgb"
-        : colorSpace(to.colorSpace, prefix, "colorSpace of Argument 2"),
-      premultipliedAlpha: !!to.premultipliedAlpha,
+      source: coordinates(from, ["x", "y"], [0, 0], 2, prefix, "origin of Argument 1"),
+      flipY: !!flipY,
+      destination: coordinates(to, ["x", "y", "z"], [0, 0, 0], 3, prefix, "origin of Argument 2"),
+      mipLevel: unsigned(mipLevel, prefix, "mipLevel of Argument 2"),
+      aspect: textureAspect(aspect, prefix, "aspect of Argument 2"),
+      colorSpace: colorSpace(space, prefix, "colorSpace of Argument 2"),
+      premultipliedAlpha: !!premultipliedAlpha,
       size: coordinates(
         required(copySize, prefix, "Argument 3"),
         ["width", "height", "depthOrArrayLayers"],
@@ -317,7 +533,7 @@ function extendWebGPU() {
     op_gpu_copy_external_image(
       device,
       pixels === null ? image : image.data,
-      required(to.texture, prefix, "texture of Argument 2"),
+      required(texture, prefix, "texture of Argument 2"),
       parameters,
       pixels,
     );

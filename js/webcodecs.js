@@ -35,7 +35,7 @@ for (const interface_ of [AudioDecoder, AudioEncoder, VideoColorSpace, VideoDeco
 
 exposeInterfaces(globalThis);
 wrapSerializers(globalThis);
-extendWebGPU();
+extendWebGPU(globalThis, VideoFrame);
 extendImages(globalThis, VideoFrame);
 
 ObjectDefineProperty(globalThis, "Reelcore", {

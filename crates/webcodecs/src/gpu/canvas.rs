@@ -12,7 +12,7 @@ use reelcore_media::color::Transfer;
 use reelcore_media::{ColorSpace, Size, VideoFrame as MediaFrame};
 
 use super::bitmap::{Bitmap, shown};
-use super::texture;
+use super::{devices, texture};
 use crate::webidl::{Exception, Host};
 
 /// Width and height of the OffscreenCanvas that `value` is, if it is one.
@@ -168,6 +168,16 @@ pub(crate) fn frame<'s>(
             .map_err(|error| Exception::operation(error.message)),
         Contents::Texture(canvas) => canvas.frame(scope, timestamp, keep_alpha),
     }
+}
+
+/// The GPUDevice object that the context of a canvas is configured with.
+#[op2]
+pub fn op_gpu_canvas_device<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    #[cppgc] context: &GPUCanvasContext,
+) -> Option<v8::Local<'s, v8::Object>> {
+    let id = context.configuration.borrow().as_ref()?.device.id;
+    devices::object(scope, id)
 }
 
 /// `transferToImageBitmap()` of a canvas with a "webgpu" context and pixels:

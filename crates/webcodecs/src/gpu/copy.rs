@@ -4,6 +4,7 @@ use deno_core::{op2, v8};
 use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
 use deno_webgpu::texture::GPUTexture;
+use reelcore_gpu::wgpu_core::resource::TextureViewDescriptor;
 use reelcore_gpu::wgpu_types::{TextureFormat, TextureUsages};
 use reelcore_gpu::{Destination, GpuError, Pixels, Source, copy_destination_format};
 use reelcore_media::convert::PredefinedColorSpace;
@@ -164,6 +165,17 @@ fn validate(
     Ok(())
 }
 
+/// Has a texture that is invalid or destroyed reported to its device. With pixels to copy, the copy does.
+fn require_usable(texture: &GPUTexture) {
+    let descriptor = TextureViewDescriptor::default();
+    // wgpu says so of a view.
+    let (view, error) = texture
+        .instance
+        .texture_create_view(texture.id, &descriptor, None);
+    texture.instance.texture_view_drop(view);
+    texture.error_handler.push_error(error);
+}
+
 /// Copies a part of an image to a texture. `device` is that of the queue.
 #[op2(reentrant)]
 pub fn op_gpu_copy_external_image<'s>(
@@ -195,6 +207,7 @@ pub fn op_gpu_copy_external_image<'s>(
     // 6. On the device's timeline: validation errors go to the device.
     let result = validate(texture, device, &parameters).and_then(|()| {
         if width == 0 || height == 0 || layers == 0 {
+            require_usable(texture);
             return Ok(());
         }
         let destination = Destination {

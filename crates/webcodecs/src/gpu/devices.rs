@@ -23,6 +23,7 @@ struct Devices {
 const LOOK_EVERY: u32 = 64;
 
 struct Known {
+    /// `js/gpu.js` sees to it that each GPUTexture keeps its GPUDevice.
     object: v8::Weak<v8::Object>,
     /// Made when a frame first needs it.
     gpu: Option<Arc<Gpu>>,
@@ -108,6 +109,17 @@ pub fn op_gpu_know_device<'s>(
         });
     });
     Ok(())
+}
+
+/// The object of the GPUDevice `id`, while it is alive.
+pub(super) fn object<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    id: DeviceId,
+) -> Option<v8::Local<'s, v8::Object>> {
+    let state = JsRuntime::op_state_from(scope);
+    let state = state.borrow();
+    let known = state.try_borrow::<Devices>()?.known.get(&id)?;
+    known.object.to_local(scope)
 }
 
 /// The script is about to destroy a device: no worker may be in the middle of a read-back from then on.

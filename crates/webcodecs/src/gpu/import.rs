@@ -11,9 +11,7 @@ use deno_core::{cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
 use deno_webgpu::texture::GPUTextureView;
-use reelcore_gpu::wgpu_core::id::{DeviceId, TextureViewId};
-use reelcore_gpu::wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
-use reelcore_gpu::wgpu_types::{Extent3d, TextureDimension, TextureFormat, TextureUsages};
+use reelcore_gpu::wgpu_core::id::DeviceId;
 use reelcore_gpu::{Gpu, Texture};
 use reelcore_media::VideoFrame as MediaFrame;
 use reelcore_media::convert::PredefinedColorSpace;
@@ -30,8 +28,7 @@ pub(crate) struct Imports(Vec<Imported>);
 struct Imported {
     device: DeviceId,
     space: PredefinedColorSpace,
-    /// `None` where the import failed.
-    texture: Option<Arc<Texture>>,
+    texture: Arc<Texture>,
     /// The GPUTextureView that stands for the external texture.
     view: v8::TracedReference<v8::Object>,
     memory: ExternalMemory,
@@ -60,45 +57,20 @@ impl Imports {
     pub(crate) fn expire(self, scope: &mut v8::PinScope<'_, '_>) {
         for imported in self.0 {
             imported.memory.release(scope);
-            if let Some(texture) = imported.texture {
-                devices::expire(scope, imported.device, texture);
-            }
+            devices::expire(scope, imported.device, imported.texture);
         }
     }
 }
 
-/// A view that is invalid, for what could not be imported: using it is a validation error.
-fn invalid_view(device: &GPUDevice) -> TextureViewId {
-    let descriptor = TextureDescriptor {
-        label: None,
-        // Refused, as a texture has pixels.
-        size: Extent3d {
-            width: 0,
-            height: 0,
-            depth_or_array_layers: 1,
-        },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: TextureDimension::D2,
-        format: TextureFormat::Rgba8Unorm,
-        usage: TextureUsages::TEXTURE_BINDING,
-        view_formats: Vec::new(),
-    };
-    let instance = &device.instance;
-    let (texture, _) = instance.device_create_texture(device.id, &descriptor, None);
-    let (view, _) = instance.texture_create_view(texture, &TextureViewDescriptor::default(), None);
-    instance.texture_drop(texture);
-    view
-}
-
-/// The external texture of `source` as a GPUTextureView; the same one each time while the frame is open.
+/// The external texture of `source` as a GPUTextureView, the same one each time while the frame is open; null where it cannot
+/// be made.
 #[op2]
 pub fn op_gpu_import_external_texture<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     device: v8::Local<'s, v8::Value>,
     source: v8::Local<'s, v8::Value>,
     display_p3: bool,
-) -> Result<v8::Local<'s, v8::Object>, JsErrorBox> {
+) -> Result<Option<v8::Local<'s, v8::Object>>, JsErrorBox> {
     let device = devices::device(scope, device)
         .ok_or_else(|| JsErrorBox::type_error("Illegal invocation"))?;
     let device: &GPUDevice = &device;
@@ -126,7 +98,7 @@ pub fn op_gpu_import_external_texture<'s>(
     // 2. If the current image contents of source are the same as the most recent import's, the previous external texture
     //    may be returned.
     if let Some(view) = handle.imports().get(scope).find(scope, device.id, space) {
-        return Ok(view);
+        return Ok(Some(view));
     }
     // 6., 7. Convert the current image contents of source into the colour space, with unpremultiplied alpha. Where the
     // decoder's thread has done so, the texture and its view are only taken.
@@ -135,14 +107,13 @@ pub fn op_gpu_import_external_texture<'s>(
         gpu.external_texture(&frame, space)
     });
     let (texture, id) = match converted {
-        Ok((texture, view)) => (Some(texture), view),
-        // 5. Where that is not possible: a validation error, and an invalid external texture.
+        Ok(converted) => converted,
+        // 5. Where that is not possible: a validation error, and an invalid external texture, which is of this call alone.
         Err(error) => {
             report(&device.error_handler, &error);
-            (None, invalid_view(device))
+            return Ok(None);
         }
     };
-    let bytes = texture.as_ref().map_or(0, |texture| texture.byte_size());
     let view = cppgc::make_cppgc_object(
         scope,
         GPUTextureView {
@@ -151,6 +122,7 @@ pub fn op_gpu_import_external_texture<'s>(
             label: String::new(),
         },
     );
+    let bytes = texture.byte_size();
     let imported = Imported {
         device: device.id,
         space,
@@ -160,7 +132,7 @@ pub fn op_gpu_import_external_texture<'s>(
     };
     // 9. When source is closed, the external texture expires.
     handle.imports().get_mut(scope).0.push(imported);
-    Ok(view)
+    Ok(Some(view))
 }
 
 /// A script imports the frames of a decoder: those that come later are converted on the decoder's thread, before
