@@ -418,7 +418,7 @@ fn stages_that_use_their_textures_alike_are_not_lowered_again() {
     let texture = "@group(0) @binding(0) var tex: texture_external;";
     let draws = "@fragment fn fs() -> @location(0) vec4f { return textureLoad(tex, vec2u(0u)); }";
     for vertex in [
-        format!("{TRIANGLE}"),
+        TRIANGLE.to_owned(),
         format!("{texture} {TRIANGLE}"),
         format!(
             "{texture} @vertex fn vs() -> @builtin(position) vec4f {{ return textureLoad(tex, vec2u(0u)); }}"

@@ -71,6 +71,11 @@ fn descriptors_and_shaders_of_webgpu_are_read_as_the_specification_says() {
 }
 
 #[test]
+fn pixels_on_the_gpu_are_the_same_whichever_way_they_take() {
+    run("gpu_pixels.js", 4);
+}
+
+#[test]
 fn decoded_frames_are_uploaded_once_and_never_downloaded() {
     run("gpu_moves.js", 1);
 }
