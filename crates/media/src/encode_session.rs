@@ -133,6 +133,7 @@ pub struct FramePlan {
 #[derive(Debug)]
 struct Pending {
     time: i64,
+    elapsed: i64,
     timestamp: i64,
     duration: Option<u64>,
     layer: u8,
@@ -144,6 +145,8 @@ struct Pending {
 struct Last {
     timestamp: i64,
     time: i64,
+    /// Microseconds since the first frame, by the steps between frames alone.
+    elapsed: i64,
     duration: u64,
     /// The frame said nothing of its duration.
     guessed: bool,
@@ -159,6 +162,7 @@ pub struct EncodeSession {
     key_interval: i64,
     last: Option<Last>,
     default_duration: u64,
+    /// When the last key picture was, as [`Last::elapsed`].
     last_key: i64,
     /// Frames since the last key frame of a stream with layers.
     layer_index: u64,
@@ -223,7 +227,13 @@ impl EncodeSession {
             // Libraries take the time from the end of one frame to that of the next for the frame rate. A guess is the step
             // that came before: where the next frame began at its timestamp, that difference would be anything, below zero too.
             Some(last) if last.guessed => last.time.saturating_add(last.duration as i64),
-            Some(last) => last.time.saturating_add(step.unwrap_or(last.duration) as i64),
+            Some(last) => last
+                .time
+                .saturating_add(step.unwrap_or(last.duration) as i64),
+        };
+        let elapsed = match (self.last, step) {
+            (Some(last), Some(step)) => last.elapsed.saturating_add(step as i64),
+            _ => 0,
         };
         let said = frame
             .duration
@@ -234,9 +244,9 @@ impl EncodeSession {
         let key = self.last.is_none()
             || options.key_frame
             || new_color_space.is_some()
-            || time - self.last_key >= self.key_interval;
+            || elapsed - self.last_key >= self.key_interval;
         if key {
-            self.last_key = time;
+            self.last_key = elapsed;
             self.layer_index = 0;
         }
         let layer = self.scalability.temporal_layer(self.layer_index);
@@ -245,11 +255,13 @@ impl EncodeSession {
         self.last = Some(Last {
             timestamp: frame.timestamp,
             time,
+            elapsed,
             duration,
             guessed: said.is_none(),
         });
         self.pending.push_back(Pending {
             time,
+            elapsed,
             timestamp: frame.timestamp,
             duration: frame.duration,
             layer,
@@ -285,7 +297,7 @@ impl EncodeSession {
         };
         let mut layer = frame.layer;
         if key {
-            self.last_key = self.last_key.max(time);
+            self.last_key = self.last_key.max(frame.elapsed);
             if layer != 0 {
                 // The library's own key picture, which starts the layers anew.
                 layer = 0;
@@ -469,8 +481,7 @@ mod tests {
                 keys.push(n);
             }
         }
-        // One step later than without the guess for the first frame.
-        assert_eq!(keys, [0, 21, 27]);
+        assert_eq!(keys, [0, 20, 27]);
     }
 
     #[test]
