@@ -26,8 +26,8 @@ impl Default for StreamLimits {
     }
 }
 
-/// A stream and the end that feeds it. The feeder is told through `wake`, on any thread, when [`StreamFeed::wants`]
-/// may have become true; `wake` must not block.
+/// A stream and the end that feeds it. A feeder that was told [`Wanted::Later`] is told through `wake`, on any thread, when
+/// that has changed; `wake` must not block.
 pub fn stream(
     limits: StreamLimits,
     wake: impl Fn() + Send + Sync + 'static,
@@ -63,6 +63,8 @@ struct State {
     ended: Option<Result<(), String>>,
     /// Nobody reads any more.
     abandoned: bool,
+    /// The feeder was told to wait. Waking one that does not wait costs more than most reads do.
+    feeder_waits: bool,
 }
 
 impl Shared {
@@ -70,12 +72,34 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the feeder is to do.
+    fn wanted(&self, state: &State) -> Wanted {
+        let ahead = state.end.saturating_sub(state.reached);
+        if state.abandoned || state.ended.is_some() {
+            Wanted::Nothing
+        } else if state.needed > state.end || ahead < self.limits.read_ahead as u64 {
+            Wanted::More
+        } else {
+            Wanted::Later
+        }
+    }
+
+    /// Tells a feeder that waits what has changed.
+    fn tell_feeder(&self, mut state: MutexGuard<'_, State>) {
+        let tell = state.feeder_waits && self.wanted(&state) != Wanted::Later;
+        state.feeder_waits &= !tell;
+        drop(state);
+        if tell {
+            (self.wake)();
+        }
+    }
+
     fn end(&self, result: Result<(), String>) {
         let mut state = self.lock();
         if state.ended.is_none() {
             state.ended = Some(result);
         }
-        drop(state);
+        self.tell_feeder(state);
         self.arrived.notify_all();
     }
 }
@@ -125,15 +149,10 @@ impl std::fmt::Debug for StreamFeed {
 impl StreamFeed {
     /// Whether to feed now.
     pub fn wants(&self) -> Wanted {
-        let state = self.0.lock();
-        let ahead = state.end.saturating_sub(state.reached);
-        if state.abandoned || state.ended.is_some() {
-            Wanted::Nothing
-        } else if state.needed > state.end || ahead < self.0.limits.read_ahead as u64 {
-            Wanted::More
-        } else {
-            Wanted::Later
-        }
+        let mut state = self.0.lock();
+        let wanted = self.0.wanted(&state);
+        state.feeder_waits = wanted == Wanted::Later;
+        wanted
     }
 
     /// Adds bytes to the end; they are kept as they are, not copied. The oldest are let go to stay under the limit.
@@ -209,8 +228,7 @@ impl Source for StreamSource {
                     to.copy_from_slice(from);
                 }
                 state.reached = state.reached.max(offset.saturating_add(count as u64));
-                drop(state);
-                (self.0.wake)();
+                self.0.tell_feeder(state);
                 return Ok(count);
             }
             match &state.ended {
@@ -220,8 +238,7 @@ impl Source for StreamSource {
             }
             // Not a count of those who wait: one that its bytes have come for, and that has not woken yet, needs no more.
             state.needed = state.needed.max(offset.saturating_add(1));
-            drop(state);
-            (self.0.wake)();
+            self.0.tell_feeder(state);
             state = self.0.lock();
             // Between the two locks the bytes may have come: waiting then would be for the next ones.
             if state.end <= offset && state.ended.is_none() {
@@ -240,8 +257,7 @@ impl Source for StreamSource {
         let end = within.checked_add(len)?;
         let found = (end <= bytes.len()).then(|| bytes.slice(within..end))?;
         state.reached = state.reached.max(offset.saturating_add(len as u64));
-        drop(state);
-        (self.0.wake)();
+        self.0.tell_feeder(state);
         Some(found)
     }
 }
@@ -294,6 +310,49 @@ mod tests {
         }
         feed.finish();
         assert_eq!(reader.join().unwrap(), b"abcdefghij");
+    }
+
+    #[test]
+    fn a_feeder_is_woken_when_it_waits_and_not_for_each_read() {
+        let (wake, woken) = std::sync::mpsc::channel();
+        let limits = StreamLimits {
+            max_bytes: 4096,
+            read_ahead: 1024,
+        };
+        let (feed, source) = stream(limits, move || wake.send(()).unwrap_or(()));
+        let reader = std::thread::spawn(move || {
+            let (mut at, mut buffer) = (0_u64, [0; 7]);
+            while let Ok(count @ 1..) = source.read_at(at, &mut buffer) {
+                let want = (at..).map(|at| at as u8).take(count);
+                assert!(want.eq(buffer[..count].iter().copied()), "{at}");
+                at += count as u64;
+            }
+            at
+        });
+        let (mut fed, mut wakes) = (0_u64, 0);
+        while fed < 1 << 18 {
+            match feed.wants() {
+                Wanted::More => {
+                    let piece: Vec<u8> = (fed..fed + 64).map(|at| at as u8).collect();
+                    feed.push(piece.into());
+                    fed += 64;
+                }
+                Wanted::Later => {
+                    let told = woken.recv_timeout(Duration::from_secs(20));
+                    told.expect("a feeder that waits is told");
+                    wakes += 1;
+                }
+                Wanted::Nothing => unreachable!("the reader reads to the end"),
+            }
+        }
+        feed.finish();
+        assert_eq!(reader.join().unwrap(), fed);
+        let more = woken.try_iter().count();
+        // At most once a piece, of ten reads; and once for the reader that leaves.
+        assert!(
+            wakes + more <= (fed / 64) as usize + 1,
+            "{wakes} and {more} wakes"
+        );
     }
 
     #[test]
