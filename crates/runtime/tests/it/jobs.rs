@@ -199,14 +199,16 @@ fn exit_codes_tell_what_was_wrong_and_nothing_is_left() {
         );
         assert_eq!(names(folder.path()), ["text.mp4"], "{args:?}");
     }
-    // What fails on the way: the crop is larger than the picture.
+    // What shows once the input is open: the crop is larger than the picture.
     let spec = json!({
         "version": 1, "inputs": { "clip": { "path": "clip.mp4" } },
         "filters": { "part": { "crop": { "input": "clip:video", "width": 9999, "height": 10 } } },
         "outputs": [{ "path": "out.webm", "streams": [{ "video": { "source": "part" } }] }],
     });
     let output = job(folder.path(), &[], &spec.to_string());
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("filters.part.crop: "), "{stderr}");
     assert_eq!(names(folder.path()), ["text.mp4"]);
 }
 
