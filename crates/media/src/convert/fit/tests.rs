@@ -186,11 +186,20 @@ fn alpha_becomes_luma_and_what_has_none_is_opaque() {
     assert_eq!(value(&alpha, 0, 3, 2), 47);
     assert_eq!(value(&alpha, 1, 3, 2), 128);
     let ten = slopes(F::I444AP10, size);
-    assert_eq!(value(&fitter().alpha(&ten, F::I420, size).unwrap(), 0, 3, 2), 47);
+    assert_eq!(
+        value(&fitter().alpha(&ten, F::I420, size).unwrap(), 0, 3, 2),
+        47
+    );
     let rgba = slopes(F::Rgba, size);
-    assert_eq!(value(&fitter().alpha(&rgba, F::I420, size).unwrap(), 0, 3, 2), 47);
+    assert_eq!(
+        value(&fitter().alpha(&rgba, F::I420, size).unwrap(), 0, 3, 2),
+        47
+    );
     let opaque = slopes(F::Rgbx, size);
-    assert_eq!(value(&fitter().alpha(&opaque, F::I420, size).unwrap(), 0, 3, 2), 255);
+    assert_eq!(
+        value(&fitter().alpha(&opaque, F::I420, size).unwrap(), 0, 3, 2),
+        255
+    );
     let halved = fitter().alpha(&frame, F::I420, Size::new(8, 4)).unwrap();
     assert!(value(&halved, 0, 2, 2).abs_diff(40 + 4 + 9 + 1) <= 1);
 }
@@ -207,7 +216,10 @@ fn alpha_has_the_depth_and_the_layout_that_the_pictures_encoder_takes() {
             // 47 of 255, in as many parts as the depth has.
             let want = (47 * ((1 << depth) - 1) + 127) / 255;
             let found = value(&alpha, 0, 3, 2);
-            assert!(found.abs_diff(want) <= 1 << (depth - 8), "{from:?} {to:?}: {found}, {want}");
+            assert!(
+                found.abs_diff(want) <= 1 << (depth - 8),
+                "{from:?} {to:?}: {found}, {want}"
+            );
             assert_eq!(value(&alpha, 1, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
             assert_eq!(value(&alpha, 2, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
         }
