@@ -129,8 +129,9 @@ impl Window {
     fn fill(&mut self, offset: u64, need: usize, ahead: usize) -> io::Result<()> {
         let limit = self.len.map_or(u64::MAX, |len| len.saturating_sub(offset));
         let fits = |size: usize| usize::try_from(limit).map_or(size, |limit| size.min(limit));
-        let (need, want) = (fits(need), fits(need.max(ahead)));
         let kept = self.held(offset).len();
+        // Behind what is kept: who asks for one byte more each time would read one byte each time.
+        let (need, want) = (fits(need), fits(need.max(kept.saturating_add(ahead))));
         let old = std::mem::take(&mut self.bytes);
         // The last window's memory, where no packet of it is alive any more and it is not out of proportion.
         let reusable = old.len() <= want.saturating_mul(4);
@@ -241,5 +242,37 @@ mod tests {
                 at += count as u64;
             }
         }
+    }
+
+    /// Gives all that is asked for, and counts how often.
+    struct Generous(Mutex<usize>);
+
+    impl Source for Generous {
+        fn len(&self) -> io::Result<Option<u64>> {
+            Ok(None)
+        }
+
+        fn is_seekable(&self) -> bool {
+            false
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            *self.0.lock().expect("lock") += 1;
+            let left = usize::try_from(10_000_u64.saturating_sub(offset)).unwrap_or(usize::MAX);
+            Ok(buffer.len().min(left))
+        }
+    }
+
+    #[test]
+    fn asking_for_one_byte_more_each_time_does_not_read_each_byte_by_itself() {
+        let source = Arc::new(Generous(Mutex::default()));
+        let mut window = Window::new(source.clone()).expect("open");
+        let mut seen = 0;
+        while seen < 10_000 {
+            let held = window.peek(0, seen + 1, 100).expect("read").len();
+            assert!(held > seen, "{seen}");
+            seen = held;
+        }
+        assert_eq!(*source.0.lock().expect("lock"), 100);
     }
 }
