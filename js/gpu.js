@@ -361,7 +361,8 @@ function extendWebGPU(global, VideoFrame) {
     return module;
   }
 
-  // The methods below read each member of a descriptor once, in the order of WebIDL, and hand on what they have read.
+  // The methods below read each member of a descriptor once, in the order of WebIDL, and hand on what they have read; those that
+  // make render pipelines look at the members that they may replace, and leave the rest to deno_webgpu.
   const createShaderModule = DevicePrototype.createShaderModule;
   override(DevicePrototype, "createShaderModule", (original) =>
     function (descriptor) {
@@ -412,7 +413,8 @@ function extendWebGPU(global, VideoFrame) {
   for (const name of ["createRenderPipeline", "createRenderPipelineAsync"]) {
     override(DevicePrototype, name, (original) =>
       function (descriptor) {
-        if (arguments.length === 0) {
+        // What is no device is the host's to refuse: with an exception, or with a promise.
+        if (arguments.length === 0 || !ObjectPrototypeIsPrototypeOf(DevicePrototype, this)) {
           return ReflectApply(original, this, arguments);
         }
         return ReflectApply(original, this, [alike(this, descriptor)]);

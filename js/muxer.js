@@ -124,9 +124,7 @@ export class Muxer {
     if (target === undefined || target === null) {
       settings.target = "memory";
       this.#memory = true;
-    } else if (typeof target === "string") {
-      settings.path = target;
-    } else if (ObjectPrototypeIsPrototypeOf(URLPrototype, target)) {
+    } else if (typeof target === "string" || ObjectPrototypeIsPrototypeOf(URLPrototype, target)) {
       settings.path = filePath(target);
     } else {
       // Here and not above: streams are long, and a program that has none starts without them.

@@ -33,7 +33,6 @@ const {
   ObjectFromEntries,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
-  StringPrototypeStartsWith,
   SymbolDispose,
   SymbolToStringTag,
   NumberIsFinite,
@@ -43,7 +42,7 @@ const {
 } = primordials;
 
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
-const { URL, URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
 
 /** Feeds a stream to the demuxer as it asks for more; cancels it when nobody reads any more. */
 async function feed(handle, reader) {
@@ -77,11 +76,7 @@ async function feed(handle, reader) {
 
 /** Begins to open `source` for `handle`: a promise, and of a stream its reader, which is cancelled in the end. */
 function open(handle, source, transfer) {
-  if (typeof source === "string") {
-    const path = StringPrototypeStartsWith(source, "file://") ? filePath(new URL(source)) : source;
-    return { opened: op_reelcore_demuxer_open_file(handle, path) };
-  }
-  if (ObjectPrototypeIsPrototypeOf(URLPrototype, source)) {
+  if (typeof source === "string" || ObjectPrototypeIsPrototypeOf(URLPrototype, source)) {
     return { opened: op_reelcore_demuxer_open_file(handle, filePath(source)) };
   }
   if (ObjectPrototypeIsPrototypeOf(BlobPrototype, source)) {

@@ -15,6 +15,7 @@ const {
   SafeArrayIterator,
   StringPrototypeIncludes,
   StringPrototypeSplit,
+  StringPrototypeStartsWith,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetByteOffset,
@@ -85,8 +86,14 @@ export function located(promise, site) {
   });
 }
 
-/** A file URL's path on this machine. */
-export function filePath(url) {
+/** The path on this machine of a file: URL, also as text that begins with `file://`; other text is a path already. */
+export function filePath(place) {
+  let url = place;
+  if (typeof place === "string") {
+    if (!StringPrototypeStartsWith(place, "file://")) return place;
+    const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
+    url = new URL(place);
+  }
   if (url.protocol !== "file:") throw new TypeError(`${url.href} is not a file: URL`);
   return decodeURIComponent(url.pathname);
 }

@@ -54,14 +54,6 @@ fn part(pids: Pids, pieces: &[Piece<'_>], bounded: bool) -> Vec<u8> {
     ts.out
 }
 
-fn media() -> (Vec<Unit>, Vec<Unit>) {
-    let mut video = h264_units("h264-fragmented.mp4");
-    let mut audio = adts_frames("h264-fragmented.mp4");
-    video.truncate(60);
-    audio.truncate(107);
-    (video, audio)
-}
-
 /// The media in two parts, cut before the last key picture.
 fn halves<'a>(video: &'a [Unit], audio: &'a [Unit]) -> [Vec<Piece<'a>>; 2] {
     let middle = video.iter().rposition(|unit| unit.key).expect("a key");

@@ -17,15 +17,6 @@ use shared::*;
 use support::{open_bytes, packets};
 use ts::*;
 
-/// The clip that streams are built of: two seconds of pictures and sound.
-fn media() -> (Vec<Unit>, Vec<Unit>) {
-    let mut video = h264_units("h264-fragmented.mp4");
-    let mut audio = adts_frames("h264-fragmented.mp4");
-    video.truncate(60);
-    audio.truncate(107);
-    (video, audio)
-}
-
 fn assert_stream(stream: &[u8], video: &[Unit], audio: &[Unit], what: &str) {
     let demuxer = open_bytes(stream.to_vec()).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_units(&packets(&demuxer, 0).expect(what), video, what);

@@ -36,6 +36,18 @@ fn parts() -> [PathBuf; 2] {
     })
 }
 
+/// Adds a track of pictures that are coded as those of `track`.
+fn add_pictures(muxer: &mut Mp4Muxer, track: &Track, kind: OutputKind) {
+    let track = OutputTrack {
+        kind,
+        codec: track.codec.clone().expect("a codec"),
+        description: track.description.clone(),
+        language: None,
+        name: None,
+    };
+    muxer.add_track(track).expect("H.264");
+}
+
 /// Both in one track, in the order of `order`.
 fn changing(folder: &Path, order: &[usize], fragmented: bool) -> PathBuf {
     let path = folder.join("changing.mp4");
@@ -58,15 +70,7 @@ fn changing(folder: &Path, order: &[usize], fragmented: bool) -> PathBuf {
         framerate: Some(25.0),
         alpha: false,
     };
-    muxer
-        .add_track(OutputTrack {
-            kind,
-            codec: track.codec.clone().expect("a codec"),
-            description: track.description.clone(),
-            language: None,
-            name: None,
-        })
-        .expect("H.264");
+    add_pictures(&mut muxer, track, kind);
     for (at, &part) in order.iter().enumerate() {
         let (track, packets) = &clips[part];
         let start = at as i64 * 400_000;
@@ -228,15 +232,7 @@ fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
         framerate: None,
         alpha: false,
     };
-    muxer
-        .add_track(OutputTrack {
-            kind,
-            codec: track.codec.clone().expect("a codec"),
-            description: track.description.clone(),
-            language: None,
-            name: None,
-        })
-        .expect("H.264");
+    add_pictures(&mut muxer, &track, kind);
     for packet in samples {
         let mut out = OutputPacket::new(packet.chunk);
         out.decode_time = Some(packet.decode_time);

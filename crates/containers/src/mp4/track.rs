@@ -456,29 +456,23 @@ fn reduced(width: u64, height: u64) -> Option<Size> {
 mod tests {
     use super::*;
 
-    fn aspect(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header: (u32, u32)) -> Size {
+    fn video(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>) -> Video {
         let size = |(w, h)| Size::new(w, h);
-        let video = Video {
+        Video {
             size: Size::new(720, 576),
             aperture: aperture.map(size),
             pixel_aspect: pixel.map(size),
             colour: None,
-        };
-        display_aspect(&video, header)
+        }
+    }
+
+    fn aspect(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header: (u32, u32)) -> Size {
+        display_aspect(&video(pixel, aperture), header)
     }
 
     #[test]
     fn an_aspect_is_the_streams_where_only_the_size_is_written() {
-        let silent = |pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header| {
-            let size = |(w, h)| Size::new(w, h);
-            let video = Video {
-                size: Size::new(720, 576),
-                aperture: aperture.map(size),
-                pixel_aspect: pixel.map(size),
-                colour: None,
-            };
-            says_no_aspect(&video, header)
-        };
+        let silent = |pixel, aperture, header| says_no_aspect(&video(pixel, aperture), header);
         assert!(silent(None, None, (0, 0)));
         assert!(silent(None, None, (720 << 16, 576 << 16)));
         assert!(!silent(None, None, (1024 << 16, 576 << 16)));

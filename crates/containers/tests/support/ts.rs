@@ -340,3 +340,12 @@ pub fn restride(stream: &[u8], stride: usize) -> Vec<u8> {
         })
         .collect()
 }
+
+/// The clip that streams are built of: two seconds of pictures and sound.
+pub fn media() -> (Vec<Unit>, Vec<Unit>) {
+    let mut video = h264_units("h264-fragmented.mp4");
+    let mut audio = adts_frames("h264-fragmented.mp4");
+    video.truncate(60);
+    audio.truncate(107);
+    (video, audio)
+}

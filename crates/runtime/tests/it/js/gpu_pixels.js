@@ -1,5 +1,5 @@
 // What becomes of a frame's pixels is the same whichever way they take, and whichever stage of a pipeline looks at them.
-import { assert, equal, finish, test } from "./harness.js";
+import { assert, equal, finish, rejects, test } from "./harness.js";
 import { texels as read } from "./texels.js";
 
 const adapter = await navigator.gpu.requestAdapter();
@@ -119,6 +119,8 @@ await test("a derived layout takes stages of which one alone samples an external
         vertex: { module: first },
         fragment: { module: second, entryPoint: "fs", targets: [{ format: "rgba8unorm" }] },
       };
+      const { createRenderPipelineAsync } = device;
+      await rejects(createRenderPipelineAsync.call({}, descriptor), "TypeError");
       device.pushErrorScope("validation");
       for (const pipeline of [device.createRenderPipeline(descriptor), await device.createRenderPipelineAsync(descriptor)]) {
         const texture = target(8, 8);

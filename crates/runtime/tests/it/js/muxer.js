@@ -125,12 +125,14 @@ for (const [format, video, audio] of FILES) {
 await test("a file is written where it is asked for, with its tags", async () => {
   const path = await Deno.makeTempFile({ suffix: ".mp4" });
   try {
-    const muxer = new Reelcore.Muxer("mp4", path, { tags: { title: "A test" } });
-    equal(await record(muxer, { codec: "avc1.42001E" }), undefined);
-    const demuxer = new Reelcore.Demuxer(path);
-    equal((await demuxer.info).tags.title, "A test");
-    equal((await demuxer.tracks).map((track) => track.type), ["video"]);
-    demuxer.close();
+    for (const [title, place] of [["A path", path], ["Text", `file://${path}`], ["A URL", new URL(`file://${path}`)]]) {
+      const muxer = new Reelcore.Muxer("mp4", place, { tags: { title } });
+      equal(await record(muxer, { codec: "avc1.42001E" }), undefined);
+      const demuxer = new Reelcore.Demuxer(path);
+      equal((await demuxer.info).tags.title, title);
+      equal((await demuxer.tracks).map((track) => track.type), ["video"]);
+      demuxer.close();
+    }
   } finally {
     await Deno.remove(path);
   }
