@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use reelcore_media::MediaError;
 use reelcore_media::h264::{
-    AvcC, Nal, NalKind, Packaging, Pps, SliceHeader, SliceKind, Sps, nal_units,
+    AvcC, Nal, NalKind, Packaging, PictureOrder, Pps, RecoveryPoint, SliceHeader, SliceKind, Sps,
+    nal_units,
 };
 
 use crate::decoder::check_area;
@@ -22,10 +23,23 @@ struct FirstField {
 pub(crate) enum Picture {
     /// A frame, two fields, or the first of two.
     Starts,
+    /// The same, of a frame that comes before the first right one in output order: it is not shown.
+    Hidden,
     /// The second field of the frame that the chunk before started.
     Completes,
     /// Parameter sets and the like alone.
     None,
+}
+
+/// Which pictures are right, where decoding started at a recovery point (D.2.8).
+#[derive(Clone, Copy)]
+enum Recovery {
+    /// All of them.
+    Done,
+    /// Those from the reference picture with this frame_num on.
+    AtFrameNum(u32),
+    /// Those from this picture order count on.
+    From(i32),
 }
 
 /// Follows the parameter sets and the slice headers of a stream.
@@ -33,10 +47,14 @@ pub(crate) struct Avc {
     packaging: Packaging,
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Pps>>,
-    /// The sequence parameter set since the last IDR picture.
+    /// The sequence parameter set since the last IDR picture, or since the start.
     active: Option<Arc<Sps>>,
-    /// An IDR picture came since the start, the last flush or the last reset.
+    /// A picture to start at came since the start, the last flush or the last reset.
     started: bool,
+    /// Decoding started at a recovery point, and no IDR picture came since.
+    inexact: bool,
+    recovery: Recovery,
+    order: PictureOrder,
     /// PrevRefFrameNum (7.4.3).
     prev_ref_frame_num: u32,
     /// Pictures are missing since the last IDR picture, as the stream permits.
@@ -62,6 +80,9 @@ impl Avc {
             pps: vec![None; 256],
             active: None,
             started: false,
+            inexact: false,
+            recovery: Recovery::Done,
+            order: PictureOrder::default(),
             prev_ref_frame_num: 0,
             first_field: None,
             gap: false,
@@ -90,9 +111,18 @@ impl Avc {
         self.first_field.is_some()
     }
 
-    /// The next picture must be IDR.
+    /// Whether references of the pictures now may be missing: decoding started at a recovery point, and no IDR picture
+    /// came since. Those from the recovery point on are right nevertheless.
+    pub(crate) fn inexact(&self) -> bool {
+        self.inexact
+    }
+
+    /// The next picture must be one to start at.
     pub(crate) fn restart(&mut self) {
         self.started = false;
+        self.inexact = false;
+        self.recovery = Recovery::Done;
+        self.order = PictureOrder::default();
         self.first_field = None;
     }
 
@@ -118,11 +148,17 @@ impl Avc {
         Ok(())
     }
 
-    /// Checks the next chunk.
+    /// Checks the next chunk, which the caller says is a key chunk or none.
     ///
     /// # Errors
     /// `InvalidData` for damage, `Unsupported` for what libavcodec does not decode rightly, `LimitExceeded`.
-    pub(crate) fn check(&mut self, data: &[u8], max_pixels: u64) -> Result<Picture, MediaError> {
+    pub(crate) fn check(
+        &mut self,
+        data: &[u8],
+        key: bool,
+        max_pixels: u64,
+    ) -> Result<Picture, MediaError> {
+        let mut point: Option<RecoveryPoint> = None;
         let mut previous: Option<(SliceHeader, u8)> = None;
         let mut found = Picture::None;
         self.pieces.clear();
@@ -145,11 +181,13 @@ impl Avc {
                         header.starts_picture(last, (*ref_idc, nal.ref_idc))
                     });
                     if starts {
-                        let second = self.start(&header, nal.ref_idc, &sps).map_err(at)?;
-                        found = match (found, second) {
-                            (Picture::None, false) => Picture::Starts,
-                            (Picture::None, true) => Picture::Completes,
-                            (Picture::Starts, true) => Picture::Starts,
+                        // Not each file says by a message that decoding can start at its intra pictures.
+                        let intra = key && header.kind == SliceKind::I;
+                        let point = point.or(intra.then_some(RecoveryPoint { frame_count: 0 }));
+                        let started = self.start(&header, nal.ref_idc, &sps, point).map_err(at)?;
+                        found = match (found, started) {
+                            (Picture::None, started) => started,
+                            (Picture::Starts | Picture::Hidden, Picture::Completes) => found,
                             _ => {
                                 return Err(at(MediaError::unsupported(
                                     "a chunk of several pictures, expected one",
@@ -172,20 +210,30 @@ impl Avc {
                         "libavcodec does not decode data partitions",
                     )));
                 }
-                // user_data_unregistered: x264 says there which version it is, by which libavcodec knows its errors.
-                NalKind::Sei if nal.payload().first() != Some(&5) => {
-                    let prefix = match self.packaging {
-                        Packaging::Avc { length_size } => length_size,
-                        Packaging::AnnexB => 3,
-                    };
-                    self.pieces.push(from..nal.offset.saturating_sub(prefix));
-                    from = nal.offset + nal.bytes.len();
+                NalKind::Sei => {
+                    if !self.started && point.is_none() {
+                        point = RecoveryPoint::find(&nal, &mut self.scratch);
+                    }
+                    // user_data_unregistered: x264 says there which version it is, by which libavcodec knows its errors.
+                    if nal.payload().first() != Some(&5) {
+                        from = self.leave_out(&nal, from);
+                    }
                 }
-                NalKind::Sei | NalKind::Aud | NalKind::Other(_) => {}
+                NalKind::Aud | NalKind::Other(_) => {}
             }
         }
         self.pieces.push(from..data.len());
         Ok(found)
+    }
+
+    /// Ends the piece of the chunk that begins at `from` before `nal`; gives where the next one begins.
+    fn leave_out(&mut self, nal: &Nal<'_>, from: usize) -> usize {
+        let prefix = match self.packaging {
+            Packaging::Avc { length_size } => length_size,
+            Packaging::AnnexB => 3,
+        };
+        self.pieces.push(from..nal.offset.saturating_sub(prefix));
+        nal.offset + nal.bytes.len()
     }
 
     /// Reads the header of a slice, and its sequence parameter set.
@@ -221,13 +269,14 @@ impl Avc {
         Ok((header, sps))
     }
 
-    /// Starts a picture; whether it is the second field of the one before it.
+    /// Starts a picture, of whose recovery point `point` is.
     fn start(
         &mut self,
         header: &SliceHeader,
         ref_idc: u8,
         sps: &Arc<Sps>,
-    ) -> Result<bool, MediaError> {
+        point: Option<RecoveryPoint>,
+    ) -> Result<Picture, MediaError> {
         let idr = header.idr_pic_id.is_some();
         let first_field = self.first_field.take();
         // 7.4.1.2.4: the second field of an IDR picture is none.
@@ -248,14 +297,27 @@ impl Avc {
                 frame_num: header.frame_num,
             });
         }
+        let max = 1u32 << sps.log2_max_frame_num;
+        let poc = self.order.next(sps, header, ref_idc);
         if idr {
-            self.active = Some(sps.clone());
-            self.started = true;
-            self.gap = false;
+            self.begin(sps, false, Recovery::Done);
         } else if !self.started {
-            return Err(MediaError::invalid_data(
-                "the first picture is not IDR: decoding starts at IDR pictures only",
-            ));
+            let Some(point) = point else {
+                return Err(MediaError::invalid_data(
+                    "the first picture is none to start at: expected an IDR picture or a recovery point",
+                ));
+            };
+            self.prev_ref_frame_num = header.frame_num;
+            let recovery = match point.frame_count {
+                0 => Recovery::From(poc),
+                count => Recovery::AtFrameNum((header.frame_num + count) % max),
+            };
+            self.begin(sps, true, recovery);
+        } else if let Recovery::AtFrameNum(frame_num) = self.recovery
+            && header.frame_num == frame_num
+            && ref_idc != 0
+        {
+            self.recovery = Recovery::From(poc);
         }
         if self.active.as_deref() != Some(&**sps) {
             return Err(MediaError::invalid_data(format!(
@@ -264,7 +326,6 @@ impl Avc {
             )));
         }
         // 7.4.3: a reference picture before this one is missing where frame_num leaps.
-        let max = 1u32 << sps.log2_max_frame_num;
         let previous = self.prev_ref_frame_num;
         let next = (previous + 1) % max;
         if !idr && header.frame_num != previous && header.frame_num != next {
@@ -282,6 +343,28 @@ impl Avc {
         if ref_idc != 0 {
             self.prev_ref_frame_num = if header.mmco5 { 0 } else { header.frame_num };
         }
-        Ok(second)
+        if header.mmco5 && matches!(self.recovery, Recovery::From(_)) {
+            // Order counts start anew: what follows comes after all before it.
+            self.recovery = Recovery::Done;
+        }
+        let right = match self.recovery {
+            Recovery::Done => true,
+            Recovery::AtFrameNum(_) => false,
+            Recovery::From(first) => poc >= first,
+        };
+        Ok(match (second, right) {
+            (true, _) => Picture::Completes,
+            (false, true) => Picture::Starts,
+            (false, false) => Picture::Hidden,
+        })
+    }
+
+    /// Decoding starts, or starts anew, at a picture of `sps`.
+    fn begin(&mut self, sps: &Arc<Sps>, inexact: bool, recovery: Recovery) {
+        self.active = Some(sps.clone());
+        self.started = true;
+        self.gap = false;
+        self.inexact = inexact;
+        self.recovery = recovery;
     }
 }

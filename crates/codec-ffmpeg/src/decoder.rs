@@ -1,6 +1,6 @@
 //! Chunks in, frames out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ enum Gives {
     Frame,
     /// A picture that is not shown, or the second field of the frame before.
     NoFrame,
+    /// A frame that is not shown.
+    Hidden,
     /// It has no picture.
     Nothing,
 }
@@ -61,9 +63,11 @@ pub(crate) struct Decoder {
     library: Option<Library>,
     pool: BufferPool,
     max_pixels: u64,
-    /// The times of each chunk whose frame has not come yet, by running index.
+    /// The times of each chunk whose frame has not come yet, by index.
     times: BTreeMap<i64, (i64, Option<u64>)>,
     next_index: i64,
+    /// The indices of chunks whose frames come before the recovery point that decoding started at.
+    hidden: BTreeSet<i64>,
     /// A key chunk was sent since the start, the last flush or the last reset.
     started: bool,
     /// H.264 chunks without a picture, for the next one.
@@ -97,6 +101,7 @@ impl Decoder {
                 threads: context.threads.clamp(1, MAX_THREADS),
                 low_delay: config.optimize_for_latency,
                 strict: true,
+                inexact: false,
                 max_pixels: max_pixels.saturating_add(ALIGNMENT_PIXELS),
             },
             library: None,
@@ -104,6 +109,7 @@ impl Decoder {
             max_pixels,
             times: BTreeMap::new(),
             next_index: 0,
+            hidden: BTreeSet::new(),
             started: false,
             held: Vec::new(),
             neutral: None,
@@ -111,11 +117,11 @@ impl Decoder {
     }
 
     /// Checks a chunk.
-    fn check(&mut self, data: &[u8]) -> Result<Gives, MediaError> {
+    fn check(&mut self, data: &[u8], key: bool) -> Result<Gives, MediaError> {
         let max_pixels = self.max_pixels;
         match &mut self.guard {
             Guard::Avc(avc) => {
-                let picture = avc.check(data, max_pixels)?;
+                let picture = avc.check(data, key, max_pixels)?;
                 if picture == Picture::None {
                     return Ok(Gives::Nothing);
                 }
@@ -131,6 +137,7 @@ impl Decoder {
                 }
                 Ok(match picture {
                     Picture::Completes => Gives::NoFrame,
+                    Picture::Hidden => Gives::Hidden,
                     _ => Gives::Frame,
                 })
             }
@@ -184,7 +191,7 @@ impl Decoder {
                 "the first chunk is a delta chunk, expected a key chunk",
             ));
         }
-        let gives = self.check(&chunk.data)?;
+        let gives = self.check(&chunk.data, chunk.kind == ChunkKind::Key)?;
         if gives == Gives::Nothing {
             // libavcodec takes no packet without a picture: what it holds goes before the next one.
             if self.held.len() + chunk.data.len() > MAX_HELD {
@@ -195,6 +202,11 @@ impl Decoder {
             self.held.extend_from_slice(&chunk.data);
             return Ok(());
         }
+        if let Guard::Avc(avc) = &self.guard
+            && avc.inexact() != self.options.inexact
+        {
+            self.change_exactness(sink)?;
+        }
         let library = match &mut self.library {
             Some(library) => library,
             none => none.insert(Library::new(&self.options)?),
@@ -204,14 +216,24 @@ impl Decoder {
         {
             library.expect_fields();
         }
-        let index = self.next_index;
-        self.next_index += 1;
-        if gives == Gives::Frame {
-            self.times.insert(index, (chunk.timestamp, chunk.duration));
+        // Odd ones are not watched for damage.
+        let index = self.next_index | i64::from(gives == Gives::Hidden);
+        self.next_index += 2;
+        match gives {
+            Gives::Frame => {
+                self.times.insert(index, (chunk.timestamp, chunk.duration));
+            }
+            Gives::Hidden => {
+                self.hidden.insert(index);
+            }
+            Gives::NoFrame | Gives::Nothing => {}
         }
         if self.times.len() > MAX_IN_FLIGHT {
             // Of HEVC, pictures that are not shown.
             self.times.pop_first();
+        }
+        if self.hidden.len() > MAX_IN_FLIGHT {
+            self.hidden.pop_first();
         }
         loop {
             let whole = 0..chunk.data.len();
@@ -226,8 +248,14 @@ impl Decoder {
             let Some(library) = &mut self.library else {
                 break;
             };
-            if library.send(pieces, index)? {
-                break;
+            match library.send(pieces, index) {
+                Ok(true) => break,
+                Ok(false) => {}
+                // The error of a packet, of this one or one before, comes when it is taken.
+                Err(error) => {
+                    self.forgive(error)?;
+                    break;
+                }
             }
             if !self.receive(sink)? {
                 return Err(MediaError::backend(
@@ -245,10 +273,21 @@ impl Decoder {
         let Some(library) = &mut self.library else {
             return Ok(false);
         };
-        match library.receive()? {
+        let received = match library.receive() {
+            Ok(received) => received,
+            Err(error) => {
+                self.forgive(error)?;
+                return Ok(true);
+            }
+        };
+        match received {
             Received::Frame(frame) => {
                 // Frame threads hand packets back in order: all of those up to this frame's are decoded.
-                library.find_damage(frame.info().index())?;
+                let index = frame.info().index();
+                library.find_damage(index)?;
+                if self.hidden.remove(&index) {
+                    return Ok(true);
+                }
                 sink(self.frame(frame)?);
                 Ok(true)
             }
@@ -257,6 +296,27 @@ impl Decoder {
                 Ok(false)
             }
         }
+    }
+
+    /// Lets an error go, once for each picture before the recovery point: those refer to pictures that are not there.
+    fn forgive(&mut self, error: MediaError) -> Result<(), MediaError> {
+        match self.hidden.pop_first() {
+            Some(_) => Ok(()),
+            None => Err(error),
+        }
+    }
+
+    /// Goes over to a library that expects missing references, or at an IDR picture to one that does not.
+    fn change_exactness(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError> {
+        // All before an IDR picture is shown before it.
+        if let Some(library) = &mut self.library {
+            library.end()?;
+            while self.receive(sink)? {}
+        }
+        self.library = None;
+        self.hidden.clear();
+        self.options.inexact = !self.options.inexact;
+        Ok(())
     }
 
     /// The frame over the memory of `decoded`.
@@ -273,7 +333,13 @@ impl Decoder {
                 format!("frame with timestamp {timestamp}: {error}"),
             )
         };
-        if info.damaged() {
+        // libavcodec counts as damaged what comes after a start without an IDR picture, until it knows better.
+        let damaged = if self.options.inexact {
+            info.concealed()
+        } else {
+            info.damaged()
+        };
+        if damaged {
             return Err(at(MediaError::invalid_data(
                 "damaged: slices, blocks or references are missing",
             )));
@@ -348,9 +414,14 @@ impl Decoder {
     }
 
     fn restart(&mut self) {
+        if self.options.inexact {
+            self.library = None;
+            self.options.inexact = false;
+        }
         if let Some(library) = &mut self.library {
             library.reset();
         }
+        self.hidden.clear();
         match &mut self.guard {
             Guard::Avc(avc) => avc.restart(),
             Guard::Hevc(hevc) => hevc.restart(),

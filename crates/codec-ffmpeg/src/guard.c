@@ -95,7 +95,8 @@ int reelcore_get_buffer(AVCodecContext *context, AVFrame *frame, int flags) {
     Watched picture = {0};
     int at;
     int error = avcodec_default_get_buffer2(context, frame, flags);
-    if (error < 0 || !decoder->watch || !format)
+    /* Those of odd packets are not shown, and what they refer to is missing. */
+    if (error < 0 || !decoder->watch || !format || (frame->pts & 1))
         return error;
     /* Of G, B and R, G stands first, as luma does. */
     picture.luma = frame->data[0];

@@ -39,7 +39,8 @@ mod sys {
         pub(super) transfer: c_int,
         pub(super) matrix: c_int,
         pub(super) range: c_int,
-        pub(super) damaged: c_int,
+        pub(super) corrupt: c_int,
+        pub(super) concealed: c_int,
     }
 
     unsafe extern "C" {
@@ -50,6 +51,7 @@ mod sys {
             threads: c_int,
             low_delay: c_int,
             strict: c_int,
+            inexact: c_int,
             max_pixels: i64,
             out: *mut *mut Decoder,
         ) -> c_int;
@@ -110,6 +112,8 @@ pub(crate) struct Options {
     pub(crate) low_delay: bool,
     /// Reorder by what the stream may do, not by what it has done so far.
     pub(crate) strict: bool,
+    /// References may be missing: that is no damage, but blocks that no slice has are.
+    pub(crate) inexact: bool,
     pub(crate) max_pixels: u64,
 }
 
@@ -140,6 +144,7 @@ impl Library {
                 c_int::try_from(options.threads).unwrap_or(1),
                 c_int::from(options.low_delay),
                 c_int::from(options.strict),
+                c_int::from(options.inexact),
                 i64::try_from(options.max_pixels).unwrap_or(i64::MAX),
                 &mut decoder,
             )
@@ -156,7 +161,8 @@ impl Library {
         unsafe { sys::reelcore_avcodec_expect_fields(self.0.as_ptr()) };
     }
 
-    /// Sends `pieces` as one packet; `false` if frames must be received first.
+    /// Sends `pieces` as one packet; `false` if frames must be received first. Indices rise; [`Library::find_damage`] leaves out
+    /// the pictures of odd ones.
     pub(crate) fn send<'a>(
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
@@ -359,7 +365,7 @@ impl FrameInfo {
         (rect.width > 0 && rect.height > 0).then_some(rect)
     }
 
-    /// The running index of the packet that the frame came from.
+    /// The index of the packet that the frame came from.
     pub(crate) fn index(&self) -> i64 {
         self.raw.index
     }
@@ -389,6 +395,11 @@ impl FrameInfo {
 
     /// Whether libavcodec noticed damage: missing references, slices or blocks.
     pub(crate) fn damaged(&self) -> bool {
-        self.raw.damaged != 0
+        self.raw.corrupt != 0 || self.concealed()
+    }
+
+    /// Whether slices or blocks are missing.
+    pub(crate) fn concealed(&self) -> bool {
+        self.raw.concealed != 0
     }
 }

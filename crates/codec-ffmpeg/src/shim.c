@@ -25,7 +25,7 @@ typedef struct {
     int64_t index;
     int aspect_num, aspect_den;
     int primaries, transfer, matrix, range;
-    int damaged;
+    int corrupt, concealed;
 } FrameInfo;
 
 void reelcore_avcodec_free(Decoder *decoder) {
@@ -51,7 +51,7 @@ static enum AVPixelFormat choose_format(AVCodecContext *context, const enum AVPi
 }
 
 int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t extradata_len, int threads,
-                            int low_delay, int strict, int64_t max_pixels, Decoder **out) {
+                            int low_delay, int strict, int inexact, int64_t max_pixels, Decoder **out) {
     const AVCodec *codec = avcodec_find_decoder_by_name(name);
     Decoder *decoder;
     AVCodecContext *context;
@@ -80,7 +80,8 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
        row does. */
     decoder->watch = codec->id == AV_CODEC_ID_H264 || codec->id == AV_CODEC_ID_HEVC;
     decoder->own_is_last = codec->id == AV_CODEC_ID_H264;
-    decoder->listen = codec->id == AV_CODEC_ID_H264;
+    /* That a reference is not there is an error to libavcodec. */
+    decoder->listen = !inexact && codec->id == AV_CODEC_ID_H264;
     context->opaque = decoder;
     context->get_buffer2 = reelcore_get_buffer;
     context->get_format = choose_format;
@@ -102,8 +103,9 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
      * in a message. */
     context->error_concealment = FF_EC_FAVOR_INTER;
     context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
-    context->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_EXPLODE;
-    if (codec->id == AV_CODEC_ID_H264)
+    if (!inexact)
+        context->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_EXPLODE;
+    if (!inexact && codec->id == AV_CODEC_ID_H264)
         /* Data is left over at the end of a picture. */
         context->err_recognition |= AV_EF_AGGRESSIVE;
     /* Without it, the H.264 decoder guesses the reordering of streams that do not state it, and loses frames. */
@@ -204,7 +206,8 @@ void reelcore_avcodec_frame_info(const AVFrame *frame, FrameInfo *info) {
     info->transfer = frame->color_trc;
     info->matrix = frame->colorspace;
     info->range = frame->color_range;
-    info->damaged = (frame->flags & AV_FRAME_FLAG_CORRUPT) || frame->decode_error_flags;
+    info->corrupt = !!(frame->flags & AV_FRAME_FLAG_CORRUPT);
+    info->concealed = !!frame->decode_error_flags;
 }
 
 void reelcore_avcodec_frame_free(AVFrame *frame) { av_frame_free(&frame); }

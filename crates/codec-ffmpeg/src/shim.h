@@ -26,7 +26,7 @@ typedef struct {
     int width, height, sample_bytes;
     /* Rows of each square that have a pattern. */
     int rows;
-    /* The running index of its packet. */
+    /* The index of its packet: rising, and odd where the picture is not watched. */
     int64_t index;
 } Watched;
 

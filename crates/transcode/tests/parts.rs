@@ -17,7 +17,7 @@ fn open_groups(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_part_begins_at_the_idr_picture_before_it_wherever_key_pictures_are() {
+fn a_part_is_whole_wherever_key_pictures_are() {
     let refreshed = made(
         "-f lavfi -i testsrc2=size=192x112:rate=25:duration=3 -c:v libx264 -profile:v main -pix_fmt yuv420p \
          -g 25 -bf 0 -x264-params intra-refresh=1",

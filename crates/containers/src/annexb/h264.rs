@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reelcore_media::h264::{
-    BitReader, Nal, NalKind, PictureOrder, Pps, START_CODE, SliceHeader, Sps, unescape_into,
+    BitReader, Nal, NalKind, PictureOrder, Pps, RecoveryPoint, START_CODE, SliceHeader, Sps,
 };
 
 use super::splitter::{Picture, Role, VideoInfo};
-
-/// Bytes of SEI that are looked through for a recovery point.
-const MAX_SEI: usize = 16 << 10;
 
 /// Bytes of a slice header's first code.
 const FIRST_MB: usize = 8;
@@ -88,8 +85,7 @@ impl H264 {
                 Role::Before { sets: false }
             }
             NalKind::Sei => {
-                unescape_into(nal.payload(), MAX_SEI, &mut self.scratch);
-                self.recovery |= has_recovery_point(&self.scratch);
+                self.recovery |= RecoveryPoint::find(&nal, &mut self.scratch).is_some();
                 Role::Before { sets: false }
             }
             NalKind::Aud | NalKind::Other(15..=18) => Role::Before { sets: false },
@@ -207,47 +203,4 @@ impl H264 {
 
 fn reorder(sps: &Sps) -> u8 {
     sps.reorder_frames().min(16) as u8
-}
-
-/// Whether one of the messages of `sei` (7.3.2.3) is a recovery point (D.1.8).
-fn has_recovery_point(sei: &[u8]) -> bool {
-    let mut rest = sei;
-    // payloadType and payloadSize: each 255 adds to it and goes on.
-    let number = |rest: &mut &[u8]| {
-        let mut value = 0_usize;
-        loop {
-            let (&byte, after) = rest.split_first()?;
-            *rest = after;
-            value = value.checked_add(usize::from(byte))?;
-            if byte < 255 {
-                return Some(value);
-            }
-        }
-    };
-    // At least the trailing bits follow the last message.
-    while rest.len() > 2 {
-        let (Some(kind), Some(size)) = (number(&mut rest), number(&mut rest)) else {
-            return false;
-        };
-        if kind == 6 {
-            return true;
-        }
-        rest = rest.get(size..).unwrap_or_default();
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recovery_point_is_found_behind_other_messages() {
-        let mut sei = vec![5, 255, 3];
-        sei.extend([7; 258]);
-        assert!(!has_recovery_point(&[&sei[..], &[0x80]].concat()));
-        sei.extend([6, 1, 0x80, 0x80]);
-        assert!(has_recovery_point(&sei));
-        assert!(!has_recovery_point(&[5, 255, 255, 255, 1, 6, 1]));
-    }
 }

@@ -11,6 +11,7 @@ mod nal;
 mod order;
 mod poc;
 mod pps;
+mod sei;
 mod slice;
 mod sps;
 
@@ -22,5 +23,6 @@ pub use nal::{Nal, NalKind, Packaging, START_CODE, nal_units};
 pub use order::OutputOrder;
 pub use poc::PictureOrder;
 pub use pps::Pps;
+pub use sei::RecoveryPoint;
 pub use slice::{SliceHeader, SliceKind};
 pub use sps::{PocType, Sps, Vui};

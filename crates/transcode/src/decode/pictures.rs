@@ -254,6 +254,8 @@ fn pictures_of(
     let mut frames = Vec::new();
     // Whether a packet was decoded, and whether some before it were left out.
     let (mut begun, mut skipped) = (false, false);
+    // The time of the packet that decoding began at, until a frame has come.
+    let mut entry = None;
     loop {
         context.cancel.check()?;
         let packet = reader
@@ -290,24 +292,41 @@ fn pictures_of(
             _ => {}
         }
         let decoded = decoding.decode(chunk, &mut |frame| frames.push(frame));
-        if let Err(error) = decoded {
-            // Containers mark pictures as key pictures that decoders of H.264 do not begin at: those of open groups of pictures, and
-            // recovery points. One before is what they need.
-            let earlier = match place {
-                Some(at) if !begun && error.kind == ErrorKind::InvalidData => {
-                    before(&mut *reader, at).map_err(|error| error::demux(&media.path, &error))?
+        let unfit = match &decoded {
+            // Containers mark pictures as key pictures that OpenH264 does not begin at: those of open groups of pictures.
+            Err(error) => !begun && error.kind == ErrorKind::InvalidData,
+            Ok(()) => {
+                if !begun {
+                    entry = chunk.map(|chunk| chunk.timestamp);
                 }
-                _ => None,
-            };
-            if earlier.is_none() {
-                return Err(failed(error));
+                let first = match frames.first() {
+                    Some(frame) => Some(frame.timestamp),
+                    None => chunk.is_none().then_some(i64::MAX),
+                };
+                // Where pictures are refreshed by and by, the first ones are whole only a while after the key picture.
+                first.is_some_and(|first| {
+                    let wanted = part.from.saturating_add(origin);
+                    entry.take().is_some_and(|entry| first > entry.max(wanted))
+                })
             }
-            place = earlier;
+        };
+        if let Some(at) = place.filter(|_| unfit) {
+            // One before is what these need.
+            let found = |error| error::demux(&media.path, &error);
+            place = before(&mut *reader, at).map_err(found)?;
+            if place.is_none() {
+                // There is none: it is this one, or nothing.
+                decoded.map_err(failed)?;
+                reader.seek(at).map_err(found)?;
+            }
             config = track.config();
             decoding = start(track)?;
+            alpha = AlphaDecoding::default();
             frames.clear();
+            (begun, skipped) = (false, false);
             continue;
         }
+        decoded.map_err(failed)?;
         begun = true;
         if let Some(chunk) = chunk {
             alpha

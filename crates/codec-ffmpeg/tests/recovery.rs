@@ -1,0 +1,203 @@
+//! Starting at recovery points: broadcasts have no IDR pictures, and open groups of pictures have few.
+
+mod common;
+
+use common::*;
+use reelcore_conformance::video::{checksums, times};
+use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, Size};
+
+/// The places of the chunks with an intra picture that is no IDR picture and of those with a recovery point.
+fn recovery_points(clip: &Clip) -> Vec<usize> {
+    let is_point = |chunk: &EncodedChunk| {
+        let units = nals(&chunk.data);
+        // Messages of type 6.
+        units.iter().any(|nal| nal[0] & 0x1f == 6 && nal[1] == 6)
+            && units.iter().all(|nal| nal[0] & 0x1f != 5)
+    };
+    (0..clip.chunks.len())
+        .filter(|&at| is_point(&clip.chunks[at]))
+        .collect()
+}
+
+/// The chunks from `at` on, the first of which says that it is a key chunk.
+fn from(clip: &Clip, at: usize) -> Vec<EncodedChunk> {
+    let mut chunks = clip.chunks[at..].to_vec();
+    chunks[0].kind = ChunkKind::Key;
+    chunks
+}
+
+/// x264 in open groups of pictures.
+fn open(name: &str, params: &str) -> Clip {
+    let clip = x264(
+        name,
+        48,
+        &format!("open-gop=1:keyint=12:min-keyint=12:{params}"),
+    );
+    assert!(recovery_points(&clip).len() >= 3, "{name}");
+    clip
+}
+
+/// Starts at each recovery point, and compares with the frames of the whole stream from that picture on.
+fn starts_at_each(clip: &Clip, skipped: usize) {
+    let (whole, error) = decode(&mut *start(&clip.config, 2), &clip.chunks);
+    assert!(error.is_none(), "{} {error:?}", clip.name);
+    for threads in [1, 2, 4] {
+        let mut decoder = start(&clip.config, threads);
+        for at in recovery_points(clip) {
+            let (frames, error) = decode(&mut *decoder, &from(clip, at));
+            assert!(error.is_none(), "{} from {at}: {error:?}", clip.name);
+            let first = clip.chunks[at].timestamp;
+            let want: Vec<_> = whole
+                .iter()
+                .filter(|frame| frame.timestamp >= first)
+                .skip(skipped)
+                .cloned()
+                .collect();
+            assert_eq!(times(&frames), times(&want), "{} from {at}", clip.name);
+            assert_eq!(
+                checksums(&frames),
+                checksums(&want),
+                "{} from {at} on {threads} threads",
+                clip.name
+            );
+        }
+        // What was missing is not missed by a start at an IDR picture after it.
+        let (frames, error) = decode(&mut *decoder, &clip.chunks);
+        assert!(error.is_none(), "{} {error:?}", clip.name);
+        assert_eq!(checksums(&frames), checksums(&whole), "{}", clip.name);
+    }
+}
+
+#[test]
+fn frames_from_a_recovery_point_on_are_those_of_the_whole_stream_and_none_comes_before_it() {
+    starts_at_each(&open("open.264", "bframes=3:b-pyramid=normal:ref=4"), 0);
+    starts_at_each(
+        &open("open-strict.264", "bframes=2:b-pyramid=strict:ref=1"),
+        0,
+    );
+    starts_at_each(&open("open-mbaff.264", "bframes=3:ref=3:tff=1"), 0);
+    starts_at_each(
+        &open(
+            "open-cavlc.264",
+            "bframes=3:cabac=0:weightp=2:direct=temporal",
+        ),
+        0,
+    );
+}
+
+#[test]
+fn pictures_that_are_refreshed_by_and_by_are_shown_from_the_one_on_that_is_whole() {
+    let clip = x264(
+        "refresh.264",
+        48,
+        "intra-refresh=1:keyint=12:bframes=0:ref=1",
+    );
+    let points = recovery_points(&clip);
+    assert!(!points.is_empty());
+    let (whole, _) = decode(&mut *start(&clip.config, 1), &clip.chunks);
+    for at in points {
+        let (frames, error) = decode(&mut *start(&clip.config, 2), &from(&clip, at));
+        assert!(error.is_none(), "{error:?}");
+        let first = frames.first().map_or(i64::MAX, |frame| frame.timestamp);
+        let want: Vec<_> = whole
+            .iter()
+            .filter(|frame| frame.timestamp >= first)
+            .cloned()
+            .collect();
+        assert!(first > clip.chunks[at].timestamp, "from {at}");
+        assert_eq!(frames.len(), want.len());
+        assert_eq!(checksums(&frames), checksums(&want), "from {at}");
+    }
+}
+
+#[test]
+fn an_intra_picture_in_a_key_chunk_needs_no_message() {
+    let mut clip = open("open-bare.264", "bframes=2");
+    let points = recovery_points(&clip);
+    for chunk in &mut clip.chunks {
+        let units = nals(&chunk.data);
+        let kept: Vec<_> = units.iter().filter(|nal| nal[0] & 0x1f != 6).collect();
+        chunk.data = annexb(&kept);
+    }
+    let (whole, _) = decode(&mut *start(&clip.config, 1), &clip.chunks);
+    for at in points {
+        let (frames, error) = decode(&mut *start(&clip.config, 2), &from(&clip, at));
+        assert!(error.is_none(), "{error:?}");
+        let first = clip.chunks[at].timestamp;
+        let want: Vec<_> = whole
+            .iter()
+            .filter(|frame| frame.timestamp >= first)
+            .cloned()
+            .collect();
+        assert_eq!(checksums(&frames), checksums(&want), "from {at}");
+    }
+}
+
+#[test]
+fn a_picture_that_refers_to_others_is_none_to_start_at() {
+    let clip = open("open.264", "bframes=3:b-pyramid=normal:ref=4");
+    let points = recovery_points(&clip);
+    for at in (1..12).filter(|at| !points.contains(at)) {
+        // The parameter sets come first, and stay.
+        let mut decoder = start(&clip.config, 2);
+        assert!(decode(&mut *decoder, &clip.chunks).1.is_none());
+        let (frames, error) = decode(&mut *decoder, &from(&clip, at));
+        let error = error.unwrap();
+        assert_eq!(error.kind, ErrorKind::InvalidData, "{error}");
+        assert!(error.message.contains("recovery point"), "{error}");
+        assert!(frames.is_empty());
+    }
+}
+
+#[test]
+fn damage_behind_a_recovery_point_is_an_error() {
+    let clip = open("open.264", "bframes=3:b-pyramid=normal:ref=4");
+    let at = recovery_points(&clip)[0];
+    let mut chunks = from(&clip, at);
+    // A picture is missing.
+    let reference = (6..chunks.len())
+        .find(|&index| {
+            let units = nals(&chunks[index].data);
+            units
+                .iter()
+                .any(|nal| matches!(nal[0] & 0x1f, 1) && nal[0] & 0x60 != 0)
+        })
+        .unwrap();
+    let lost = chunks.remove(reference);
+    let (_, error) = decode(&mut *start(&clip.config, 2), &chunks);
+    assert_eq!(error.unwrap().kind, ErrorKind::InvalidData);
+    // Half of one is.
+    let mut half = lost;
+    half.data = half.data.slice(..half.data.len() / 2);
+    chunks.insert(reference, half);
+    let (_, error) = decode(&mut *start(&clip.config, 2), &chunks);
+    assert_eq!(error.unwrap().kind, ErrorKind::InvalidData);
+}
+
+#[test]
+fn an_idr_picture_behind_a_recovery_point_loses_no_frame() {
+    let clip = open("open.264", "bframes=3:b-pyramid=normal:ref=4");
+    let other = sized(
+        "idr.264",
+        (96, 80),
+        clip.stream.family,
+        12,
+        "yuv420p",
+        "yuv420p",
+        &["-x264-params", "bframes=2:keyint=6"],
+    );
+    let at = *recovery_points(&clip).last().unwrap();
+    let alone = decode(&mut *start(&clip.config, 2), &from(&clip, at)).0;
+    let mut chunks = from(&clip, at);
+    chunks.extend(other.chunks.iter().cloned().map(|mut chunk| {
+        chunk.timestamp += 1_000_000_000;
+        chunk
+    }));
+    for threads in [1, 4] {
+        let (frames, error) = decode(&mut *start(&clip.config, threads), &chunks);
+        assert!(error.is_none(), "{error:?}");
+        let want = [&checksums(&alone)[..], &other.md5[..]].concat();
+        assert_eq!(checksums(&frames), want, "on {threads} threads");
+        assert_eq!(frames[0].visible_rect.size(), Size::new(96, 80));
+    }
+}
