@@ -17,10 +17,10 @@ use reelcore_media::{
 
 use crate::audio::filters::Resample;
 use crate::codecs::{self, Demand, VideoChoice};
-use crate::decode::codec_of;
+use crate::decode::{codec_of, has_codec};
 use crate::error::{self, JobError};
 use crate::job::{Alpha, AudioStream, BitrateMode, Content, EncodeMode, SourceKind, VideoStream};
-use crate::source::{Content as MediaContent, Media};
+use crate::source::{self, Content as MediaContent, Media};
 use crate::stream::{Context, Inlet, Outlet, Pictures, Pull, Sound, Sounds};
 
 /// Packets that wait for the muxer.
@@ -550,10 +550,11 @@ pub(crate) fn copy(
             return Err(missing());
         };
         let (index, track) = media.track(kind, number).ok_or_else(missing)?;
+        has_codec(&media, index, track)?;
         let codec = codec_of(track).map_err(|error| JobError::input(&media.path, error))?;
         let codec_text = codec.clone();
         let failed = |error| error::demux(&media.path, &error);
-        let mut reader = demuxer.clone().reader(index).map_err(failed)?;
+        let mut reader = source::reader(demuxer, index).map_err(failed)?;
         let mut next = reader.next_sample().map_err(failed)?;
         let mut began: Option<Arc<TrackConfig>> = None;
         let empty = next.is_none();
@@ -622,7 +623,7 @@ pub(crate) fn copy(
                 return Err(JobError::input(
                     &media.path,
                     format!(
-                        "its times go back from {last} us to {decode_time} us, as an edit list that cuts or repeats makes them, which packets that are copied cannot follow: decode and encode the track"
+                        "its times go back from {last} us to {decode_time} us, which packets that are copied cannot follow: decode and encode the track"
                     ),
                 ));
             }

@@ -26,6 +26,7 @@
 
 mod audio;
 mod codecs;
+mod continuous;
 mod decode;
 mod encode;
 mod error;

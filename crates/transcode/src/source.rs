@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use reelcore_containers::FileSource;
-use reelcore_media::demux::{Demuxer, Track, TrackKind};
+use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Track, TrackKind};
 use reelcore_media::{ChunkKind, ColorSpace, CpuImage, PixelFormat, Plane, Size, VideoFrame};
 
+use crate::continuous::{Continuous, may_jump};
 use crate::error::{self, JobError};
 use crate::job::{Input, Job, Named, SourceKind};
 use crate::stream::Cancel;
@@ -118,7 +119,7 @@ impl Media {
                 continue;
             }
             let failed = |error| error::demux(&self.path, &error);
-            let mut reader = demuxer.clone().reader(index).map_err(failed)?;
+            let mut reader = reader(demuxer, index).map_err(failed)?;
             // The two latest times: where a packet does not say how long it is, it is as long as the one before.
             let (mut last, mut before) = (None, None);
             while let Some(packet) = reader.next_sample().map_err(failed)? {
@@ -191,6 +192,17 @@ impl Media {
             Content::Tracks(..) => self.track(kind, number).is_some(),
         }
     }
+}
+
+/// A reader of the track at `index`, whose times go on where those of the file jump.
+pub(crate) fn reader(
+    demuxer: &Arc<dyn Demuxer>,
+    index: usize,
+) -> Result<Box<dyn PacketReader>, DemuxError> {
+    if may_jump(&**demuxer) {
+        return Ok(Box::new(Continuous::new(demuxer.clone(), index)?));
+    }
+    demuxer.clone().reader(index)
 }
 
 /// The time of the first picture or sound of any track.

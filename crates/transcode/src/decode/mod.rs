@@ -13,7 +13,7 @@ pub(crate) use sounds::sounds;
 
 use crate::error::{self, JobError};
 use crate::job::SourceKind;
-use crate::source::{Content, Media, Part};
+use crate::source::{self, Content, Media, Part};
 
 /// Decoders settle on the sound before the place that was asked for, in microseconds: Opus takes 80 ms, MP3 up to ten
 /// packets.
@@ -25,6 +25,25 @@ pub(crate) fn codec_of(track: &Track) -> Result<String, MediaError> {
         (_, Some(_)) => Err(MediaError::unsupported("the track is encrypted")),
         (Some(codec), None) => Ok(codec.clone()),
         (None, None) => Err(MediaError::unsupported("the track's codec is unknown")),
+    }
+}
+
+/// Refuses a track of a codec that has no codec string, by the container's name for it.
+pub(crate) fn has_codec(media: &Media, index: usize, track: &Track) -> Result<(), JobError> {
+    let Content::Tracks(demuxer, _) = &media.content else {
+        return Ok(());
+    };
+    match demuxer.format(index) {
+        Some(format) if track.codec.is_none() && track.encryption.is_none() => {
+            Err(JobError::input(
+                &media.path,
+                format!(
+                    "its track {} is {format}, which no decoder here is for",
+                    track.id
+                ),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -44,8 +63,9 @@ fn reader(media: &Media, kind: SourceKind, number: usize, from: i64) -> Result<A
         return Err(missing());
     };
     let (index, track) = media.track(kind, number).ok_or_else(missing)?;
+    has_codec(media, index, track)?;
     let failed = |error| error::demux(&media.path, &error);
-    let mut reader = demuxer.clone().reader(index).map_err(failed)?;
+    let mut reader = source::reader(demuxer, index).map_err(failed)?;
     let mut place = None;
     if from > 0 {
         let early = if kind == SourceKind::Audio {

@@ -1,0 +1,142 @@
+//! Transport streams that were put together, whose times begin anew or jump ahead in the middle.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::*;
+use serde_json::json;
+
+/// Two seconds of pictures and a tone: 50 pictures.
+fn part(frequency: u32, more: &str, name: &str) -> PathBuf {
+    made(
+        &format!(
+            "-f lavfi -i testsrc2=size=160x120:rate=25:duration=2 -f lavfi -i sine=frequency={frequency}:sample_rate=48000:duration=2 \
+             -c:v libx264 -profile:v main -bf 2 -g 25 -pix_fmt yuv420p -c:a aac -b:a 128k -ac 1 {more}"
+        ),
+        name,
+    )
+}
+
+fn joined(folder: &Path, parts: &[PathBuf]) -> PathBuf {
+    let path = folder.join("joined.ts");
+    let bytes: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| std::fs::read(part).expect("a file"))
+        .collect();
+    std::fs::write(&path, bytes).expect("a file");
+    path
+}
+
+/// How much of `frequency` is in `samples` of 48 kHz.
+fn loudness(samples: &[f32], frequency: f64) -> f64 {
+    let (mut along, mut across) = (0.0, 0.0);
+    for (at, sample) in samples.iter().enumerate() {
+        let phase = std::f64::consts::TAU * frequency * at as f64 / 48_000.0;
+        along += f64::from(*sample) * phase.sin();
+        across += f64::from(*sample) * phase.cos();
+    }
+    f64::hypot(along, across) / samples.len() as f64
+}
+
+#[test]
+fn what_is_behind_a_jump_of_the_times_goes_on_behind_what_is_before_it() {
+    let first = part(440, "", "transcode-part-440.ts");
+    for (name, second) in [
+        ("back", part(880, "", "transcode-part-880.ts")),
+        (
+            "ahead",
+            part(880, "-output_ts_offset 600", "transcode-part-880-later.ts"),
+        ),
+    ] {
+        let folder = folder();
+        let path = joined(
+            folder.path(),
+            &[first.clone(), second.clone(), first.clone()],
+        );
+        let encoded = json!([lossless("a:video"), { "audio": { "codec": "pcm-s16" } }]);
+        let copied = json!([{ "video": { "codec": "copy" } }, { "audio": { "codec": "copy" } }]);
+        for (out, streams) in [("encoded.mkv", encoded), ("copied.mp4", copied)] {
+            let out = folder.path().join(out);
+            done(json!({
+                "version": 1, "inputs": { "a": { "path": path } }, "outputs": [{ "path": out, "streams": streams }],
+            }));
+            let what = format!("{name}, {}", out.display());
+            let got = pictures(&out, (160, 120), "yuv420p", "");
+            assert_eq!(got.frames.len(), 150, "{what}");
+            let times = times(&out);
+            for (at, time) in times.iter().enumerate() {
+                let expected = at as f64 / 25.0;
+                assert!(
+                    (time - times[0] - expected).abs() < 0.002,
+                    "{what}: picture {at} at {time}"
+                );
+            }
+            let heard = samples(
+                &out,
+                "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
+            );
+            // AAC has a little more than two seconds in each part.
+            let length = heard.len() as f64 / 48_000.0;
+            assert!((5.9..6.2).contains(&length), "{what}: {length} s");
+            for (second, tone, other) in [
+                (0.2, 440.0, 880.0),
+                (2.2, 880.0, 440.0),
+                (4.2, 440.0, 880.0),
+            ] {
+                let from = (second * 48_000.0) as usize;
+                let run = &heard[from..from + 72_000];
+                assert!(
+                    loudness(run, tone) > 10.0 * loudness(run, other),
+                    "{what}: not {tone} Hz at {second} s"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn pictures_and_sound_are_together_behind_a_jump() {
+    let flash = made(
+        "-f lavfi -i testsrc2=size=160x120:rate=25:duration=3,drawbox=color=white:t=fill:enable=between(t\\,1.99\\,2.09) \
+         -f lavfi -i aevalsrc=exprs=if(between(t\\,2\\,2.005)\\,0.8*sin(2*PI*2000*t)\\,0):s=48000:d=3 \
+         -c:v libx264 -profile:v main -bf 2 -g 20 -pix_fmt yuv420p -c:a aac -b:a 128k",
+        "transcode-broadcast.ts",
+    );
+    let folder = folder();
+    let path = joined(folder.path(), &[flash.clone(), flash.clone(), flash]);
+    let out = folder.path().join("out.mkv");
+    done(json!({
+        "version": 1, "inputs": { "a": { "path": path } },
+        "outputs": [{ "path": out, "streams": [lossless("a:video"), { "audio": { "codec": "pcm-s16" } }] }],
+    }));
+    let frames = pictures(&out, (160, 120), "yuv420p", "");
+    let times = times(&out);
+    let heard = samples(
+        &out,
+        "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
+    );
+    for round in 0..3 {
+        // In the middle of its three seconds.
+        let from = 3 * round + 1;
+        let bright = (0..frames.frames.len()).find(|&frame| {
+            let luma = frames.plane(frame, 0);
+            times[frame] > from as f64
+                && luma.iter().filter(|&&y| y > 220).count() * 10 > luma.len() * 9
+        });
+        let loud = heard
+            .iter()
+            .skip(from * 48_000)
+            .position(|sample| sample.abs() > 0.25);
+        let flash = times[bright.expect("a flash")];
+        let click = from as f64 + loud.expect("a click") as f64 / 48_000.0;
+        assert!(
+            (flash - (3 * round + 2) as f64).abs() < 0.05,
+            "flash at {flash}"
+        );
+        assert!(
+            (flash - click).abs() < 0.021,
+            "flash at {flash}, click at {click}"
+        );
+    }
+}
