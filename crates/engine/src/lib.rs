@@ -19,7 +19,8 @@ mod video_decoder;
 mod video_encoder;
 mod workers;
 
-use std::sync::{Arc, LazyLock};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use reelcore_media::codec::Limits;
 use reelcore_media::pool::BufferPool;
@@ -100,9 +101,38 @@ impl Engine {
         }
     }
 
-    /// The engine of the process, with default options.
+    /// The engine of the process: with the options of [`Engine::init_global`], else with default ones.
     pub fn global() -> &'static Self {
-        static GLOBAL: LazyLock<Engine> = LazyLock::new(|| Engine::new(Options::default()));
-        &GLOBAL
+        GLOBAL.get_or_init(|| Self::new(Options::default()))
+    }
+
+    /// Starts the engine of the process with `options`. An embedder that wants other caps than the default ones calls this
+    /// before the first codec is made, and before anything else asks for [`Engine::global`].
+    ///
+    /// # Errors
+    /// [`AlreadyStarted`] if there is one: its options stay as they are.
+    pub fn init_global(options: Options) -> Result<(), AlreadyStarted> {
+        let mut started = false;
+        GLOBAL.get_or_init(|| {
+            started = true;
+            Self::new(options)
+        });
+        started.then_some(()).ok_or(AlreadyStarted)
     }
 }
+
+static GLOBAL: OnceLock<Engine> = OnceLock::new();
+
+/// The engine of the process has been started, so its options are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyStarted;
+
+impl fmt::Display for AlreadyStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the engine of the process has been started: set its options before the first codec is made",
+        )
+    }
+}
+
+impl std::error::Error for AlreadyStarted {}

@@ -51,6 +51,7 @@ pub struct RuntimeBuilder {
     cross_origin_isolated: bool,
     insecure: bool,
     mapper: Option<Rc<dyn UrlMapper>>,
+    media: Option<webcodecs::Options>,
     extensions: Vec<Extension>,
     console: Option<ConsoleHook>,
     on_uncaught: Option<UncaughtHook>,
@@ -98,6 +99,15 @@ impl RuntimeBuilder {
     /// Answers for URLs in imports and in `fetch`, before the runtime's own treatment of them.
     pub fn url_mapper(mut self, mapper: Rc<dyn UrlMapper>) -> Self {
         self.mapper = Some(mapper);
+        self
+    }
+
+    /// The codecs, the files and the caps of the media interfaces; `files` are those of `Reelcore.Demuxer` and
+    /// `Reelcore.Muxer` alone, not those of `Deno`. Default: the codecs that are compiled in, every file that the process
+    /// may use ([`AllFiles`](webcodecs::AllFiles)), and the default caps. What all runtimes of a process share is set with
+    /// [`Engine::init_global`](webcodecs::engine::Engine::init_global).
+    pub fn media(mut self, options: webcodecs::Options) -> Self {
+        self.media = Some(options);
         self
     }
 
@@ -225,6 +235,7 @@ impl RuntimeBuilder {
                 Mapper(self.mapper),
                 blobs,
                 stdio,
+                self.media,
                 self.extensions,
             ),
             create_params: self

@@ -56,22 +56,22 @@ fn put_state(state: &mut OpState, run_state: Rc<RunState>, mapper: Mapper) {
     state.put(mapper);
 }
 
-/// The media extensions: what this project exists for. Each needs the globals of the runtime's own extension.
-fn media() -> Vec<Extension> {
+/// What the media extension is started with unless the embedder says otherwise.
+fn default_media() -> webcodecs::Options {
     // Scripts of this runtime may read every file that the process may read.
-    let files: Arc<dyn webcodecs::FileAccess> = Arc::new(webcodecs::AllFiles);
-    vec![webcodecs::init_with(webcodecs::Options {
-        files: Some(files),
+    webcodecs::Options {
+        files: Some(Arc::new(webcodecs::AllFiles)),
         ..Default::default()
-    })]
+    }
 }
 
-/// Every extension of a runtime; `extra` are the embedder's.
+/// Every extension of a runtime; `media` and `extra` are the embedder's.
 pub(crate) fn all(
     run_state: Rc<RunState>,
     mapper: Mapper,
     blobs: Arc<dyn BlobStoreTrait>,
     stdio: deno_io::Stdio,
+    media: Option<webcodecs::Options>,
     extra: Vec<Extension>,
 ) -> Vec<Extension> {
     let mut extensions = vec![
@@ -87,7 +87,8 @@ pub(crate) fn all(
         deno_image::deno_image::init(),
         deno_canvas::deno_canvas::init(),
     ]);
-    extensions.extend(media());
+    // What this project exists for. It needs the globals of the runtime's own extension.
+    extensions.push(webcodecs::init_with(media.unwrap_or_else(default_media)));
     extensions.extend(extra);
     extensions.iter_mut().for_each(embed);
     extensions
@@ -116,7 +117,14 @@ mod tests {
         });
         let blobs = BlobStore::default_arc();
         let mapper = Mapper(Default::default());
-        let all = all(state, mapper, blobs, deno_io::Stdio::default(), Vec::new());
+        let all = all(
+            state,
+            mapper,
+            blobs,
+            deno_io::Stdio::default(),
+            None,
+            Vec::new(),
+        );
         assert!(all.len() > 5);
         for mut extension in all {
             let read = read_at_start(&mut extension);

@@ -20,6 +20,7 @@ pub use url_mapper::{MappedUrl, UrlMapper};
 
 pub use bytes;
 pub use deno_core;
+pub use webcodecs;
 
 /// The embedding guide: its examples compile and run as tests.
 #[cfg(doctest)]

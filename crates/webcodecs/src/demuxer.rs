@@ -72,8 +72,15 @@ impl FileAccess for AllFiles {
 /// The embedder's choice; `None`: no file may be opened by path.
 pub(crate) struct Files(pub Option<Arc<dyn FileAccess>>);
 
+/// The embedder's caps.
+pub(crate) struct Caps {
+    pub container: containers::Limits,
+    pub stream: containers::StreamLimits,
+}
+
 /// A container for JavaScript to hold: one that is being opened, is open or is closed.
 pub struct DemuxerHandle {
+    limits: containers::Limits,
     /// Ends what scripts wait for.
     cancel: Rc<CancelHandle>,
     opened: RefCell<Option<Opened>>,
@@ -155,10 +162,12 @@ async fn open(
     waits: bool,
     source: impl FnOnce() -> io::Result<Arc<dyn Source>> + Send + 'static,
 ) -> Result<(), JsErrorBox> {
-    let opened = threads::run(waits, move || {
+    let limits = handle.limits.clone();
+    let opened = threads::run(waits, move || -> Result<Opened, DemuxError> {
         let source = source()?;
         let waits = !source.is_seekable();
-        containers::open(source).map(|demuxer| Opened { demuxer, waits })
+        let demuxer = containers::open_with(source, &limits)?;
+        Ok(Opened { demuxer, waits })
     });
     let opened = opened.or_cancel(Rc::clone(&handle.cancel)).await;
     let opened = opened.map_err(|_| closed())??;
@@ -170,8 +179,9 @@ async fn open(
 /// A container that is opened next.
 #[op2]
 #[cppgc]
-pub fn op_reelcore_demuxer_new() -> DemuxerHandle {
+pub fn op_reelcore_demuxer_new(state: &mut OpState) -> DemuxerHandle {
     DemuxerHandle {
+        limits: state.borrow::<Caps>().container.clone(),
         cancel: CancelHandle::new_rc(),
         opened: RefCell::default(),
         feed: RefCell::default(),
@@ -242,10 +252,11 @@ unsafe impl GarbageCollected for StreamHandle {
 /// A stream without any bytes yet.
 #[op2]
 #[cppgc]
-pub fn op_reelcore_stream_new() -> StreamHandle {
+pub fn op_reelcore_stream_new(state: &mut OpState) -> StreamHandle {
     let wanted = Arc::new(Notify::new());
     let wake = wanted.clone();
-    let (feed, source) = containers::stream(containers::StreamLimits::default(), move || {
+    let limits = state.borrow::<Caps>().stream;
+    let (feed, source) = containers::stream(limits, move || {
         wake.notify_one();
     });
     StreamHandle {

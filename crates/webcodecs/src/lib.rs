@@ -8,7 +8,7 @@
 //!
 //! The interfaces are defined on the global object, as a dedicated worker has them; what is not in the
 //! specification is in the namespace object `Reelcore`. Decoding runs on the threads of
-//! [`reelcore_engine::Engine::global`].
+//! [`engine::Engine::global`], whose caps a program sets with [`engine::Engine::init_global`].
 
 mod audio_data;
 mod audio_decoder;
@@ -42,10 +42,17 @@ use deno_core::ascii_str_include;
 use deno_core::{Extension, ExtensionFileSource};
 use reelcore_media::Registry;
 
+/// The containers: what [`FileAccess`] gives, and the caps of [`Options`].
+pub use reelcore_containers as containers;
+/// The engine that runs codecs, and its caps.
+pub use reelcore_engine as engine;
+/// The vocabulary: [`Registry`](media::Registry), [`DecoderOrder`](media::DecoderOrder), the traits of codecs.
+pub use reelcore_media as media;
+
 pub use codecs::default_codecs;
 pub use demuxer::{AllFiles, FileAccess};
 use demuxer::{
-    Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
+    Caps, Files, op_reelcore_counters, op_reelcore_demuxer_close, op_reelcore_demuxer_info,
     op_reelcore_demuxer_new, op_reelcore_demuxer_open_bytes, op_reelcore_demuxer_open_file,
     op_reelcore_demuxer_open_stream, op_reelcore_demuxer_reader, op_reelcore_demuxer_tracks,
     op_reelcore_reader_close, op_reelcore_reader_config, op_reelcore_reader_fill,
@@ -73,8 +80,12 @@ pub(crate) struct Codecs(pub(crate) Registry);
 pub struct Options {
     /// The codecs; `None` for those that are compiled in ([`default_codecs`]).
     pub codecs: Option<Registry>,
-    /// What `Reelcore.Demuxer` may open by path; `None`: nothing.
+    /// What `Reelcore.Demuxer` may open by path, and `Reelcore.Muxer` create; `None`: nothing.
     pub files: Option<Arc<dyn FileAccess>>,
+    /// Caps on what a container may ask `Reelcore.Demuxer` to keep.
+    pub container_limits: containers::Limits,
+    /// How much `Reelcore.Demuxer` keeps of a stream that a script feeds.
+    pub stream_limits: containers::StreamLimits,
 }
 
 /// A script of this extension. In release builds it is part of the program, where `extension!` would have it read from
@@ -162,6 +173,10 @@ deno_core::extension!(
     state = |state, options| {
         state.put(Codecs(options.options.codecs.unwrap_or_else(default_codecs)));
         state.put(Files(options.options.files));
+        state.put(Caps {
+            container: options.options.container_limits,
+            stream: options.options.stream_limits,
+        });
         state.put(serialization::Shared::default());
     },
 );

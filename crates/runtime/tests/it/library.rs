@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use deno_core::url::Url;
+use reelcore_runtime::webcodecs::{AllFiles, Options, containers, media};
 use reelcore_runtime::{
     ConsoleLevel, MappedUrl, Runtime, RuntimeBuilder, RuntimeError, create_tokio_runtime,
     init_platform,
@@ -264,6 +265,104 @@ fn the_location_given_is_the_base_of_fetch_and_of_imports_through_the_mapper() {
             "true",
         ]
     );
+}
+
+/// The lines of a script that runs with `media`; `clip(name)` is the path of a sample clip, and `read(demuxer, track)`
+/// resolves with "read", or with the name and the message of the error.
+fn with_media(media: Options, source: &'static str) -> Vec<String> {
+    const HELPERS: &str = "
+        const clip = (name) => `${Deno.args[0]}/${name}`;
+        const read = async (demuxer, track) => {
+            try {
+                for await (const _ of demuxer.chunks(track));
+                return 'read';
+            } catch (error) {
+                return `${error.name}: ${error.message}`;
+            }
+        };";
+    with_tokio(|tokio| {
+        let (builder, lines) = logged();
+        let clips = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/media");
+        let builder = builder.args(vec![clips.to_owned()]).media(media);
+        let mut runtime = builder.build().expect("it builds");
+        runtime.eval_script("helpers.js", HELPERS).expect("it runs");
+        runtime.eval_script("x.js", source).expect("it runs");
+        tokio.block_on(runtime.run_event_loop()).expect("it ends");
+        texts(&lines)
+    })
+}
+
+#[test]
+fn codecs_and_files_are_those_that_the_embedder_names() {
+    let media = Options {
+        codecs: Some(media::Registry::new()),
+        files: None,
+        ..Options::default()
+    };
+    let lines = with_media(
+        media,
+        "(async () => {
+            console.log((await VideoDecoder.isConfigSupported({ codec: 'vp8' })).supported);
+            console.log((await read(new Reelcore.Demuxer(clip('h264-aac.mp4')), 0)).split(':')[0]);
+            const bytes = await Deno.readFile(clip('h264-aac.mp4'));
+            console.log(await read(new Reelcore.Demuxer(bytes), 0));
+        })()",
+    );
+    assert_eq!(lines, ["false", "NotAllowedError", "read"]);
+}
+
+#[test]
+fn containers_are_refused_by_the_caps_that_the_embedder_sets() {
+    let media = Options {
+        files: Some(std::sync::Arc::new(AllFiles)),
+        container_limits: containers::Limits {
+            max_header_bytes: 16,
+            ..containers::Limits::default()
+        },
+        ..Options::default()
+    };
+    let lines = with_media(
+        media,
+        "read(new Reelcore.Demuxer(clip('h264-aac.mp4')), 0).then(console.log)",
+    );
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert!(
+        line.starts_with("EncodingError: ") && line.ends_with("the cap is 16"),
+        "{line}"
+    );
+}
+
+#[test]
+fn of_a_stream_no_more_is_kept_than_the_embedder_allows() {
+    // The set-up of this file is at its end: its packets are read after all of it has come.
+    let source = "(async () => {
+        const file = await Deno.readFile(clip('h264-aac.mp4'));
+        let at = 0;
+        const demuxer = new Reelcore.Demuxer(new ReadableStream({
+            pull(controller) {
+                if (at >= file.length) return controller.close();
+                controller.enqueue(file.slice(at, at += 4096));
+            },
+        }));
+        console.log(await read(demuxer, 0));
+        console.log(await read(demuxer, 1));
+    })()";
+    assert_eq!(with_media(Options::default(), source), ["read", "read"]);
+
+    let media = Options {
+        stream_limits: containers::StreamLimits {
+            max_bytes: 64 << 10,
+            read_ahead: 4096,
+        },
+        ..Options::default()
+    };
+    let lines = with_media(media, source);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in &lines {
+        assert!(line.contains("no longer kept"), "{lines:?}");
+    }
 }
 
 #[test]
