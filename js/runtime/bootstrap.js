@@ -29,6 +29,7 @@ const {
   op_runtime_print,
   op_runtime_memory_usage,
   op_runtime_console_size,
+  op_set_promise_hooks,
 } = core.ops;
 
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
@@ -327,13 +328,23 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
  * Evaluates a module that is already loaded. `importer` is `(specifier) => import(specifier)`, compiled by Rust under
  * the module's own URL. HTML reports the exception of a module script as it does that of a classic one
  * (https://html.spec.whatwg.org/#run-a-module-script, step 8), not as an unhandled rejection.
+ *
+ * The promise that `import()` gives is one that deno_core derives: it puts another error in the place of those whose
+ * stack V8 has not captured (a clone, one whose `stack` was set, any while `Error.stackTraceLimit` is 0). The promise that
+ * it is derived from, the first that is made, is rejected with what was thrown.
  */
 function runModule(importer, specifier) {
-  PromisePrototypeThen(
-    importer(specifier),
-    undefined,
-    (error) => event.reportException(error),
-  );
+  let evaluated;
+  let derived;
+  op_set_promise_hooks((promise) => evaluated ??= promise, undefined, undefined, undefined);
+  try {
+    derived = importer(specifier);
+  } finally {
+    op_set_promise_hooks(undefined, undefined, undefined, undefined);
+  }
+  PromisePrototypeThen(evaluated, undefined, (error) => event.reportException(error));
+  // Reported already.
+  PromisePrototypeThen(derived, undefined, () => {});
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -388,6 +399,15 @@ const fsNames = [
   "writeTextFile",
   "writeTextFileSync",
 ];
+
+/** 128 and the number of SIGPIPE: how a shell tells of a program that wrote to a pipe that nobody reads. */
+const READER_GONE = 141;
+
+function print(message, level) {
+  if (op_runtime_print(message, level)) {
+    exit(READER_GONE);
+  }
+}
 
 function exit(code = 0) {
   op_runtime_exit(code | 0);
@@ -450,7 +470,7 @@ function start(options) {
   ObjectDefineProperty(
     globalThis,
     "console",
-    nonEnumerable(new consoleScript.Console((message, level) => op_runtime_print(message, level))),
+    nonEnumerable(new consoleScript.Console(print)),
   );
 
   ObjectDefineProperties(globalThis, {

@@ -137,7 +137,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Where the console and `Deno.stdout` write. Default: the process's own.
+    /// Where the console and `Deno.stdout` write. Default: the process's own. Where it is a pipe whose reader has gone, the
+    /// next line of the console ends the run with [`RuntimeError::Exit`] of 141, the code of a program that `SIGPIPE` ends.
     pub fn stdout(mut self, file: File) -> Self {
         self.stdout = Some(file);
         self

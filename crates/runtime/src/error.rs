@@ -128,10 +128,11 @@ fn write_error(
         has_frames = true;
         write!(f, "\n{indent}{line}")?;
     }
-    // A syntax error has no stack, only a place.
+    // A syntax error has no stack, only a place. Of an error without either, V8 says where it was reported.
     if !has_frames
         && let Some(frame) = error.frames.first()
         && let Some(file) = &frame.file_name
+        && !file.starts_with("ext:")
     {
         write!(f, "\n{indent}    at {file}")?;
         if let (Some(line), Some(column)) = (frame.line_number, frame.column_number) {

@@ -191,9 +191,7 @@ pub fn run_job(job: &Job, registry: &Registry, settings: &Settings, spec: Option
             reporter.failed(&error, spec.map(PathBuf::as_path));
             let signal = i32::try_from(signal.load(Ordering::Relaxed)).unwrap_or(0);
             if error == JobError::Cancelled && signal != 0 {
-                let _ = std::io::stderr().flush();
-                // At once: a codec's threads may still be at work, which the ordinary end of a program would disturb.
-                signal_hook::low_level::exit(128 + signal);
+                crate::leave(128 + signal);
             }
             let overwrite = matches!(&error, JobError::Output { message, .. }
                 if message == reelcore_transcode::EXISTS);

@@ -27,10 +27,11 @@ Usage:
   reelcore --help
 
 Exit code:
-  0  the script ended
-  1  an error was not caught, a promise rejection was not handled, or a module could not be loaded
-  2  the command line is wrong
-  n  the script called Deno.exit(n)
+  0    the script ended
+  1    an error was not caught, a promise rejection was not handled, or a module could not be loaded
+  2    the command line is wrong
+  141  nobody reads the console's output any more, as behind `| head`; the script was stopped
+  n    the script called Deno.exit(n)
 Those of transcode and job: reelcore job --help
 ";
 
@@ -126,8 +127,17 @@ fn main() {
             USAGE_ERROR
         }
     };
-    // Leaving by `exit` spares the tear-down of V8's heap, which the operating system does better.
-    std::process::exit(code);
+    leave(code);
+}
+
+/// Ends the process here and now. Other threads may be at work still: drivers of GPUs, codecs, reads that nobody answers. The
+/// exit handlers of C libraries would take away what those use, and the ordinary way out would wait for some of them. What
+/// else is left, V8's heap for one, the operating system takes down best.
+fn leave(code: i32) -> ! {
+    // Where the streams are gone, the exit code still tells.
+    let _ = std::io::stdout().flush();
+    let _ = std::io::stderr().flush();
+    signal_hook::low_level::exit(code)
 }
 
 fn run(script: PathBuf, args: Vec<String>) -> i32 {
@@ -154,8 +164,8 @@ fn run(script: PathBuf, args: Vec<String>) -> i32 {
             error.exit_code()
         }
     };
-    std::mem::forget(runtime);
-    code
+    // Before the runtimes are dropped: Tokio's would wait for reads of files and pipes.
+    leave(code)
 }
 
 fn print(text: &str) -> i32 {

@@ -113,12 +113,14 @@ pub(crate) fn op_runtime_location(state: &mut OpState, main_module: bool) -> Str
 }
 
 /// One call of the console. `level` is 0 for debug, 1 for log and info, 2 for warnings, 3 and 4 for errors and traces.
+/// Returns whether the run is to end, as nobody reads the output any more (`reelcore run x.js | head`). Of errors nobody
+/// need hear.
 #[op2(fast)]
 pub(crate) fn op_runtime_print(
     state: &mut OpState,
     #[string] message: &str,
     #[smi] level: i32,
-) -> Result<(), JsErrorBox> {
+) -> Result<bool, JsErrorBox> {
     let hook = state.borrow::<Rc<RunState>>().console.clone();
     if let Some(hook) = hook {
         let level = match level {
@@ -128,18 +130,17 @@ pub(crate) fn op_runtime_print(
             _ => ConsoleLevel::Error,
         };
         hook(level, message);
-        return Ok(());
+        return Ok(false);
     }
     let stream = if level > 1 { 2 } else { 1 };
     deno_io::fs::FileResource::with_file(state, stream, |file| {
         match file.write_all_sync(message.as_bytes()) {
-            // Whoever read the output has gone (`reelcore run x.js | head`): nobody is left to tell.
             Err(deno_io::fs::FsError::Io(error))
                 if error.kind() == std::io::ErrorKind::BrokenPipe =>
             {
-                Ok(())
+                Ok(stream == 1)
             }
-            result => result.map_err(JsErrorBox::from_err),
+            result => result.map(|()| false).map_err(JsErrorBox::from_err),
         }
     })
 }

@@ -1,7 +1,8 @@
 //! The command line: exit codes and what is printed.
 
 use std::io::Write;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::script;
 
@@ -12,13 +13,19 @@ fn reelcore(args: &[&str]) -> Output {
         .expect("the binary starts")
 }
 
-/// Runs `source` as a module; gives the exit code, stdout and stderr.
-fn run(source: &str) -> (Option<i32>, String, String) {
+/// A file with `source`.
+fn module(source: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new()
         .suffix(".js")
         .tempfile()
         .expect("a temporary file");
     file.write_all(source.as_bytes()).expect("it is written");
+    file
+}
+
+/// Runs `source` as a module; gives the exit code, stdout and stderr.
+fn run(source: &str) -> (Option<i32>, String, String) {
+    let file = module(source);
     let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
         .arg("run")
         .arg(file.path())
@@ -116,6 +123,60 @@ fn an_error_of_the_module_is_an_error_event_first() {
         (code, stdout.as_str(), stderr.as_str()),
         (Some(0), "heard top\n", "")
     );
+}
+
+#[test]
+fn what_the_module_throws_is_what_listeners_and_the_command_line_get() {
+    let listener = "addEventListener('error', (e) => { console.log(e.error === thrown, e.message); e.preventDefault(); });";
+    // None of them has a stack of V8's own.
+    for (error, message) in [
+        (
+            "Object.defineProperty(new DOMException('m', 'NotSupportedError'), 'stack', { value: 'own' })",
+            "NotSupportedError: m",
+        ),
+        (
+            "structuredClone(new DOMException('m', 'DataCloneError'))",
+            "DataCloneError: m",
+        ),
+        (
+            "Object.assign(new (class extends RangeError {})('m'), { stack: 'own' })",
+            "RangeError: m",
+        ),
+        (
+            "(Error.stackTraceLimit = 0, new TypeError('m'))",
+            "TypeError: m",
+        ),
+    ] {
+        for wait in ["", "await 0;"] {
+            let thrower = format!("{wait} globalThis.thrown = {error};\nthrow thrown;");
+            let (code, stdout, stderr) = run(&format!("{listener}\n{thrower}"));
+            assert_eq!(
+                (code, stdout, stderr),
+                (Some(0), format!("true Uncaught {message}\n"), String::new()),
+                "{thrower}"
+            );
+            let (code, _, stderr) = run(&thrower);
+            assert_eq!(code, Some(1), "{thrower}");
+            assert!(
+                stderr.starts_with(&format!("error: Uncaught {message}")),
+                "{thrower}: {stderr}"
+            );
+            assert!(!stderr.contains("ext:"), "{thrower}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_demuxer_in_the_module_itself_keeps_its_name_and_line() {
+    let (code, _, stderr) =
+        run("const d = new Reelcore.Demuxer(new Uint8Array(0));\nawait d.tracks;");
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.starts_with("error: Uncaught NotSupportedError: unknown container"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(".js:1:"), "{stderr}");
+    assert!(!stderr.contains("ext:"), "{stderr}");
 }
 
 #[test]
@@ -219,17 +280,69 @@ fn arguments_after_the_script_are_the_scripts() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn exit_does_not_wait_for_input_that_does_not_come() {
+    let file = module("Deno.stdin.read(new Uint8Array(1)); setTimeout(() => Deno.exit(3), 1);");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+        .arg("run")
+        .arg(file.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let input = child.stdin.take();
+    // Long enough for any machine: a process that waits does so for good.
+    let mut status = None;
+    for _ in 0..600 {
+        status = child.try_wait().expect("its status");
+        if status.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Ends one that waits.
+    drop(input);
+    let status = status.expect("it still waits for its input");
+    assert_eq!(status.code(), Some(3));
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn the_end_of_a_script_takes_nothing_from_a_gpu_that_still_works() {
+    let file = module(
+        "const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+        const init = { format: 'I420', codedWidth: 640, codedHeight: 480, timestamp: 0 };
+        device.importExternalTexture({ source: new VideoFrame(new Uint8Array(460800), init) });",
+    );
+    // It is a matter of time what the driver is at: many, that are in each other's way.
+    let children: Vec<_> = (0..16)
+        .map(|_| {
+            Command::new(env!("CARGO_BIN_EXE_reelcore"))
+                .arg("run")
+                .arg(file.path())
+                .env("XDG_RUNTIME_DIR", std::env::temp_dir())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary starts")
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_script_whose_output_nobody_reads_is_stopped_quietly() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
         .arg("run")
         .arg(script("chatty.js"))
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.status.code(), Some(141), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]

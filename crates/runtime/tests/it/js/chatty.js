@@ -1,1 +1,2 @@
-for (let i = 0; i < 10_000; i++) console.log("line", i);
+for (let i = 0; i < 1_000_000; i++) console.log("line", i);
+console.error("not stopped");
