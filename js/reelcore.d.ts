@@ -64,7 +64,7 @@ declare namespace Reelcore {
   type Track = VideoTrack | AudioTrack | OtherTrack;
 
   interface ChunksOptions {
-    /** Begins at the last key packet at or before this time. */
+    /** Begins where `seek()` to this time would; by default at the first packet, or where `seek()` was last. */
     start?: number;
   }
 
@@ -80,7 +80,10 @@ declare namespace Reelcore {
     /** The tracks, in the container's order. */
     readonly tracks: Promise<readonly Track[]>;
     readonly info: Promise<DemuxerInfo>;
-    /** Moves to a time; gives that of the last key packet at or before it, in `track` or the first of video. */
+    /**
+     * Moves to the last key packet at or before a time, or the first one; gives its time in `track` or the first of video. Chunks
+     * of sound begin before it, by what a decoder needs.
+     */
     seek(time: number, track?: Track | number): Promise<number | null>;
     /**
      * The packets of a track in decode order. Of chunks whose pictures an edit list leaves out VideoDecoder gives none; their times

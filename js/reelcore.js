@@ -118,7 +118,9 @@ class Demuxer {
   #tracks;
   /** The reader of a stream, which `close()` cancels. */
   #stream;
-  #position = 0;
+  /** Where `seek()` went; undefined before the first one. */
+  #position;
+  #closed = false;
 
   constructor(source, options = { __proto__: null }) {
     const handle = this.#handle;
@@ -137,19 +139,31 @@ class Demuxer {
 
   /** The container's name, its duration in microseconds (null if unknown) and its tags by name. */
   get info() {
-    return PromisePrototypeThen(this.#tracks, () => {
-      const { 0: container, 1: duration, 2: tags } = op_reelcore_demuxer_info(this.#handle);
-      return { container, duration, tags: ObjectFromEntries(tags) };
-    });
+    return this.#info();
+  }
+
+  async #info() {
+    this.#checkOpen();
+    await this.#tracks;
+    const { 0: container, 1: duration, 2: tags } = op_reelcore_demuxer_info(this.#handle);
+    return { container, duration, tags: ObjectFromEntries(tags) };
+  }
+
+  /** What is asked of a closed demuxer fails alike, whether it had opened or not. */
+  #checkOpen() {
+    if (!this.#closed) return;
+    const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+    throw new DOMException("the Demuxer is closed", "InvalidStateError");
   }
 
   /**
    * Moves to `time` (microseconds): `chunks()` and `packets()` without a `start` then begin at the last key
-   * packet at or before it. Gives the time of that packet in `track` (by default the first video track,
-   * else the first track), or null if it has none.
+   * packet at or before it, or the first one where none is; of sound sooner, by what its decoder needs before that packet.
+   * Gives the time of that packet in `track` (by default the first video track, else the first track), or null if it has none.
    */
   async seek(time, track) {
     checkTime(time, "time");
+    this.#checkOpen();
     const site = callSite();
     const tracks = await this.#tracks;
     track ??= tracks.find((track) => track.type === "video") ?? tracks[0];
@@ -165,7 +179,7 @@ class Demuxer {
 
   /**
    * The packets of a track in decode order, as EncodedVideoChunk or EncodedAudioChunk.
-   * `start` (microseconds) begins at the last key packet at or before it. They are all for the track's `decoderConfig`:
+   * `start` (microseconds) begins where `seek()` to it would. They are all for the track's `decoderConfig`:
    * where that changes in the middle of the track, it ends with a NotSupportedError, and `packets()` goes on.
    */
   async *chunks(track, options = { __proto__: null }) {
@@ -210,12 +224,16 @@ class Demuxer {
   }
 
   async #reader(track, options, site, changes) {
-    const start = checkTime(options?.start ?? this.#position, "start");
+    const start = options?.start ?? this.#position;
+    if (start !== undefined) checkTime(start, "start");
+    this.#checkOpen();
     const tracks = await this.#tracks;
     const index = this.#index(tracks, track);
     const reader = op_reelcore_demuxer_reader(this.#handle, index, changes);
     try {
-      if (start !== 0) await located(op_reelcore_reader_seek(reader, start), site);
+      // A reader stands at the first packet. Sound from 0 on needs all that stands before: the priming.
+      const isThere = start === undefined || (start === 0 && tracks[index].type === "audio");
+      if (!isThere) await located(op_reelcore_reader_seek(reader, start), site);
     } catch (error) {
       op_reelcore_reader_close(reader);
       throw error;
@@ -228,6 +246,7 @@ class Demuxer {
    * AbortError; everything else but `tracks` then fails with an InvalidStateError.
    */
   close() {
+    this.#closed = true;
     op_reelcore_demuxer_close(this.#handle);
     // Whatever its source says to that is its own business.
     if (this.#stream) PromisePrototypeThen(this.#stream.cancel(), undefined, () => {});

@@ -76,6 +76,10 @@ export function callSite() {
 /** `promise`, whose error then says at which line of the script it was asked for. */
 export function located(promise, site) {
   return PromisePrototypeThen(promise, undefined, (error) => {
+    // An op's error was made where no script was. deno_core keeps the frames of an error when its stack is first read, and
+    // puts another error in the place of one without any that nobody catches.
+    ErrorCaptureStackTrace(error);
+    void error.stack;
     ObjectDefineProperty(error, "stack", {
       __proto__: null,
       configurable: true,

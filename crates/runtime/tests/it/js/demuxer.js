@@ -49,6 +49,54 @@ await test("start and seek begin at the last key packet at or before a time", as
   }
 });
 
+/** An IVF file of VP8 at 25 frames a second. */
+function ivf(frames) {
+  const bytes = new Uint8Array(frames.reduce((size, frame) => size + 12 + frame.length, 32));
+  const view = new DataView(bytes.buffer);
+  bytes.set(new TextEncoder().encode("DKIF\0\0\x20\0VP80\x40\0\x30\0"));
+  [25, 1, frames.length].forEach((value, i) => view.setUint32(16 + 4 * i, value, true));
+  let at = 32;
+  frames.forEach((frame, time) => {
+    view.setUint32(at, frame.length, true);
+    view.setUint32(at + 4, time, true);
+    bytes.set(frame, at + 12);
+    at += 12 + frame.length;
+  });
+  return bytes;
+}
+
+await test("a start of 0 begins at a key packet as any other, and sound from 0 with its priming", async () => {
+  const frames = [];
+  const encoder = new VideoEncoder({
+    output(chunk) {
+      chunk.copyTo(frames[frames.push(new Uint8Array(chunk.byteLength)) - 1]);
+    },
+    error: (error) => { throw error; },
+  });
+  encoder.configure({ codec: "vp8", width: 64, height: 48, framerate: 25, latencyMode: "realtime" });
+  for (let i = 0; i < 6; i++) {
+    const size = { codedWidth: 64, codedHeight: 48, timestamp: 40_000 * i };
+    const frame = new VideoFrame(new Uint8Array(64 * 48 * 3 / 2), { format: "I420", ...size });
+    encoder.encode(frame, { keyFrame: i % 3 === 0 });
+    frame.close();
+  }
+  await encoder.flush();
+  // A recording that was joined late: its first key picture is the third.
+  const late = new Reelcore.Demuxer(ivf(frames.slice(1)));
+  equal(await times(late, 0), [0, 40_000, 80_000, 120_000, 160_000]);
+  equal(await times(late, 0, { start: 0 }), [80_000, 120_000, 160_000]);
+  equal(await late.seek(0), 80_000);
+  equal(await times(late, 0), [80_000, 120_000, 160_000]);
+
+  const demuxer = new Reelcore.Demuxer(file);
+  const [, audio] = await demuxer.tracks;
+  const whole = await times(demuxer, audio);
+  assert(whole[0] < 0, "the clip has priming");
+  equal(await times(demuxer, audio, { start: 0 }), whole);
+  equal(await demuxer.seek(0, audio), 0);
+  equal(await times(demuxer, audio), whole);
+});
+
 await test("two iterations do not disturb each other, and one can be left", async () => {
   const demuxer = new Reelcore.Demuxer(file);
   const [a, b] = [demuxer.chunks(0), demuxer.chunks(0)];
@@ -131,6 +179,11 @@ await test("what cannot be opened says why", async () => {
   throws(() => new Reelcore.Demuxer(5), "TypeError");
   throws(() => new Reelcore.Demuxer(new URL("https://example.com/a.mp4")), "TypeError");
   await rejects(new Reelcore.Demuxer("file:///no/such%20file.mp4").tracks, "NotFoundError", "/no/such file.mp4");
+  // Also where no script catches it: it is the same error, with the script's line.
+  const module = "data:text/javascript,await new Reelcore.Demuxer('/no/such/file.mp4').tracks";
+  const uncaught = await rejects(import(module), "NotFoundError", "/no/such/file.mp4");
+  equal([uncaught instanceof DOMException, uncaught.code], [true, 8]);
+  assert(uncaught.stack.includes("data:text/javascript"), uncaught.stack);
   const demuxer = new Reelcore.Demuxer(file);
   await rejects(demuxer.chunks(9).next(), "TypeError");
   await rejects(demuxer.chunks(0, { start: NaN }).next(), "TypeError");
@@ -174,6 +227,11 @@ await test("a demuxer that is closed while it opens says so to whoever waits", a
     demuxer.close();
     await ends;
     await rejects(demuxer.tracks, "AbortError");
+    // What is asked afterwards is asked of a closed demuxer.
+    await rejects(demuxer.info, "InvalidStateError");
+    await rejects(demuxer.chunks(0).next(), "InvalidStateError");
+    await rejects(demuxer.packets(0, { start: 0 }).next(), "InvalidStateError");
+    await rejects(demuxer.seek(0), "InvalidStateError");
   }
 });
 
