@@ -35,9 +35,10 @@ let decoded = 0;
 let size = "";
 const began = performance.now();
 
+const duration = track.duration ?? await lastTime();
 const tiles = [];
 for (let i = 0; i < TILES; i++) {
-  const time = Math.round((track.duration * (i + 0.5)) / TILES);
+  const time = Math.round((duration * (i + 0.5)) / TILES);
   const frame = await frameAt(time);
   size = `${frame.displayWidth}x${frame.displayHeight}`;
   const tile = await toTile(frame);
@@ -54,6 +55,13 @@ console.log(
   `${config.codec}  ${size}  ${decoded} frames decoded  ` +
     `${Math.round(decoded / seconds)} frames per second  -> ${target}`,
 );
+
+/** When the last frame ends, by the packets: streams without a container do not say it. */
+async function lastTime() {
+  let end = 0;
+  for await (const chunk of demuxer.chunks(track)) end = Math.max(end, chunk.timestamp + (chunk.duration ?? 0));
+  return end;
+}
 
 /** The frame that is shown at `time` (microseconds); the caller closes it. */
 async function frameAt(time) {

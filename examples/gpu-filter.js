@@ -50,6 +50,10 @@ const pipeline = device.createComputePipeline({ layout: "auto", compute: { modul
 
 const demuxer = new Reelcore.Demuxer(source);
 const track = (await demuxer.tracks).find((track) => track.type === "video");
+if (!track?.decoderConfig) {
+  console.error(`${source}: no video track that can be decoded`);
+  Deno.exit(1);
+}
 const { displayWidth: width, displayHeight: height } = await firstFrame();
 const result = device.createTexture({
   size: [width, height],

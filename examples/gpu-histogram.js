@@ -42,6 +42,10 @@ const idle = [];
 
 const demuxer = new Reelcore.Demuxer(source);
 const track = (await demuxer.tracks).find((track) => track.type === "video");
+if (!track?.decoderConfig) {
+  console.error(`${source}: no video track that can be decoded`);
+  Deno.exit(1);
+}
 const results = [];
 const before = Reelcore.counters();
 const decoder = new VideoDecoder({
