@@ -30,7 +30,7 @@ pub fn create_tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// A V8 isolate with the globals of a web worker, files and arguments through `Deno`, and the media interfaces.
+/// A V8 isolate with a worker-like global scope, files and arguments through `Deno`, and the media interfaces.
 ///
 /// It stays on the thread that made it. Two of them on one thread must be dropped in the reverse order of their making,
 /// as V8 wants it; one per thread is the usual way.
