@@ -185,3 +185,63 @@ fn the_contact_sheet_of_each_sample_clip_is_a_picture() {
         std::fs::remove_file(&sheet).expect("it is removed");
     }
 }
+
+/// Fails unless the first and the last tile of the sheet differ.
+const COMPARE_TILES: &str = r#"
+const sheet = await createImageBitmap(new Blob([await Deno.readFile(Deno.args[0])]));
+const frame = new VideoFrame(sheet, { timestamp: 0 });
+const tile = async (at) => {
+  const height = (frame.codedHeight - 4) / 3;
+  const rect = { x: 4 + at * 324, y: Math.round(4 + at * height), width: 320, height: Math.floor(height) - 4 };
+  const pixels = new Uint8Array(frame.allocationSize({ rect }));
+  await frame.copyTo(pixels, { rect });
+  return pixels.join();
+};
+if (await tile(0) === await tile(2)) throw new Error("the first picture is the last one too");
+"#;
+
+#[test]
+fn the_contact_sheet_of_a_stream_that_says_no_duration_has_pictures_of_all_of_it() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sheet = folder.path().join("sheet.png");
+    let compare = folder.path().join("compare.js");
+    std::fs::write(&compare, COMPARE_TILES).expect("the script is written");
+    let clip = root.join("../codec-openh264/tests/data/main-slices.264");
+    let example = root.join("../../examples/contact-sheet.js");
+    for [script, first, second] in [[&example, &clip, &sheet], [&compare, &sheet, &sheet]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+            .arg("run")
+            .arg(script)
+            .args([first, second])
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", script.display());
+    }
+}
+
+#[test]
+fn the_examples_say_so_where_a_file_has_no_video() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sound = folder.path().join("sound.wav");
+    // 80 samples of 16 bits, at 8 kHz.
+    let mut wav = b"RIFF\xc4\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\xa0\0\0\0".to_vec();
+    wav.resize(wav.len() + 160, 0);
+    std::fs::write(&sound, wav).expect("the file is written");
+    for example in ["contact-sheet.js", "gpu-filter.js", "gpu-histogram.js"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+            .arg("run")
+            .arg(examples.join(example))
+            .args([&sound, &folder.path().join("out")])
+            // Mesa complains on standard error where a session has none.
+            .env("XDG_RUNTIME_DIR", std::env::temp_dir())
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{example}: {stderr}");
+        let wanted = format!("{}: no video track", sound.display());
+        assert!(stderr.starts_with(&wanted), "{example}: {stderr}");
+    }
+}
