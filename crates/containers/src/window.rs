@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use reelcore_media::demux::Source;
 
-/// Bytes that one read takes in, where what follows is likely to be needed. A packet that is kept keeps the bytes that
-/// were read with it.
+/// Bytes that one read takes in behind what is at hand, where what follows is likely to be needed. A packet that is kept keeps
+/// the bytes that were read with it.
 pub(crate) const AHEAD: usize = 256 << 10;
 
 /// Bytes that one read takes in, where most of what follows is passed over.
@@ -15,6 +15,10 @@ pub(crate) const AHEAD_SPARSE: usize = 4 << 10;
 
 /// Memory that is set aside at once for bytes of a source whose length is not known.
 const PIECE: usize = 1 << 20;
+
+/// How many times as large as what is read into it the memory may be that is taken again: a packet that is kept keeps all of
+/// it.
+pub(crate) const REUSED: usize = 2;
 
 /// A reader's view of its source. Bytes that follow one another are read once; packets are slices of what was read, or
 /// of the source itself where it is in memory.
@@ -133,10 +137,10 @@ impl Window {
         // Behind what is kept: who asks for one byte more each time would read one byte each time.
         let (need, want) = (fits(need), fits(need.max(kept.saturating_add(ahead))));
         let old = std::mem::take(&mut self.bytes);
+        let most = want.saturating_mul(REUSED);
         // The last window's memory, where no packet of it is alive any more and it is not out of proportion.
-        let reusable = old.len() <= want.saturating_mul(4);
         let mut buffer = match old.try_into_mut() {
-            Ok(mut buffer) if reusable => {
+            Ok(mut buffer) if buffer.capacity() <= most => {
                 let from = buffer.len() - kept;
                 buffer.copy_within(from.., 0);
                 buffer.truncate(kept);
@@ -274,5 +278,21 @@ mod tests {
             seen = held;
         }
         assert_eq!(*source.0.lock().expect("lock"), 100);
+    }
+
+    #[test]
+    fn small_packets_do_not_keep_the_memory_of_a_large_one_that_is_gone() {
+        let mut window = Window::new(Arc::new(Generous(Mutex::default()))).expect("open");
+        // Each a little less than what came before: what is taken again must not stay as large as the first was.
+        let mut size = 2000;
+        let mut at = 0;
+        while size > 10 {
+            drop(window.take(at, size, 10).expect("read"));
+            (at, size) = (at + size as u64, size * 2 / 3);
+        }
+        let kept = window.take(at, size, 10).expect("read");
+        drop(window);
+        let memory = kept.try_into_mut().expect("the last to hold it").capacity();
+        assert!(memory <= REUSED * (size + 10 + 10), "{memory}");
     }
 }

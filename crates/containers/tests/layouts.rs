@@ -58,6 +58,67 @@ fn an_edit_moves_times_and_ends_the_track() {
     assert_eq!(demuxer.tracks()[0].duration, Some(120_000));
 }
 
+/// As [`frames`], without the last one, in a fragment.
+fn fragment(edits: &[u32], timed: bool, indexed: Option<u32>) -> Vec<u8> {
+    let mut track = TrackBuilder::video(1000);
+    track.edits = edits.to_vec();
+    track.tables = [
+        full(b"stts", 0, 0, &[&words(&[0])]),
+        full(b"stsc", 0, 0, &[&words(&[0])]),
+        full(b"stsz", 0, 0, &[&words(&[0, 0])]),
+        full(b"stco", 0, 0, &[&words(&[0])]),
+    ]
+    .concat();
+    let trex = full(b"trex", 0, 0, &[&words(&[1, 1, 40, 1, 0])]);
+    let moof = |offset| {
+        let tfhd = full(b"tfhd", 0, 0x2_0000, &[&words(&[1])]);
+        let tfdt = full(b"tfdt", 0, 0, &[&words(&[0])]);
+        let tfdt = if timed { tfdt } else { Vec::new() };
+        let trun = full(b"trun", 0, 0x801, &[&words(&[4, offset, 40, 120, 0, 0])]);
+        bx(b"moof", &[&bx(b"traf", &[&tfhd, &tfdt, &trun])])
+    };
+    let moof = moof(moof(0).len() as u32 + 8);
+    let media = [moof, bx(b"mdat", &[b"abcd"])].concat();
+    let sidx = indexed.map(|end| {
+        let times = words(&[1, 1000, 0, 0, 1, media.len() as u32, end, 0x9000_0000]);
+        full(b"sidx", 0, 0, &[&times])
+    });
+    [
+        bx(b"ftyp", &[b"isom\0\0\0\0"]),
+        moov(&[track.build()], &bx(b"mvex", &[&trex])),
+        sidx.unwrap_or_default(),
+        media,
+    ]
+    .concat()
+}
+
+#[test]
+fn fragments_last_until_the_picture_that_is_shown_last_ends() {
+    const ALL: u32 = 0x1_0000;
+    for (edits, want) in [
+        (&[][..], 200_000),
+        (&[1, 40, ALL], 160_000),
+        // Shown 100 ms later.
+        (&[100, u32::MAX, ALL, 1, 40, ALL], 260_000),
+    ] {
+        for index in [None, Some(want / 1000)] {
+            for timed in [true, false] {
+                let bytes = fragment(edits, timed, index);
+                let demuxer = open_bytes(bytes).expect("valid");
+                let all = packets(&demuxer, 0).expect("valid");
+                let end = |p: &Packet| p.chunk.timestamp as u64 + p.chunk.duration.unwrap_or(0);
+                assert_eq!(all.iter().map(end).max(), Some(u64::from(want)));
+                // Without times of its own a fragment may begin at any: then it is the index that says it.
+                let known = timed || index.is_some();
+                let want = known.then_some(u64::from(want));
+                let found = demuxer.tracks()[0].duration;
+                assert_eq!(found, want, "{edits:?} {timed} {index:?}");
+                assert_eq!(demuxer.duration(), want, "{edits:?} {timed} {index:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn an_empty_edit_first_delays_and_repeated_edits_play_again() {
     let edits = [

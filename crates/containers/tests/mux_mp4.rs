@@ -211,11 +211,43 @@ fn fragments_are_read_back_with_each_kind_of_index() {
                 true,
                 probe,
             );
+            let read = tracks(&open_bytes(bytes.clone()));
+            let ends = |packets: &[Packet]| {
+                let end = |p: &Packet| p.chunk.timestamp.checked_add_unsigned(p.chunk.duration?);
+                packets.iter().filter_map(end).max()
+            };
+            for (track, packets) in &read {
+                let duration = track.duration.map(u64::cast_signed);
+                assert_eq!(duration, ends(packets), "{name} {index:?}");
+            }
             if index != FragmentIndex::Sidx {
                 assert_eq!(to_stream(source, muxer(), true), bytes, "{name}");
+                continue;
+            }
+            // Its times are those that are shown, whatever the edit list leaves out.
+            let pictures =
+                |(track, _): &&(Track, Vec<Packet>)| matches!(track.kind, TrackKind::Video { .. });
+            let (_, counted) = read.iter().find(pictures).unwrap_or(&read[0]);
+            let first = counted.iter().map(|p| p.chunk.timestamp.max(0)).min();
+            let (start, end) = sidx_times(&bytes);
+            for (real, said) in [(first, start), (ends(counted), end)] {
+                // Ticks are rounded.
+                let apart = real.map(|real| real.abs_diff(said));
+                assert!(apart.is_some_and(|apart| apart <= 1), "{name}: {apart:?}");
             }
         }
     }
+}
+
+/// When the presentation that the `sidx` box indexes starts and ends, in microseconds.
+fn sidx_times(bytes: &[u8]) -> (i64, i64) {
+    let at = bytes.windows(4).position(|w| w == b"sidx").expect("sidx");
+    let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+    let (scale, start) = (word(at + 12), word(at + 20));
+    let count = word(at + 32) as usize;
+    let lengths = (0..count).map(|index| word(at + 40 + 12 * index));
+    let micros = |ticks: u32| i64::from(ticks) * 1_000_000 / i64::from(scale);
+    (micros(start), micros(start + lengths.sum::<u32>()))
 }
 
 #[test]

@@ -116,16 +116,17 @@ impl Mp4Demuxer {
             let opened = Arc::new(opened);
             for (index, track) in movie.tracks.iter_mut().enumerate() {
                 if track.public.duration.is_none() {
-                    let end = opened
-                        .end_time(index, track.public.id, track.media_scale)
-                        .filter(|&end| end > 0);
-                    track.public.duration = end.and_then(|end| track.timeline.end_micros(end));
+                    let end = opened.end_time(index, track.public.id);
+                    let end = end.filter(|&end| end > 0);
+                    track.public.duration = end
+                        .and_then(|end| track.timeline.end_micros(end))
+                        .or_else(|| opened.end_by_index(track.public.id));
                 }
             }
             fragments = Some(opened);
         }
         for (index, track) in movie.tracks.iter_mut().enumerate() {
-            track.look_into_first_frame(&file, index, fragments.as_ref());
+            track.look_into_first_frame(&file, index, fragments.as_ref(), moov.end);
         }
         let micros = |ticks: u64| {
             let micros = u128::from(ticks) * 1_000_000 / u128::from(movie.header.scale);

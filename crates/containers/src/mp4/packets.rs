@@ -15,9 +15,10 @@ use super::edits::Segment;
 use super::parse::invalid;
 use super::protection::SampleInfo;
 use super::sample::Sample;
-use super::track::{Mp4Track, PacketLength};
+use super::track::{Mp4Track, PacketLength, other_layer};
 use crate::bitstream::audio::Timing;
 use crate::source;
+use crate::window::REUSED;
 
 /// Most bytes that one read takes in. A packet that is kept keeps the bytes that were read with it.
 const WINDOW: u64 = 256 << 10;
@@ -51,6 +52,8 @@ pub(crate) struct Mp4PacketReader {
     configs: HashMap<usize, Arc<TrackConfig>>,
     /// How the samples of the tables are encrypted, once one was read.
     info: Option<SampleInfo>,
+    /// Whether the layer of MPEG audio is still to be seen, in the first packet that is read.
+    layer_unseen: bool,
 }
 
 /// A part of the source in memory, of which packets are slices.
@@ -84,6 +87,7 @@ impl Mp4PacketReader {
         Ok(Self {
             cursor: Cursor::new(track, index, demuxer.fragments.clone()),
             budget: Budget::new(demuxer.file.len),
+            layer_unseen: !track.layer_known,
             demuxer,
             index,
             segment: 0,
@@ -207,6 +211,7 @@ impl Mp4PacketReader {
                 .is_none_or(|end| sample.composition_time < end);
         let encryption = self.encryption(track, sample)?;
         let data = self.data(sample)?;
+        self.see_layer(track, sample, &data)?;
         let side = match track.is_audio {
             true => self.discards(track, segment, sample, &data),
             false => (!presented).then(|| {
@@ -234,6 +239,31 @@ impl Mp4PacketReader {
             encryption,
             config,
         })
+    }
+
+    /// What was not looked into at opening, because it was a stream's: that MPEG audio is MP3, as the boxes have no other name
+    /// for it. A decoder would make something else of another layer.
+    fn see_layer(
+        &mut self,
+        track: &Mp4Track,
+        sample: &Sample,
+        data: &[u8],
+    ) -> Result<(), DemuxError> {
+        if !self.layer_unseen {
+            return Ok(());
+        }
+        let codec = match &self.config {
+            Some(config) => &config.codec,
+            None => &track.public.codec,
+        };
+        if let Some(other) = other_layer(data).filter(|_| codec.as_deref() == Some("mp3")) {
+            return Err(DemuxError::Unsupported(format!(
+                "MPEG audio that is {other} in a track named mp3, at byte {}",
+                sample.offset
+            )));
+        }
+        self.layer_unseen = false;
+        Ok(())
     }
 
     /// How a sample is encrypted; `None` in clear.
@@ -376,9 +406,11 @@ impl Mp4PacketReader {
             end = end.max(reach);
         }
         let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        // The last window's memory, where no packet of it is alive any more.
+        // The last window's memory, where no packet of it is alive any more and it is not out of proportion.
         let mut buffer = std::mem::take(&mut self.window.bytes)
             .try_into_mut()
+            .ok()
+            .filter(|old| old.capacity() <= len.saturating_mul(REUSED))
             .unwrap_or_default();
         // Only what is new is zeroed: the read overwrites the rest.
         buffer.resize(len, 0);

@@ -45,6 +45,8 @@ pub(crate) struct Mp4Track {
     pub(crate) format: Option<String>,
     /// How much sound the last packet decodes to: where its duration is less, it ends in padding.
     pub(crate) packet_length: PacketLength,
+    /// Whether the first frame of MPEG audio was looked into: its layer is known.
+    pub(crate) layer_known: bool,
 }
 
 /// How to tell how much sound a packet decodes to.
@@ -205,23 +207,34 @@ pub(crate) fn parse(
         pcm_frame,
         format,
         packet_length,
+        layer_known: false,
     })
 }
 
 impl Mp4Track {
     /// Takes from the first frame of MPEG audio what the object type does not tell: the layer, and the channels, which many
     /// writers give as two. A frame that cannot be had leaves it at what the boxes say: reading it will say why.
+    ///
+    /// Of a stream, of which `read` bytes were needed so far, only a frame among those: another one would be waited for, and what
+    /// stands before it would be let go. [`other_layer`] tells its layer when it is read.
     pub(crate) fn look_into_first_frame(
         &mut self,
         file: &File,
         index: usize,
         fragments: Option<&Arc<Fragments>>,
+        read: u64,
     ) {
         if self.external || self.public.codec.as_deref() != Some("mp3") {
             return;
         }
-        let first = Cursor::new(self, index, fragments.cloned()).next();
-        let Ok(Some(sample)) = first else {
+        let mut cursor = Cursor::new(self, index, fragments.cloned());
+        let first = if file.source.is_seekable() {
+            cursor.next().ok().flatten()
+        } else {
+            let sample = cursor.next_at_hand();
+            sample.filter(|sample| sample.offset.saturating_add(HEADER as u64) <= read)
+        };
+        let Some(sample) = first else {
             return;
         };
         let Ok(bytes) = source::read_bytes(&*file.source, sample.offset, HEADER) else {
@@ -230,16 +243,14 @@ impl Mp4Track {
         let Some(header) = Header::parse(&bytes) else {
             return;
         };
+        self.layer_known = true;
         if let TrackKind::Audio { channels, .. } = &mut self.public.kind {
             *channels = header.channels;
         }
-        let other = match header.layer {
-            Layer::One => "mp1",
-            Layer::Two => "mp2",
-            Layer::Three => return,
-        };
-        self.public.codec = None;
-        self.format = Some(other.to_owned());
+        if let Some(other) = other_layer(&bytes) {
+            self.public.codec = None;
+            self.format = Some(other.to_owned());
+        }
     }
 
     /// What decoders are configured with for samples of the entry at `place`, as [`SampleDescriptions::place`] gave it.
@@ -278,6 +289,15 @@ impl Mp4Track {
         }
         let kind = track_kind(entry, &self.header, false, self.movie_matrix, self.handler);
         Ok(config(entry, kind, &self.pssh))
+    }
+}
+
+/// The name of the frame of MPEG audio that `data` begins, where it is not MP3.
+pub(crate) fn other_layer(data: &[u8]) -> Option<&'static str> {
+    match Header::parse(data)?.layer {
+        Layer::One => Some("mp1"),
+        Layer::Two => Some("mp2"),
+        Layer::Three => None,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Builds MP4 boxes by hand, for files that no encoder at hand writes.
 #![allow(dead_code)]
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reelcore_containers::{BytesSource, open};
-use reelcore_media::demux::{DemuxError, Demuxer, Packet};
+use reelcore_media::demux::{DemuxError, Demuxer, Packet, Source};
 
 /// The folder of the sample clips.
 pub fn clips() -> std::path::PathBuf {
@@ -29,6 +31,55 @@ pub fn packets(demuxer: &Arc<dyn Demuxer>, track: usize) -> Result<Vec<Packet>, 
         all.push(packet);
     }
     Ok(all)
+}
+
+/// A stream of which the first bytes have come. What needs more would wait for it: here that fails, and is counted.
+pub struct Arriving {
+    bytes: Vec<u8>,
+    arrived: AtomicUsize,
+    waits: AtomicUsize,
+}
+
+impl Arriving {
+    pub fn new(bytes: Vec<u8>, arrived: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            arrived: arrived.into(),
+            waits: 0.into(),
+        })
+    }
+
+    /// Lets the bytes up to here come.
+    pub fn arrive(&self, end: usize) {
+        self.arrived.store(end, Ordering::Relaxed);
+    }
+
+    /// How often bytes were asked for that have not come.
+    pub fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Arriving {
+    fn len(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let here = &self.bytes[..self.arrived.load(Ordering::Relaxed)];
+        let here = here.get(offset as usize..).unwrap_or_default();
+        if here.is_empty() {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+            return Err(io::Error::other("these bytes have not come"));
+        }
+        let count = here.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&here[..count]);
+        Ok(count)
+    }
 }
 
 /// A box.

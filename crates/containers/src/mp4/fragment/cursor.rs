@@ -117,18 +117,17 @@ impl Fragments {
         })
     }
 
-    /// The media time in ticks at which a track ends: from a `sidx` box, else from the last fragments. As with the
-    /// tables of a progressive file, it is the sum of the durations: composition offsets do not count.
-    pub(crate) fn end_time(
-        self: &Arc<Self>,
-        track_index: usize,
-        id: u32,
-        scale: u32,
-    ) -> Option<i64> {
-        if let Some(&(_, time, its)) = self.ends.iter().find(|(track, ..)| *track == id) {
-            let ticks = u128::from(time) * u128::from(scale) / u128::from(its);
-            return i64::try_from(ticks).ok();
-        }
+    /// The presentation time in microseconds at which a `sidx` box lets a track end. Its times are those of the movie, with
+    /// the edit list applied (ISO/IEC 14496-12, 8.16.3).
+    pub(crate) fn end_by_index(&self, id: u32) -> Option<u64> {
+        let &(_, time, scale) = self.ends.iter().find(|(track, ..)| *track == id)?;
+        let scale = u128::from(scale);
+        let micros = (u128::from(time) * 1_000_000 + scale / 2) / scale;
+        u64::try_from(micros).ok().filter(|&micros| micros > 0)
+    }
+
+    /// The media time in ticks at which the last of a track's samples ends, by composition times, in the last fragments.
+    pub(crate) fn end_time(self: &Arc<Self>, track_index: usize, id: u32) -> Option<i64> {
         // The last places of the index; a track may have ended some fragments before the others.
         const LOOK_BACK: usize = 8;
         let last: Vec<u64> = match &self.index {
@@ -147,7 +146,7 @@ impl Fragments {
                 match cursor.next() {
                     Ok(Some(sample)) if cursor.timed && budget.spend(1).is_ok() => {
                         let ticks = i64::try_from(sample.duration).unwrap_or(0);
-                        end = end.max(Some(sample.decode_time.saturating_add(ticks)));
+                        end = end.max(Some(sample.composition_time.saturating_add(ticks)));
                     }
                     // What is damaged there is reported when it is read; the duration is unknown.
                     Ok(Some(_)) | Err(_) => return None,

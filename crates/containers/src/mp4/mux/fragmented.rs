@@ -283,11 +283,13 @@ impl Fragmented {
                 lane.random_access.push((time, at, number, sample));
             }
             if *index == counted && self.index == FragmentIndex::Sidx {
-                let first = lane.samples.iter().map(|s| shown(lane, s)).min();
-                let end = lane.samples.iter().map(|s| {
-                    let end = s.time.present.saturating_add(s.time.duration);
-                    lane.tick(end).saturating_add(lane.shift)
-                });
+                // Times of the movie, to which the edit list has moved the samples back (ISO/IEC 14496-12, 8.16.3).
+                let time = |time: i64| lane.tick(time).max(0);
+                let first = lane.samples.iter().map(|s| time(s.time.present)).min();
+                let end = lane
+                    .samples
+                    .iter()
+                    .map(|s| time(s.time.present.saturating_add(s.time.duration)));
                 let (first, end) = (first.unwrap_or(0), end.max().unwrap_or(0));
                 self.segments.push((size, first, end, key == Some(0)));
             }
