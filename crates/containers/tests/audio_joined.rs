@@ -99,6 +99,42 @@ fn mp3_files_put_together_are_heard_to_the_end() {
 }
 
 #[test]
+fn a_short_mp3_behind_a_long_one_counts_and_the_end_of_one_alone_does_not() {
+    let long = mp3_file(200, 576, 1152);
+    // As some count: without the frame that says it.
+    let mut less = long.clone();
+    less[48..52].copy_from_slice(&(200_u32 * 417).to_be_bytes());
+    let short = mp3_file(3, 576, 1152);
+    let bare: Vec<u8> = (0..3).flat_map(|mark| mp3(0, mark + 1)).collect();
+    let tags = [ape("Artist", "A"), id3v1("First"), id3(4, 0, &[0; 99])].concat();
+    for first in [&long, &less] {
+        for between in [
+            Vec::new(),
+            id3v1("First"),
+            ape("Artist", "A"),
+            id3(3, 0, &[0; 500]),
+            tags.clone(),
+        ] {
+            for second in [&short, &bare] {
+                let file = [&first[..], &between, second, &id3v1("Second")].concat();
+                let demuxer = open_bytes(file).expect("a file");
+                let all = packets(&demuxer, 0).expect("packets");
+                assert_eq!(all.len(), 203);
+                assert_eq!(demuxer.tracks()[0].samples, Some(203));
+                assert_eq!(dropped(&all[199]).1, Duration::ZERO);
+                let end = all[202].chunk.timestamp as u64 + all[202].chunk.duration.unwrap_or(0);
+                assert_eq!(demuxer.duration(), Some(end));
+            }
+            let alone = [&first[..], &between, &id3v1("First")].concat();
+            let demuxer = open_bytes(alone).expect("a file");
+            let all = packets(&demuxer, 0).expect("packets");
+            assert_eq!(demuxer.tracks()[0].samples, Some(200));
+            assert_eq!(dropped(&all[199]).1, Duration::from_nanos(14_126_984));
+        }
+    }
+}
+
+#[test]
 fn mp3_of_another_rate_is_told_and_its_times_go_on() {
     let file = [
         (0..5).flat_map(|mark| mp3(0, mark)).collect::<Vec<_>>(),

@@ -646,3 +646,18 @@ fn adts_frames_of_several_blocks_last_longer() {
     assert_eq!(all[1].chunk.data, frames[1]);
     assert_eq!(demuxer.duration(), Some(116_100));
 }
+
+#[test]
+fn frames_shorter_than_a_tag_are_given_before_the_next_one_comes() {
+    // 11 bytes each, as encoders write silence.
+    let frame = adts(&[7; 4], 1, false);
+    assert_eq!(frame.len(), 11);
+    let source = support::Arriving::new(frame.repeat(500), 4400);
+    let demuxer = reelcore_containers::open(source.clone()).expect("a stream");
+    let mut reader = demuxer.reader(0).expect("a reader");
+    for count in 1..=500 {
+        source.arrive((11 * count).max(4400));
+        assert!(reader.next_sample().expect("a frame").is_some(), "{count}");
+    }
+    assert_eq!(source.waits(), 0);
+}

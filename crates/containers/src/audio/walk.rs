@@ -102,6 +102,12 @@ impl<S: Syntax> Walk<S> {
         Ok(bytes.get(..bytes.len().min(left)).unwrap_or_default())
     }
 
+    /// Whether a tag or a file's header stands at `at`, as where files were put together.
+    pub(crate) fn is_seam(&self, window: &mut Window, at: u64) -> Result<bool, DemuxError> {
+        let bytes = self.peek(window, at, S::INFO.max(TAG_HEADER), AHEAD_SPARSE)?;
+        Ok(tag(bytes).is_some() || (S::INFO > 0 && self.syntax.is_info(bytes)))
+    }
+
     /// The first frame at or after `at`, where those before it have `setup`; `None` where there is no more.
     fn next(
         &self,
@@ -113,7 +119,8 @@ impl<S: Syntax> Walk<S> {
         let mut at = at;
         let mut tagged = false;
         for _ in 0..MAX_TAGS {
-            let bytes = self.peek(window, at, TAG_HEADER.max(S::HEADER), ahead)?;
+            // No more than a frame's header, as a whole frame may be shorter than that of a tag.
+            let bytes = self.peek(window, at, S::HEADER, ahead)?;
             if bytes.is_empty() {
                 return Ok(None);
             }

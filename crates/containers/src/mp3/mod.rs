@@ -22,9 +22,6 @@ use crate::{Limits, PROBE_BYTES};
 /// Samples that a decoder of layer III is late by, as encoders count.
 const DECODER_DELAY: u64 = 529;
 
-/// More bytes than a frame has.
-const MAX_FRAME: u64 = 4096;
-
 /// Bytes that are looked through for the first frame.
 const MAX_BEFORE: usize = 64 << 10;
 
@@ -206,26 +203,28 @@ impl Found {
         let Some((bytes, end)) = info.bytes.zip(self.walk.end) else {
             return Ok(false);
         };
-        let begin = self.walk.start.at;
-        let begin = begin.saturating_sub(self.first.size.unwrap_or(0) as u64);
-        let known = begin.saturating_add(bytes);
+        let own = self.first.size.unwrap_or(0) as u64;
+        let known = self.walk.start.at.saturating_sub(own).saturating_add(bytes);
         if known >= end {
             return Ok(false);
         }
-        // Some count without the header's own frame.
-        let slack = bytes / 16 + MAX_FRAME;
-        let behind = window.peek(known, id3::HEADER, AHEAD_SPARSE)?;
-        if end - known <= slack && id3::size(behind).is_none() {
-            return Ok(false);
-        }
-        let from = Position {
+        // Some count without the header's own frame: what begins before this is the last of the sound that they count, if no
+        // tag and no other header stands before it.
+        let mut last = known.saturating_add(own);
+        let mut from = Position {
             at: known,
             ..self.walk.start
         };
-        match self.walk.frame(window, from, AHEAD_SPARSE) {
-            Ok(frame) => Ok(frame.is_some()),
-            Err(DemuxError::Invalid { .. }) => Ok(false),
-            Err(error) => Err(error),
+        loop {
+            if self.walk.is_seam(window, from.at)? {
+                last = known;
+            }
+            match self.walk.frame(window, from, AHEAD_SPARSE) {
+                Ok(Some(frame)) if frame.at < last => from = frame.next(),
+                Ok(frame) => return Ok(frame.is_some()),
+                Err(DemuxError::Invalid { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
     }
 }
