@@ -280,7 +280,7 @@ fn with_media(media: Options, source: &'static str) -> Vec<String> {
                 return `${error.name}: ${error.message}`;
             }
         };";
-    with_tokio(|tokio| {
+    with_tokio(move |tokio| {
         let (builder, lines) = logged();
         let clips = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/media");
         let builder = builder.args(vec![clips.to_owned()]).media(media);
