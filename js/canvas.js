@@ -7,13 +7,26 @@ import { core, primordials } from "ext:core/mod.js";
 import { define, override } from "ext:webcodecs/support.js";
 
 const {
+  DataView,
+  DataViewPrototypeGetUint16,
+  DataViewPrototypeGetUint32,
+  MathAbs,
+  MathCeil,
+  MathMax,
+  MathMin,
   ObjectGetOwnPropertyDescriptor,
   ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
+  RangeError,
   ReflectApply,
-  SafeArrayIterator,
   SafeWeakMap,
+  TypeError,
   TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetLength,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  TypedArrayPrototypeSet,
+  TypedArrayPrototypeSubarray,
+  Uint8Array,
   Uint8ClampedArray,
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
@@ -68,6 +81,110 @@ function watch() {
   };
 }
 
+function invalidState(message) {
+  const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+  return new DOMException(message, "InvalidStateError");
+}
+
+/** The getters of an interface, each as a function of the object. They throw where it is not of the interface. */
+function getters(prototype, names) {
+  const all = { __proto__: null };
+  for (let i = 0; i < names.length; i++) {
+    const { get } = ObjectGetOwnPropertyDescriptor(prototype, names[i]);
+    all[names[i]] = (object) => ReflectApply(get, object, []);
+  }
+  return all;
+}
+
+/** The pixels of ImageData, eight bits each; deno_image's way from floats. */
+function pixelsOf(data) {
+  if (TypedArrayPrototypeGetSymbolToStringTag(data) !== "Float16Array") return data;
+  const length = TypedArrayPrototypeGetLength(data);
+  const pixels = new Uint8ClampedArray(length);
+  for (let i = 0; i < length; i++) pixels[i] = data[i] * 255;
+  return pixels;
+}
+
+/** The pixels of an image of `width` by `height` that a rectangle covers, transparent black where it covers none. */
+function cropped(pixels, width, height, { x, y, width: across, height: down }) {
+  const result = new Uint8ClampedArray(across * down * 4);
+  const left = MathMax(x, 0);
+  const right = MathMin(x + across, width);
+  const bottom = MathMin(y + down, height);
+  if (left >= right) return result;
+  for (let row = MathMax(y, 0); row < bottom; row++) {
+    const start = row * width;
+    const part = TypedArrayPrototypeSubarray(pixels, (start + left) * 4, (start + right) * 4);
+    TypedArrayPrototypeSet(result, part, ((row - y) * across + left - x) * 4);
+  }
+  return result;
+}
+
+/**
+ * The width and height that the bytes of an image file say, of the formats in which they may be more than memory has room for;
+ * else undefined. Only for a limit: what is wrong with a file its decoder says.
+ */
+function storedSize(bytes) {
+  const view = new DataView(TypedArrayPrototypeGetBuffer(bytes));
+  const end = TypedArrayPrototypeGetLength(bytes);
+  const u16 = (at, little) => DataViewPrototypeGetUint16(view, at, little);
+  const u32 = (at, little) => DataViewPrototypeGetUint32(view, at, little);
+  const u24 = (at) => u32(at - 1, true) >>> 8;
+  if (end < 30) return undefined;
+  switch (u16(0, false)) {
+    // PNG: IHDR, which is the first chunk. https://www.w3.org/TR/png-3/#11IHDR
+    case 0x8950:
+      return [u32(16, false), u32(20, false)];
+    // GIF: the logical screen. https://www.w3.org/Graphics/GIF/spec-gif89a.txt
+    case 0x4749:
+      return [u16(6, true), u16(8, true)];
+    // BMP: rows that go down have a negative height. The header of 12 bytes is that of OS/2.
+    case 0x424d:
+      return u32(14, true) === 12
+        ? [u16(18, true), u16(20, true)]
+        : [MathAbs(u32(18, true) | 0), MathAbs(u32(22, true) | 0)];
+    // WebP: only a VP8X chunk has room for large sizes. RFC 9649, section 2.7.1
+    case 0x5249:
+      return u32(12, false) === 0x56503858 ? [u24(24) + 1, u24(27) + 1] : undefined;
+    // ICO: pictures are PNG files, or bitmaps without the header of the file. What their entries say is at most 256.
+    case 0x0000: {
+      let most;
+      for (let entry = 6; entry < 6 + 16 * u16(4, true) && entry + 16 <= end; entry += 16) {
+        const at = u32(entry + 12, true);
+        if (at + 24 > end) continue;
+        const size = u16(at, false) === 0x8950
+          ? [u32(at + 16, false), u32(at + 20, false)]
+          : [MathAbs(u32(at + 4, true) | 0), MathAbs(u32(at + 8, true) | 0)];
+        if (most === undefined || size[0] * size[1] > most[0] * most[1]) most = size;
+      }
+      return most;
+    }
+    // JPEG: the first frame header, SOF. ITU-T T.81, B.2.2
+    case 0xffd8:
+      for (let at = 2; at + 9 <= end && bytes[at] === 0xff;) {
+        const marker = bytes[at + 1];
+        const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+        if (isFrame) return [u16(at + 7, false), u16(at + 5, false)];
+        // A byte that fills, or a segment, whose length counts from behind the marker.
+        at += marker === 0xff ? 1 : 2 + u16(at + 2, false);
+      }
+  }
+  return undefined;
+}
+
+/**
+ * The size of the bitmap that is made of a rectangle, as resizeWidth and resizeHeight have it: steps 3 and 4 of
+ * https://html.spec.whatwg.org/#cropped-to-the-source-rectangle-with-formatting
+ */
+function outputSize({ width, height }, { resizeWidth, resizeHeight }) {
+  const derived = (side, resized, other) => resized === undefined ? side : MathCeil(side * resized / other);
+  return {
+    __proto__: null,
+    width: resizeWidth ?? derived(width, resizeHeight, height),
+    height: resizeHeight ?? derived(height, resizeWidth, width),
+  };
+}
+
 /**
  * Adds what is made of frames and canvases to what deno_image and deno_canvas have:
  * - createImageBitmap() takes VideoFrame and OffscreenCanvas: https://html.spec.whatwg.org/#dom-createimagebitmap
@@ -75,25 +192,52 @@ function watch() {
  *   deno_webgpu takes each for rgba8unorm.
  */
 export function extendImages(global, VideoFrame) {
-  const { GPUCanvasContext, op_create_image_bitmap, op_gpu_canvas_bitmap, op_gpu_frame_pixels } = core.ops;
+  const {
+    GPUCanvasContext,
+    ImageBitmap,
+    op_create_image_bitmap,
+    op_gpu_canvas_bitmap,
+    op_gpu_copy_bitmap,
+    op_gpu_frame_pixels,
+    op_gpu_max_frame_pixels,
+  } = core.ops;
   if (op_create_image_bitmap === undefined || op_gpu_frame_pixels === undefined) {
     return;
   }
   const load = core.createLazyLoader("ext:deno_image/01_image.js");
   const { prototype } = VideoFrame;
   const { close } = prototype;
-  const { get: displayWidth } = ObjectGetOwnPropertyDescriptor(prototype, "displayWidth");
-  const { get: displayHeight } = ObjectGetOwnPropertyDescriptor(prototype, "displayHeight");
+  const frames = getters(prototype, ["codedHeight", "codedWidth", "displayHeight", "displayWidth", "rotation"]);
+  const bitmaps = getters(ImageBitmap.prototype, ["width", "height"]);
+  /** ImageData and its getters, when they are first needed. */
+  let images;
+  const loadImages = () => {
+    if (images === undefined) {
+      const { ImageData, ImageDataPrototype } = core.loadExtScript("ext:deno_web/16_image_data.js");
+      images = { __proto__: null, ImageData, ImageDataPrototype, ...getters(ImageDataPrototype, ["data", "height", "width"]) };
+    }
+    return images;
+  };
 
-  /** The frame or canvas as ImageData that shows what it shows now: upright, at its display size, in sRGB. */
+  /** Refuses images that memory may have no room for, before any is asked for. */
+  function checkArea(width, height) {
+    const most = op_gpu_max_frame_pixels();
+    if (!(width * height <= most)) throw invalidState(`${width}x${height} is more than ${most} pixels`);
+  }
+
+  /** The frame, canvas or bitmap as ImageData that shows what it shows now: upright, at its display size, in sRGB. */
   async function imageData(image) {
     // Checks the usability of the image argument, and is done before this function returns.
     const frame = new VideoFrame(image, { __proto__: null, timestamp: 0 });
     try {
+      const width = frames.displayWidth(frame);
+      const height = frames.displayHeight(frame);
+      checkArea(width, height);
+      // Where the frame is scaled, its height is first.
+      checkArea(frames.rotation(frame) % 180 === 0 ? frames.codedWidth(frame) : frames.codedHeight(frame), height);
       const pixels = await op_gpu_frame_pixels(frame);
-      const { ImageData } = core.loadExtScript("ext:deno_web/16_image_data.js");
-      const data = new Uint8ClampedArray(TypedArrayPrototypeGetBuffer(pixels));
-      return new ImageData(data, ReflectApply(displayWidth, frame, []), ReflectApply(displayHeight, frame, []));
+      const { ImageData } = loadImages();
+      return new ImageData(new Uint8ClampedArray(TypedArrayPrototypeGetBuffer(pixels)), width, height);
     } finally {
       ReflectApply(close, frame, []);
     }
@@ -103,19 +247,94 @@ export function extendImages(global, VideoFrame) {
   if (ObjectHasOwn(global, "createImageBitmap")) {
     define(global, "createImageBitmap", async function createImageBitmap(image) {
       const { createImageBitmap: original } = load();
+      const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
+      const { ImageData, ImageDataPrototype, ...ofData } = loadImages();
       const prefix = "Failed to execute 'createImageBitmap'";
-      const rest = [];
-      if (arguments.length > 2) {
-        for (let i = 1; i < 5; i++) rest[i - 1] = webidl.converters.long(arguments[i], prefix, `Argument ${i + 1}`);
+      const count = arguments.length;
+      webidl.requiredArguments(count, 1, prefix);
+      // https://webidl.spec.whatwg.org/#js-overloads: one overload takes one or two arguments, the other five or six.
+      if (count === 3 || count === 4) throw new TypeError(`${prefix}: there is no overload of ${count} arguments`);
+
+      const isBlob = ObjectPrototypeIsPrototypeOf(BlobPrototype, image);
+      const isData = ObjectPrototypeIsPrototypeOf(ImageDataPrototype, image);
+      const isBitmap = ObjectPrototypeIsPrototypeOf(ImageBitmap.prototype, image);
+      const isFrame = ObjectPrototypeIsPrototypeOf(prototype, image);
+      if (!isBlob && !isData && !isBitmap && !isFrame && canvasHost.canvasSize?.(image) === undefined) {
+        throw new TypeError(`${prefix}: Argument 1 is not a Blob, ImageData, ImageBitmap, VideoFrame or OffscreenCanvas`);
       }
-      const at = rest.length + 1;
+      const sides = [];
+      for (let i = 1; count > 4 && i < 5; i++) {
+        sides[i - 1] = webidl.converters.long(arguments[i], prefix, `Argument ${i + 1}`);
+      }
+      const at = sides.length + 1;
       const options = webidl.converters.ImageBitmapOptions(arguments[at], prefix, `Argument ${at + 1}`);
+      const { colorSpaceConversion, imageOrientation, resizeHeight, resizeQuality, resizeWidth } = options;
       // No bitmap is stored multiplied by alpha, so there is nothing to divide either. deno_image would multiply and
       // divide without a note of which bitmap is what; who reads one multiplies where that is wanted.
-      rest[at - 1] = { __proto__: null, ...options, premultiplyAlpha: "default" };
-      const ours = ObjectPrototypeIsPrototypeOf(prototype, image) || canvasHost.canvasSize?.(image) !== undefined;
-      const source = ours ? await imageData(image) : image;
-      return await ReflectApply(original, undefined, [source, ...new SafeArrayIterator(rest)]);
+      const premultiplyAlpha = "default";
+
+      // 1. If either sw or sh is given and is 0, then return a promise rejected with a RangeError.
+      const { 0: sx, 1: sy, 2: sw, 3: sh } = sides;
+      if (sw === 0 || sh === 0) throw new RangeError(`${prefix}: sw and sh must not be 0`);
+      // 2. If either options's resizeWidth or options's resizeHeight is present and is 0, then return a promise rejected with
+      //    an "InvalidStateError" DOMException.
+      if (resizeWidth === 0 || resizeHeight === 0) {
+        throw invalidState(`${prefix}: resizeWidth and resizeHeight must not be 0`);
+      }
+      const isWhole = sw === undefined && resizeWidth === undefined && resizeHeight === undefined;
+      if (isBlob) {
+        const buffer = await image.arrayBuffer();
+        const stored = storedSize(new Uint8Array(buffer));
+        if (stored !== undefined) checkArea(stored[0], stored[1]);
+        // The bytes that were looked at, and no copy of them.
+        const file = { __proto__: BlobPrototype, arrayBuffer: () => buffer };
+        // The rectangle and the sizes are of the picture as it is shown, which deno_image turns last: it is whole before them.
+        const decoding = { __proto__: null, colorSpaceConversion, premultiplyAlpha };
+        if (isWhole) decoding.imageOrientation = imageOrientation;
+        image = await ReflectApply(original, undefined, [file, decoding]);
+        if (isWhole) return image;
+      }
+
+      // 3. Check the usability of the image argument. What is closed, detached or empty has no pixels.
+      const { 0: width, 1: height } = isData
+        ? [ofData.width(image), ofData.height(image)]
+        : isBitmap || isBlob
+        ? [bitmaps.width(image), bitmaps.height(image)]
+        : isFrame
+        ? [frames.displayWidth(image), frames.displayHeight(image)]
+        : canvasHost.canvasSize(image);
+      if (width === 0 || height === 0 || (isData && TypedArrayPrototypeGetLength(ofData.data(image)) === 0)) {
+        throw invalidState(`${prefix}: the image is closed, detached or empty`);
+      }
+
+      // https://html.spec.whatwg.org/#cropped-to-the-source-rectangle-with-formatting
+      // 2. The source rectangle. Of a negative size, it lies to the left of its corner or above.
+      const source = sw === undefined
+        ? { __proto__: null, x: 0, y: 0, width, height }
+        : { __proto__: null, x: MathMin(sx, sx + sw), y: MathMin(sy, sy + sh), width: MathAbs(sw), height: MathAbs(sh) };
+      // 3. and 4. The size of the result.
+      const output = outputSize(source, options);
+      checkArea(source.width, source.height);
+      checkArea(output.width, output.height);
+      if (isBitmap && isWhole && imageOrientation !== "flipY") return op_gpu_copy_bitmap(image);
+
+      // 5. and 6. Of ImageData at once: its pixels are the script's.
+      let part = isData ? image : await imageData(image);
+      if (source.x !== 0 || source.y !== 0 || source.width !== width || source.height !== height) {
+        const pixels = cropped(pixelsOf(ofData.data(part)), width, height, source);
+        part = new ImageData(pixels, source.width, source.height);
+      }
+      // 7. to 10. deno_image scales the height first, as floats: where that would be the larger picture, the width is first.
+      if (output.height > source.height && source.width * output.height > op_gpu_max_frame_pixels()) {
+        const narrow = { __proto__: null, premultiplyAlpha, resizeHeight: source.height, resizeQuality, resizeWidth: output.width };
+        part = await imageData(await ReflectApply(original, undefined, [part, narrow]));
+      }
+      const last = { __proto__: null, imageOrientation, premultiplyAlpha, resizeQuality };
+      if (output.width !== source.width || output.height !== source.height) {
+        last.resizeWidth = output.width;
+        last.resizeHeight = output.height;
+      }
+      return await ReflectApply(original, undefined, [part, last]);
     });
   }
 

@@ -237,3 +237,9 @@ pub async fn op_gpu_frame_pixels(#[cppgc] frame: &VideoFrame) -> Result<Vec<u8>,
         .map_err(|_| failed("the conversion was cancelled".into()))?
         .map_err(|error| failed(error.message))
 }
+
+/// As many pixels as a frame may have: no bitmap is made larger either.
+#[op2(fast)]
+pub fn op_gpu_max_frame_pixels() -> f64 {
+    Engine::global().options.limits.max_frame_pixels as f64
+}

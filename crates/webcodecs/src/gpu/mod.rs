@@ -156,10 +156,11 @@ fn capabilities(device: &GPUDevice) -> Capabilities {
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 12] {
+pub(crate) fn ops() -> [OpDecl; 13] {
     [
         bitmap::op_gpu_copy_bitmap(),
         bitmap::op_gpu_frame_pixels(),
+        bitmap::op_gpu_max_frame_pixels(),
         canvas::op_gpu_canvas_bitmap(),
         canvas::op_gpu_canvas_device(),
         copy::op_gpu_copy_external_image(),

@@ -428,8 +428,155 @@ await test("createImageBitmap takes frames as they are shown, and canvases", asy
   near((await shown(await bitmap)).at(4, 4), [255, 0, 0, 255], 0);
   near((await shown(await createImageBitmap(await bitmapCanvas(chart(4, 4))))).at(2, 3), [16, 24, 100, 255], 0);
   await rejects(createImageBitmap(new OffscreenCanvas(0, 1)), "InvalidStateError");
-  await rejects(createImageBitmap({}), "InvalidStateError");
   equal([createImageBitmap.name, createImageBitmap.length].join(), "createImageBitmap,1");
+});
+
+/** A source of each kind that a bitmap is made of, all of the same picture. */
+async function sources(image) {
+  const { width, height, data } = image;
+  const canvas = await bitmapCanvas(image);
+  return {
+    data: image,
+    floats: new ImageData(Float16Array.from(data, (value) => (value + 0.5) / 255), width, height, { pixelFormat: "rgba-float16" }),
+    bitmap: await createImageBitmap(image),
+    blob: await (await bitmapCanvas(image)).convertToBlob(),
+    frame: new VideoFrame(data, { format: "RGBA", codedWidth: width, codedHeight: height, timestamp: 0 }),
+    canvas,
+  };
+}
+
+await test("a bitmap has what its rectangle covers of each kind of source, and is transparent where that is nothing", async () => {
+  // Half transparent, so that nothing is blended on the way.
+  const image = chart(6, 4, 100);
+  const whole = [...image.data];
+  const rectangles = [
+    [0, 0, 2, 2], [1, 0, 2, 2], [0, 1, 2, 2], [1, 1, 2, 2], [0, 0, 6, 2], [0, 0, 2, 4], [0, 0, 6, 4],
+    // The other corner.
+    [3, 3, -2, -2], [3, 1, -2, 2], [1, 3, 2, -2], [0, 0, -2, -2], [6, 4, -6, -4],
+    // Partly and wholly outside.
+    [0, 0, 8, 8], [-1, 0, 3, 2], [0, -1, 2, 3], [-2, -1, 12, 9], [5, 3, 4, 4], [6, 0, 2, 2], [-3, -3, 3, 3], [0, 1000, 2, 1],
+    [-2147483648, -2147483648, 1, 1], [2147483647, 2147483647, 1, 1], [2147483647, 2147483647, -1, -1],
+  ];
+  for (const [name, source] of Object.entries(await sources(image))) {
+    for (const [sx, sy, sw, sh] of rectangles) {
+      const [width, height] = [Math.abs(sw), Math.abs(sh)];
+      const wanted = [];
+      for (let y = Math.min(sy, sy + sh), row = 0; row < height; row++) {
+        for (let x = Math.min(sx, sx + sw), column = 0; column < width; column++) {
+          const [across, down] = [x + column, y + row];
+          const inside = across >= 0 && across < 6 && down >= 0 && down < 4;
+          const at = (down * 6 + across) * 4;
+          wanted.push(...(inside ? whole.slice(at, at + 4) : [0, 0, 0, 0]));
+        }
+      }
+      const bitmap = await createImageBitmap(source, sx, sy, sw, sh);
+      const text = `${name} ${[sx, sy, sw, sh]}`;
+      equal([bitmap.width, bitmap.height], [width, height], text);
+      equal([...await pixels(new VideoFrame(bitmap, { timestamp: 0 }))], wanted, text);
+      bitmap.close();
+    }
+    // What is cropped is resized and flipped after that: blue is 100 wherever the rectangle covers anything.
+    const bitmap = await createImageBitmap(source, 0, 0, 2, 4, { resizeHeight: 2, resizeQuality: "pixelated", imageOrientation: "flipY" });
+    equal([bitmap.width, bitmap.height], [1, 2], name);
+    const found = await pixels(new VideoFrame(bitmap, { timestamp: 0 }));
+    equal([found[1] > found[5], found[2], found[6]], [true, 100, 100], name);
+  }
+});
+
+await test("bitmaps that memory has no room for are refused before it is asked for, of each kind of source", async () => {
+  const far = 2147483647;
+  for (const [name, source] of Object.entries(await sources(chart(6, 4)))) {
+    for (const rest of [
+      [0, 0, far, far], [0, 0, -far, far], [-far, -far, far, far], [1, 1, far, 1], [0, 0, 16385, 16384], [0, 0, 1 << 28, -2],
+      [{ resizeWidth: 100_000, resizeHeight: 100_000 }], [{ resizeWidth: 4e9 }], [{ resizeHeight: 4294967295 }],
+      [{ resizeWidth: 4294967295, resizeHeight: 4294967295 }], [0, 0, 1 << 20, 1, { resizeHeight: 17 }],
+      [0, 0, 1, 1 << 20, { resizeWidth: 4096, resizeQuality: "high" }],
+    ]) {
+      await rejects(createImageBitmap(source, ...rest), "InvalidStateError", "pixels");
+    }
+    await rejects(createImageBitmap(source, { resizeWidth: 2 ** 32 }), "TypeError");
+  }
+  const line = { format: "RGBA", codedWidth: 70_000, codedHeight: 1, timestamp: 0 };
+  await rejects(createImageBitmap(new VideoFrame(new Uint8Array(280_000), line), { resizeHeight: 70_000 }), "InvalidStateError");
+  // Neither the frame nor its bitmap is large, but what lies between them would be.
+  const tall = { ...line, displayWidth: 1, displayHeight: 200_000_000 };
+  await rejects(createImageBitmap(new VideoFrame(new Uint8Array(280_000), tall)), "InvalidStateError");
+  const turned = await createImageBitmap(new ImageData(70_000, 1), { resizeWidth: 1, resizeHeight: 70_000 });
+  equal([turned.width, turned.height], [1, 70_000]);
+});
+
+await test("image files that say to be larger than memory has room for are refused by their first bytes", async () => {
+  const bytes = (text, ...numbers) => [...text].map((letter) => letter.charCodeAt(0)).concat(numbers);
+  const big = [0, 15, 66, 64];
+  const png = [0x89, ...bytes("PNG\r\n\x1a\n", 0, 0, 0, 13), ...bytes("IHDR"), ...big, ...big, 8, 6];
+  const files = {
+    png,
+    ico: [0, 0, 1, 0, 1, 0, 16, 16, 0, 0, 1, 0, 32, 0, 100, 0, 0, 0, 22, 0, 0, 0, ...png],
+    gif: bytes("GIF89a", 255, 255, 255, 255),
+    bmp: [...bytes("BM", 0, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0), 255, 255, 0, 0, 1, 0, 255, 255, 1, 0, 24],
+    webp: [...bytes("RIFF", 255, 0, 0, 0), ...bytes("WEBPVP8X", 10, 0, 0, 0, 0, 0, 0, 0), 255, 255, 255, 0, 1, 0],
+    jpeg: [255, 0xd8, 255, 255, 0xe0, 0, 4, 1, 2, 255, 0xdb, 0, 2, 255, 0xc2, 0, 17, 8, 255, 255, 255, 255, 3],
+  };
+  for (const [name, start] of Object.entries(files)) {
+    const file = new Uint8Array(200);
+    file.set(start);
+    await rejects(createImageBitmap(new Blob([file])), "InvalidStateError", "pixels");
+    await rejects(createImageBitmap(new Blob([file]), 0, 0, 1, 1), "InvalidStateError", "pixels");
+    // Cut off, it is a file of no sense.
+    const error = await rejects(createImageBitmap(new Blob([file.subarray(0, 12)])), "InvalidStateError");
+    assert(!error.message.includes("pixels"), name);
+  }
+});
+
+await test("what is cut out of a turned photograph is cut and scaled as it is shown", async () => {
+  const jpeg = new Uint8Array(await (await (await bitmapCanvas(chart(32, 16))).convertToBlob({ type: "image/jpeg", quality: 1 })).arrayBuffer());
+  // Exif's orientation 6: its left column is the upper row, from the right.
+  const exif = [255, 0xe1, 0, 34, 69, 120, 105, 102, 0, 0, 73, 73, 42, 0, 8, 0, 0, 0, 1, 0, 18, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0];
+  const blob = new Blob([jpeg.subarray(0, 2), new Uint8Array(exif), jpeg.subarray(2)]);
+  const whole = await createImageBitmap(blob);
+  equal([whole.width, whole.height], [16, 32]);
+  const all = await pixels(new VideoFrame(whole, { timestamp: 0 }));
+  near(all, [0, 120, 100], 12);
+  const part = await createImageBitmap(blob, 3, 20, 4, 5);
+  equal([part.width, part.height], [4, 5]);
+  near(await pixels(new VideoFrame(part, { timestamp: 0 })), [...all.subarray((20 * 16 + 3) * 4, (20 * 16 + 7) * 4)], 0);
+  const small = await createImageBitmap(blob, { resizeWidth: 4 });
+  equal([small.width, small.height], [4, 8]);
+});
+
+await test("the arguments of createImageBitmap are converted as WebIDL says, and then checked in the specification's order", async () => {
+  const image = chart(6, 4);
+  const closed = await createImageBitmap(image);
+  closed.close();
+  const moved = new ImageData(2, 2);
+  structuredClone(moved.data, { transfer: [moved.data.buffer] });
+  for (const wrong of [{}, null, "image", Object.create(ImageBitmap.prototype), Object.create(ImageData.prototype), Object.create(VideoFrame.prototype)]) {
+    await rejects(createImageBitmap(wrong), "TypeError");
+  }
+  await rejects(createImageBitmap(), "TypeError");
+  for (const source of [image, closed]) {
+    await rejects(createImageBitmap(source, 1, 2), "TypeError", "3 arguments");
+    await rejects(createImageBitmap(source, 1, 2, 3), "TypeError", "4 arguments");
+    await rejects(createImageBitmap(source, 0, 0, 1n, 1), "TypeError");
+    await rejects(createImageBitmap(source, 0, 0, 2, 2, 5), "TypeError");
+    await rejects(createImageBitmap(source, 0, 0, 0, 2, { resizeQuality: "best" }), "TypeError");
+    for (const none of [0, 0.9, NaN, undefined, null, "0", 2 ** 32]) {
+      await rejects(createImageBitmap(source, 1, 1, none, 2), "RangeError");
+      await rejects(createImageBitmap(source, 0, 0, 2, none, { resizeWidth: 0 }), "RangeError");
+    }
+  }
+  const found = await createImageBitmap(image, "1.9", { valueOf: () => -0.5 }, true, 2 ** 32 + 3, undefined);
+  equal([found.width, found.height], [1, 3]);
+  near(await pixels(new VideoFrame(found, { timestamp: 0 })), [8, 0, 100, 255], 0);
+  for (const source of [closed, moved]) {
+    for (const rest of [[], [0, 0, 2, 2], [{ resizeWidth: 0 }], [{ imageOrientation: "flipY" }]]) {
+      await rejects(createImageBitmap(source, ...rest), "InvalidStateError");
+    }
+  }
+  // The pixels are those of the call.
+  const later = createImageBitmap(image, 0, 0, 1, 1);
+  image.data.fill(7);
+  near(await pixels(new VideoFrame(await later, { timestamp: 0 })), [0, 0, 100, 255], 0);
 });
 
 await test("a bitmap has the colours of its source, however its alpha is asked to be stored", async () => {
