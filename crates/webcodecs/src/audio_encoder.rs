@@ -15,6 +15,7 @@ use reelcore_media::encoder::{
 use reelcore_media::{AudioCodec, AudioEncoderConfig as MediaConfig};
 
 use crate::codec_object::{self, CodecObject, CodecSlots};
+use crate::codec_strings::CodecStrings;
 use crate::generated::{
     AacBitstreamFormat, AudioDecoderConfig as DecoderConfig, AudioEncoderConfig, AudioEncoderInit,
     AudioEncoderMethods, AudioEncoderSupport, BitrateMode, CodecState, EncodedAudioChunkMetadata,
@@ -32,6 +33,8 @@ pub struct AudioEncoder {
     error: TracedCallback,
     /// `[[active output config]]`
     output_config: RefCell<Option<Arc<AudioDecoderConfig>>>,
+    /// What the script calls the codecs that it configured.
+    codec_strings: CodecStrings<AudioCodec>,
     slots: RefCell<CodecSlots<AudioEncode>>,
 }
 
@@ -69,8 +72,10 @@ impl CodecObject for AudioEncoder {
         if let Some(config) = output.decoder_config {
             // 8. If outputConfig and [[active output config]] are not equal dictionaries:
             if self.output_config.borrow().as_ref() != Some(&config) {
+                // outputConfig.codec is encoderConfig.codec.
+                let codec = self.codec_strings.of(&config.codec);
                 // 1. Assign outputConfig to chunkMetadata.decoderConfig.
-                metadata.decoder_config = Some(decoder_config(scope, &config));
+                metadata.decoder_config = Some(decoder_config(scope, &config, codec));
                 // 2. Assign outputConfig to [[active output config]].
                 *self.output_config.borrow_mut() = Some(config);
             }
@@ -90,9 +95,10 @@ impl CodecObject for AudioEncoder {
 fn decoder_config<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     config: &AudioDecoderConfig,
+    codec: String,
 ) -> DecoderConfig<'s> {
     DecoderConfig {
-        codec: config.codec.to_string(),
+        codec,
         sample_rate: config.sample_rate,
         number_of_channels: config.channels,
         description: config
@@ -274,6 +280,7 @@ impl AudioEncoderMethods for AudioEncoder {
             error: init.error.traced(scope),
             // 10. Assign null to [[active output config]].
             output_config: RefCell::new(None),
+            codec_strings: CodecStrings::new(),
             slots: codec_object::new_slots::<Self>(scope, this),
         })
     }
@@ -296,7 +303,14 @@ impl AudioEncoderMethods for AudioEncoder {
         // 1. If config is not a valid AudioEncoderConfig, throw a TypeError.
         check_valid(&config)?;
         // 2. to 5.
-        codec_object::configure(self, scope, this, media_config(&config))
+        let string = config.codec.clone();
+        let config = media_config(&config);
+        let codec = config.as_ref().ok().map(|config| config.codec);
+        codec_object::configure(self, scope, this, config)?;
+        if let Some(codec) = codec {
+            self.codec_strings.add(codec, &string);
+        }
+        Ok(())
     }
 
     /// <https://w3c.github.io/webcodecs/#dom-audioencoder-encode>

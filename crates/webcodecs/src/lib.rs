@@ -14,6 +14,7 @@ mod audio_data;
 mod audio_decoder;
 mod audio_encoder;
 mod codec_object;
+mod codec_strings;
 mod codecs;
 mod demuxer;
 mod encoded_audio_chunk;

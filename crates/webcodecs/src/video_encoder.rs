@@ -15,6 +15,7 @@ use reelcore_media::encoder::{
 use reelcore_media::{Rotation, Size, VideoCodec, VideoEncoderConfig as MediaConfig};
 
 use crate::codec_object::{self, CodecObject, CodecSlots};
+use crate::codec_strings::CodecStrings;
 use crate::generated::{
     AlphaOption, AvcBitstreamFormat, CodecState, EncodedVideoChunkMetadata,
     EncodedVideoChunkOutputCallback, HardwareAcceleration, HevcBitstreamFormat, LatencyMode,
@@ -37,6 +38,8 @@ pub struct VideoEncoder {
     orientation: Cell<Option<(Rotation, bool)>>,
     /// `[[active output config]]`
     output_config: RefCell<Option<Arc<VideoDecoderConfig>>>,
+    /// What the script calls the codecs that it configured.
+    codec_strings: CodecStrings<VideoCodec>,
     slots: RefCell<CodecSlots<VideoEncode>>,
 }
 
@@ -74,8 +77,10 @@ impl CodecObject for VideoEncoder {
         if let Some(config) = output.decoder_config {
             // 7. If outputConfig and [[active output config]] are not equal dictionaries:
             if self.output_config.borrow().as_ref() != Some(&config) {
+                // outputConfig.codec is encoderConfig.codec.
+                let codec = self.codec_strings.of(&config.codec);
                 // 1. Assign outputConfig to chunkMetadata.decoderConfig.
-                metadata.decoder_config = Some(decoder_config(scope, &config));
+                metadata.decoder_config = Some(decoder_config(scope, &config, codec));
                 // 2. Assign outputConfig to [[active output config]].
                 *self.output_config.borrow_mut() = Some(config);
             }
@@ -107,9 +112,10 @@ impl CodecObject for VideoEncoder {
 fn decoder_config<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     config: &VideoDecoderConfig,
+    codec: String,
 ) -> DecoderConfig<'s> {
     DecoderConfig {
-        codec: config.codec.to_string(),
+        codec,
         description: config
             .description
             .as_ref()
@@ -247,6 +253,7 @@ impl VideoEncoderMethods for VideoEncoder {
             codec: Cell::new(None),
             orientation: Cell::new(None),
             output_config: RefCell::new(None),
+            codec_strings: CodecStrings::new(),
             slots: codec_object::new_slots::<Self>(scope, this),
         })
     }
@@ -269,10 +276,14 @@ impl VideoEncoderMethods for VideoEncoder {
         // 1. If config is not a valid VideoEncoderConfig, throw a TypeError.
         check_valid(&config)?;
         // 2., 3., 5., 6.
+        let string = config.codec.clone();
         let config = media_config(&config);
-        self.codec
-            .set(config.as_ref().ok().map(|config| config.codec));
+        let codec = config.as_ref().ok().map(|config| config.codec);
         codec_object::configure(self, scope, this, config)?;
+        self.codec.set(codec);
+        if let Some(codec) = codec {
+            self.codec_strings.add(codec, &string);
+        }
         // 4. Set [[active orientation]] to null.
         self.orientation.set(None);
         Ok(())

@@ -154,6 +154,22 @@ scripts! {
     video_color_spaces_follow_the_specification "color_space.js";
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn a_host_with_webgpu_needs_no_canvases() {
+    on_v8_thread(|| {
+        let mut extensions = extensions();
+        // Behind deno_web, before webcodecs.
+        extensions.insert(2, deno_webgpu::deno_webgpu::init());
+        extensions.insert(3, deno_image::deno_image::init());
+        let runtime = JsRuntime::new(RuntimeOptions {
+            extensions,
+            ..RuntimeOptions::default()
+        });
+        run_in(runtime, include_str!("js/host_webgpu.js"));
+    });
+}
+
 #[test]
 fn garbage_is_collected_with_its_callbacks() {
     on_v8_thread(|| {

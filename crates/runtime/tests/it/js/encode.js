@@ -533,4 +533,39 @@ await test("the bit rate is what was asked for, within 15 percent", async () => 
   }
 });
 
+test("a decoder is configured with the string that the encoder was", async () => {
+  for (const codec of ["avc1.42e01e", "avc1.42E01E", "vp09.00.10.08.01.01.01.01.00", "vp8", "av01.0.04M.08.0.110.01.01.01.0"]) {
+    const found = [];
+    const encoder = new VideoEncoder({
+      output: (_, metadata) => metadata.decoderConfig && found.push(metadata.decoderConfig.codec),
+      error: (error) => found.push(String(error)),
+    });
+    const config = { codec, width: 64, height: 64, latencyMode: "realtime" };
+    encoder.configure(config);
+    const frame = frameOf(0, { width: 64, height: 64 });
+    encoder.encode(frame);
+    // The outputs of a configuration may come when there is another.
+    encoder.configure({ ...config, codec: "vp8", width: 32 });
+    encoder.encode(frame);
+    frame.close();
+    await encoder.flush();
+    encoder.close();
+    equal(found, [codec, "vp8"]);
+  }
+  const found = [];
+  const encoder = new AudioEncoder({
+    output: (_, metadata) => metadata.decoderConfig && found.push(metadata.decoderConfig.codec),
+    error: (error) => found.push(String(error)),
+  });
+  encoder.configure({ codec: "mp4a.40.02", sampleRate: 48000, numberOfChannels: 1 });
+  const data = new AudioData({
+    format: "f32", sampleRate: 48000, numberOfChannels: 1, numberOfFrames: 4800, timestamp: 0, data: new Float32Array(4800),
+  });
+  encoder.encode(data);
+  data.close();
+  await encoder.flush();
+  encoder.close();
+  equal(found, ["mp4a.40.02"]);
+});
+
 finish();
