@@ -533,7 +533,7 @@ await test("the bit rate is what was asked for, within 15 percent", async () => 
   }
 });
 
-test("a decoder is configured with the string that the encoder was", async () => {
+await test("a decoder is configured with the string that the encoder was", async () => {
   for (const codec of ["avc1.42e01e", "avc1.42E01E", "vp09.00.10.08.01.01.01.01.00", "vp8", "av01.0.04M.08.0.110.01.01.01.0"]) {
     const found = [];
     const encoder = new VideoEncoder({
