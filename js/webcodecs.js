@@ -1,6 +1,6 @@
 // The entry point of the extension: it defines the interfaces of WebCodecs on the global object.
 
-import { primordials } from "ext:core/mod.js";
+import { core, primordials } from "ext:core/mod.js";
 import {
   AudioData,
   AudioDecoder,
@@ -31,6 +31,10 @@ makeTransferable(AudioData);
 makeTransferable(VideoFrame);
 for (const interface_ of [AudioDecoder, AudioEncoder, VideoColorSpace, VideoDecoder, VideoEncoder]) {
   refuseSerialization(interface_);
+}
+// What deno_image and deno_canvas can neither clone nor transfer, where they are there.
+for (const interface_ of [core.ops.ImageBitmap, core.ops.OffscreenCanvas]) {
+  if (interface_ !== undefined) refuseSerialization(interface_);
 }
 
 exposeInterfaces(globalThis);

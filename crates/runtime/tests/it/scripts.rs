@@ -92,7 +92,7 @@ fn ten_thousand_frames_leave_nothing_behind_on_the_gpu() {
 
 #[test]
 fn canvases_are_sources_of_frames_textures_and_bitmaps() {
-    run("canvas.js", 24);
+    run("canvas.js", 25);
 }
 
 #[test]

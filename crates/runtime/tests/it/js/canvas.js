@@ -661,4 +661,22 @@ await test("a frame's bitmap can be transferred to a canvas, and comes back in a
   near(await pixels(new VideoFrame(canvas, { timestamp: 0 })), [0, 0, 0, 0], 0);
 });
 
+await test("bitmaps and canvases are not cloned into something else, and a frame of a bitmap can be sent", async () => {
+  const bitmap = await createImageBitmap(chart(4, 2));
+  const { port1 } = new MessageChannel();
+  for (const object of [bitmap, new OffscreenCanvas(1, 1)]) {
+    throws(() => structuredClone(object), "DataCloneError");
+    throws(() => structuredClone({ in: [object] }), "DataCloneError");
+    throws(() => structuredClone(object, { transfer: [object] }), "DataCloneError");
+    throws(() => port1.postMessage(object), "DataCloneError");
+  }
+  port1.close();
+  // They are whole.
+  equal([bitmap.width, bitmap.height], [4, 2]);
+  const frame = new VideoFrame(bitmap, { timestamp: 0 });
+  const sent = structuredClone(frame, { transfer: [frame] });
+  near(await pixels(sent), [0, 0, 100, 255, 8, 0, 100, 255], 0);
+  sent.close();
+});
+
 finish();
