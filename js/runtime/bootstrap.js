@@ -331,7 +331,8 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
  *
  * The promise that `import()` gives is one that deno_core derives: it puts another error in the place of those whose
  * stack V8 has not captured (a clone, one whose `stack` was set, any while `Error.stackTraceLimit` is 0). The promise that
- * it is derived from, the first that is made, is rejected with what was thrown.
+ * it is derived from, the first that is made, is rejected with what was thrown. Once there was a hook V8 inlines less of
+ * async functions: 20 to 35 ns an `await`.
  */
 function runModule(importer, specifier) {
   let evaluated;
