@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 
-use super::plane::{self, Sample, Samples, Window};
+use super::plane::{self, Depths, Sample, Samples, Window};
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;
 use crate::error::MediaError;
@@ -164,15 +164,20 @@ impl Fitter {
         let target_depth = format.bit_depth();
         let has_alpha = frame.format.is_some_and(PixelFormat::has_alpha);
         let depth = image.format().bit_depth();
+        let depths = |from| Depths {
+            from,
+            to: target_depth,
+            full_range: true,
+        };
         fill(chroma, target_depth, 1 << (target_depth - 1))?;
         match image.planes() {
             [_, _, _, _] if has_alpha && depth == 8 => {
                 let source = source_plane::<u8>(image, 3)?;
-                self.alpha_plane(&source, rect, size, (8, target_depth), luma)?;
+                self.alpha_plane(&source, rect, size, depths(8), luma)?;
             }
             [_, _, _, _] if has_alpha => {
                 let source = source_plane::<u16>(image, 3)?;
-                self.alpha_plane(&source, rect, size, (depth, target_depth), luma)?;
+                self.alpha_plane(&source, rect, size, depths(depth), luma)?;
             }
             [pixels, ..] if has_alpha => {
                 // One byte of four: a plane of its own, which scaling needs.
@@ -189,7 +194,7 @@ impl Fitter {
                     width,
                     height,
                 };
-                self.alpha_plane(&source, rect, size, (8, target_depth), luma)?;
+                self.alpha_plane(&source, rect, size, depths(8), luma)?;
             }
             _ => fill(luma, target_depth, u16::MAX >> (16 - target_depth))?,
         }
@@ -210,7 +215,7 @@ impl Fitter {
         source: &Samples<'_, S>,
         rect: Rect,
         size: Size,
-        depths: (u32, u32),
+        depths: Depths,
         to: &mut [u8],
     ) -> Result<(), MediaError> {
         let window = Window {
@@ -219,7 +224,7 @@ impl Fitter {
             width: f64::from(rect.width),
             height: f64::from(rect.height),
         };
-        match depths.1 > 8 {
+        match depths.to > 8 {
             false => plane::convert(&mut self.resizer, source, window, size, depths, to),
             true => {
                 let to = samples_mut::<u16>(to)?;
@@ -285,7 +290,11 @@ impl Fitter {
             height: f64::from(rect.height) / v,
         };
         let to = samples_mut::<T>(to)?;
-        let depths = (depth, target_depth);
+        let depths = Depths {
+            from: depth,
+            to: target_depth,
+            full_range: false,
+        };
         plane::convert(&mut self.resizer, &source, window, size, depths, to)
     }
 }

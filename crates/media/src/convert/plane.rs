@@ -65,6 +65,16 @@ impl Window {
     }
 }
 
+/// The bits of samples before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Depths {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    /// All ones stay all ones, as of alpha. Otherwise samples are those of video, of which code points are multiplied by powers
+    /// of two.
+    pub(super) full_range: bool,
+}
+
 /// What bytes of `S` samples are, borrowed where they are aligned.
 pub(super) fn samples<S: Sample>(bytes: &[u8]) -> Cow<'_, [S]> {
     let whole = bytes.len() - bytes.len() % size_of::<S>();
@@ -84,7 +94,7 @@ pub(super) fn collect<S: Sample>(bytes: &[u8]) -> Vec<S> {
     samples
 }
 
-/// Brings `window` of `source` to `size`, and from `depth` to `target_depth` bits, into `destination`, tightly packed.
+/// Brings `window` of `source` to `size`, and to another depth, into `destination`, tightly packed.
 ///
 /// The filter is Catmull-Rom, widened when the size shrinks, so that nothing aliases.
 pub(super) fn convert<S: Sample, T: Sample>(
@@ -92,7 +102,7 @@ pub(super) fn convert<S: Sample, T: Sample>(
     source: &Samples<'_, S>,
     window: Window,
     size: Size,
-    (depth, target_depth): (u32, u32),
+    depths: Depths,
     destination: &mut [T],
 ) -> Result<(), MediaError> {
     let width = size.width as usize;
@@ -105,27 +115,33 @@ pub(super) fn convert<S: Sample, T: Sample>(
             let Some(row) = row.get(x..x + width) else {
                 return Err(MediaError::argument("a plane is shorter than its size"));
             };
-            shift_row(row, to, depth, target_depth);
+            bring_row(row, to, depths);
         }
         return Ok(());
     }
     let scaled = resize(resizer, source, window, size)?;
     let rows = scaled.chunks_exact(width);
     for (row, to) in rows.zip(destination.chunks_exact_mut(width)) {
-        shift_row(row, to, depth, target_depth);
+        bring_row(row, to, depths);
     }
     Ok(())
 }
 
-/// Copies a row, and moves its samples to another depth, rounded. What a filter overshot is cut off.
-fn shift_row<S: Sample, T: Sample>(row: &[S], to: &mut [T], depth: u32, target_depth: u32) {
-    let top = (1u32 << target_depth) - 1;
+/// Copies a row, and brings its samples to another depth, rounded. What a filter overshot is cut off.
+fn bring_row<S: Sample, T: Sample>(row: &[S], to: &mut [T], depths: Depths) {
+    let top = (1u32 << depths.to) - 1;
     let both = row.iter().zip(to);
-    if target_depth >= depth {
-        let up = target_depth - depth;
+    if depths.full_range && depths.from != depths.to {
+        let from_top = (1u32 << depths.from) - 1;
+        both.for_each(|(&from, to)| {
+            let from = from.into().min(from_top);
+            *to = T::from_u32((from * top + from_top / 2) / from_top);
+        });
+    } else if depths.to >= depths.from {
+        let up = depths.to - depths.from;
         both.for_each(|(&from, to)| *to = T::from_u32((from.into() << up).min(top)));
     } else {
-        let down = depth - target_depth;
+        let down = depths.from - depths.to;
         let half = 1 << (down - 1);
         both.for_each(|(&from, to)| *to = T::from_u32(((from.into() + half) >> down).min(top)));
     }

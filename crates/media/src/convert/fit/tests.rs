@@ -213,17 +213,51 @@ fn alpha_has_the_depth_and_the_layout_that_the_pictures_encoder_takes() {
         for from in sources {
             let alpha = fitter().alpha(&slopes(from, size), to, size).unwrap();
             assert_eq!(alpha.format, Some(to), "{from:?}");
-            // 47 of 255, in as many parts as the depth has.
-            let want = (47 * ((1 << depth) - 1) + 127) / 255;
-            let found = value(&alpha, 0, 3, 2);
-            assert!(
-                found.abs_diff(want) <= 1 << (depth - 8),
-                "{from:?} {to:?}: {found}, {want}"
-            );
+            // The share of the source's greatest value, in as many parts as the depth has.
+            let of = (1 << from.bit_depth()) - 1;
+            let sample = 47 << (from.bit_depth() - 8);
+            let want = (sample * ((1 << depth) - 1) + of / 2) / of;
+            assert_eq!(value(&alpha, 0, 3, 2), want, "{from:?} {to:?}");
             assert_eq!(value(&alpha, 1, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
             assert_eq!(value(&alpha, 2, 1, 1), 1 << (depth - 1), "{from:?} {to:?}");
         }
         let opaque = fitter().alpha(&slopes(F::Rgbx, size), to, size).unwrap();
         assert_eq!(value(&opaque, 0, 15, 7), (1 << depth) - 1, "{to:?}");
+    }
+}
+
+#[test]
+fn what_is_opaque_stays_so_at_every_depth_and_size_and_what_is_clear_too() {
+    let size = Size::new(16, 8);
+    for from in [F::I420A, F::I420AP10, F::I444AP12, F::Rgba] {
+        for sample in [0u8, 0xff] {
+            let depth = from.bit_depth();
+            let planes = (0..from.num_planes()).map(|index| {
+                let stride = from.row_bytes(index, size.width);
+                let len = stride * from.plane_size(index, size).height as usize;
+                let data = match depth {
+                    8 => vec![sample; len],
+                    _ => (u16::from(sample & 1) * ((1 << depth) - 1))
+                        .to_ne_bytes()
+                        .repeat(len / 2),
+                };
+                Plane {
+                    data: data.into(),
+                    stride,
+                }
+            });
+            let image = CpuImage::new(from, size, planes.collect()).unwrap();
+            let frame = VideoFrame::from_cpu(image, 0, None, ColorSpace::REC709);
+            for to in [F::I420, F::I420P10, F::I444P12] {
+                for size in [size, Size::new(6, 10)] {
+                    let alpha = fitter().alpha(&frame, to, size).unwrap();
+                    let want = u32::from(sample & 1) * ((1 << to.bit_depth()) - 1);
+                    for (x, y) in [(0, 0), (5, 7)] {
+                        let found = value(&alpha, 0, x, y);
+                        assert_eq!(found, want, "{from:?} to {to:?} of {size:?}");
+                    }
+                }
+            }
+        }
     }
 }

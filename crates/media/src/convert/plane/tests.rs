@@ -139,7 +139,12 @@ fn doubled(pixels: &[u8]) -> Vec<u8> {
     };
     let size = Size::new((length * 2.0) as u32, 1);
     let mut out = vec![0; size.width as usize];
-    convert::<u8, u8>(&mut Resizer::new(), &source, window, size, (8, 8), &mut out).unwrap();
+    let depths = Depths {
+        from: 8,
+        to: 8,
+        full_range: false,
+    };
+    convert::<u8, u8>(&mut Resizer::new(), &source, window, size, depths, &mut out).unwrap();
     out
 }
 
