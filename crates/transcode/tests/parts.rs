@@ -133,6 +133,49 @@ fn vorbis_from_the_middle_is_the_sound_that_is_there() {
 }
 
 #[test]
+fn vorbis_of_matroska_is_cut_where_it_is_in_the_whole_to_the_millisecond() {
+    let rate = 44_100_usize;
+    let source = made(
+        &format!(
+            "-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*(200+300*t)*t)+0.2*random(0):s={rate}:d=2 -c:a libvorbis -q:a 5"
+        ),
+        "transcode-vorbis.mkv",
+    );
+    let folder = folder();
+    let cut = |from: f64| {
+        let out = folder.path().join(format!("{from}.mkv"));
+        done(json!({
+            "version": 1, "inputs": { "a": { "path": source, "from": from } },
+            "outputs": [{ "path": out, "streams": [{ "audio": { "codec": "pcm-f32" } }] }],
+        }));
+        // From time 0 on.
+        samples(&out, "aresample=async=1:first_pts=0")
+    };
+    let whole = cut(0.0);
+    for from in [0.32, 0.5, 1.0, 1.7] {
+        let got = cut(from);
+        let at = (from * rate as f64).round() as usize;
+        let apart = |start: usize| -> f32 {
+            let pairs = whole[start..].iter().zip(&got).skip(1000).take(4000);
+            pairs.map(|(a, b)| (a - b).abs()).sum()
+        };
+        // 6 ms to either side.
+        let near = at - 264..at + 264;
+        let start = near.min_by(|&a, &b| apart(a).total_cmp(&apart(b)));
+        let start = start.expect("some place");
+        let off = start.abs_diff(at);
+        // The times of the source are rounded, where it is cut and at its start, and so are those of the output.
+        assert!(
+            off <= rate * 3 / 2000,
+            "from {from} it is off by {off} samples"
+        );
+        let count = got.len().min(whole.len() - start);
+        let (got, want) = (&got[1000..count], &whole[start + 1000..start + count]);
+        assert_sounds_like(&format!("from {from}"), got, want, 100.0);
+    }
+}
+
+#[test]
 fn parts_without_sound_are_silent_in_a_concatenation() {
     let silent = made(
         "-f lavfi -i testsrc2=size=160x120:rate=25:duration=1 -c:v libx264 -profile:v main -pix_fmt yuv420p",

@@ -132,22 +132,71 @@ struct Places {
     next: Option<(i64, f32)>,
     /// Whether the next run is the first one after a seek.
     sought: bool,
+    first: First,
 }
 
+/// The first run of Vorbis: decoders give it the time of the packet before its own, which gives nothing. Its own time is not told:
+/// it ends where the second run begins.
+enum First {
+    /// Runs of another codec, or behind the first.
+    Placed,
+    Awaited,
+    /// The first run, which waits for the second.
+    Held(AudioData),
+}
+
+/// Samples that a packet of Vorbis gives, at most.
+const VORBIS_MOST: i64 = 4096;
+
 impl Places {
-    /// What decoders give first in the middle of a track is not chained to where it ends before what is kept: that of Vorbis has the
-    /// time of the packet before its own.
-    fn place(&mut self, data: &AudioData) -> i64 {
-        let said = frames_of(data.timestamp.saturating_sub(self.zero), data.sample_rate);
+    fn frames(&self, time: i64, rate: f32) -> i64 {
+        frames_of(time.saturating_sub(self.zero), rate)
+    }
+
+    /// What can be placed with this run, or at the end: none, itself, or the first one and itself.
+    fn place(&mut self, run: Option<AudioData>) -> impl Iterator<Item = Sound> + use<> {
+        let (first, run) = match (std::mem::replace(&mut self.first, First::Placed), run) {
+            (First::Awaited, Some(run)) => {
+                self.first = First::Held(run);
+                (None, None)
+            }
+            (First::Held(first), run) => {
+                let said = self.frames(first.timestamp, first.sample_rate);
+                let begin = run
+                    .as_ref()
+                    .filter(|run| run.sample_rate == first.sample_rate)
+                    .map(|run| self.frames(run.timestamp, run.sample_rate))
+                    .map(|end| end.saturating_sub(i64::from(first.frames)));
+                let jitter = frames_of(JITTER, first.sample_rate);
+                let near = -jitter..=VORBIS_MOST + jitter;
+                let begin = begin.filter(|begin| near.contains(&begin.saturating_sub(said)));
+                (Some((begin.unwrap_or(said), first)), run)
+            }
+            (_, run) => (None, run),
+        };
+        let first = first.map(|(position, first)| self.place_at(position, first));
+        let run = run.map(|run| {
+            let position = self.position(&run);
+            self.place_at(position, run)
+        });
+        first.into_iter().chain(run)
+    }
+
+    fn position(&self, data: &AudioData) -> i64 {
+        let said = self.frames(data.timestamp, data.sample_rate);
         let jitter = frames_of(JITTER, data.sample_rate);
-        let position = match self.next {
+        match self.next {
             Some((next, rate)) if rate == data.sample_rate && (next - said).abs() <= jitter => next,
             _ => said,
-        };
+        }
+    }
+
+    /// What decoders give first in the middle of a track is not chained to where it ends before what is kept.
+    fn place_at(&mut self, position: i64, data: AudioData) -> Sound {
         let end = position.saturating_add(i64::from(data.frames));
         let unsure = std::mem::take(&mut self.sought) && end <= 0;
         self.next = (!unsure).then_some((end, data.sample_rate));
-        position
+        Sound::new(position, data)
     }
 }
 
@@ -178,6 +227,10 @@ fn sounds_of(
         zero: part.from.saturating_add(*origin),
         next: None,
         sought: place.is_some(),
+        first: match config.codec.as_deref() {
+            Some("vorbis") => First::Awaited,
+            _ => First::Placed,
+        },
     };
     let mut conform: Option<Conform> = None;
     let mut last = None;
@@ -203,14 +256,19 @@ fn sounds_of(
         decoding
             .decode(chunk.as_ref(), &mut |run| runs.push(run))
             .map_err(failed)?;
-        for run in runs.drain(..) {
-            let position = places.place(&run);
+        let last_run = over.then_some(None);
+        for sound in runs
+            .drain(..)
+            .map(Some)
+            .chain(last_run)
+            .flat_map(|run| places.place(run))
+        {
             let until = match length {
                 i64::MAX => i64::MAX,
-                length => frames_of(length, run.sample_rate),
+                length => frames_of(length, sound.data.sample_rate),
             };
             // What lies before the part was only decoded for the decoder to settle.
-            let Some(kept) = Sound::new(position, run).within(0, until) else {
+            let Some(kept) = sound.within(0, until) else {
                 continue;
             };
             let (rate, channels) = *line
