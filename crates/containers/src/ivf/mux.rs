@@ -3,10 +3,13 @@
 //! A tick of the file is a frame where the track's frame rate is known (times are rounded to frames), else a microsecond.
 
 use bytes::Bytes;
-use reelcore_media::mux::{MuxError, Muxer, OutputKind, OutputPacket, OutputTrack, Sink};
+use reelcore_media::mux::{
+    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
+};
 use reelcore_media::{Size, VideoCodec};
 
 use super::HEADER;
+use crate::mux::hidden::{Hidden, Room};
 use crate::mux::invalid;
 
 /// Where the header has the duration in ticks.
@@ -33,6 +36,8 @@ struct IvfTrack {
     /// A tick lasts `scale / rate` seconds.
     rate: u32,
     scale: u32,
+    /// Pictures that are not shown, for which there is no room.
+    hidden: Hidden,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +82,48 @@ impl IvfMuxer {
             0 => Ok(()),
             _ => Err(invalid(format!("expected track 0, found {index}"))),
         }
+    }
+
+    /// Writes a packet.
+    fn frame(&mut self, packet: OutputPacket, sink: &mut dyn Sink) -> Result<(), MuxError> {
+        let Some(track) = &self.track else {
+            return Ok(());
+        };
+        let timestamp = packet.chunk.timestamp;
+        let Ok(micros) = u64::try_from(timestamp) else {
+            return Err(invalid(format!(
+                "expected a timestamp of at least 0 in IVF, found {timestamp} us"
+            )));
+        };
+        let time = track.ticks(micros);
+        if let Some(last) = self.last.filter(|&last| last >= time) {
+            return Err(invalid(format!(
+                "expected a timestamp after tick {last} of {}/{} s, found {timestamp} us, which is tick {time}",
+                track.scale, track.rate
+            )));
+        }
+        let data = packet.chunk.data;
+        // A temporal unit starts with its delimiter (AV1 specification, 7.5); other containers leave it out.
+        let delimiter: &[u8] = match track.four_cc {
+            b"AV01" if data.first().is_none_or(|header| header >> 3 & 15 != 2) => {
+                TEMPORAL_DELIMITER
+            }
+            _ => &[],
+        };
+        let Ok(size) = u32::try_from(data.len() + delimiter.len()) else {
+            return Err(MuxError::Limit("a packet of 4 GiB or more".into()));
+        };
+        let header = [&size.to_le_bytes()[..], &time.to_le_bytes(), delimiter].concat();
+        sink.write(Bytes::from(header))?;
+        sink.write(data)?;
+        self.end = match packet.chunk.duration {
+            Some(duration) => track.ticks(micros.saturating_add(duration)),
+            // As long as the one before.
+            None => time.saturating_add(time - self.last.unwrap_or(time)),
+        };
+        self.last = Some(time);
+        self.packets += 1;
+        Ok(())
     }
 }
 
@@ -143,11 +190,18 @@ impl Muxer for IvfMuxer {
             }
         };
         let (rate, scale) = time_base(framerate);
+        let room = Room {
+            container: "IVF",
+            before: false,
+            behind: false,
+        };
+        let max = MuxOptions::default().max_buffered_bytes;
         self.track = Some(IvfTrack {
             four_cc,
             size: coded_size,
             rate,
             scale,
+            hidden: Hidden::new(codec, track.description.as_ref(), room, max),
         });
         Ok(0)
     }
@@ -160,44 +214,16 @@ impl Muxer for IvfMuxer {
     ) -> Result<(), MuxError> {
         Self::check_index(index)?;
         self.start(sink)?;
-        let Some(track) = &self.track else {
-            return Ok(());
-        };
-        let timestamp = packet.chunk.timestamp;
-        let Ok(micros) = u64::try_from(timestamp) else {
-            return Err(invalid(format!(
-                "expected a timestamp of at least 0 in IVF, found {timestamp} us"
-            )));
-        };
-        let time = track.ticks(micros);
-        if let Some(last) = self.last.filter(|&last| last >= time) {
-            return Err(invalid(format!(
-                "expected a timestamp after tick {last} of {}/{} s, found {timestamp} us, which is tick {time}",
-                track.scale, track.rate
-            )));
+        let mut ready = Vec::new();
+        if let Some(track) = &mut self.track {
+            track.hidden.push(packet, &mut |packet| {
+                ready.push(packet);
+                Ok(())
+            })?;
         }
-        let data = packet.chunk.data;
-        // A temporal unit starts with its delimiter (AV1 specification, 7.5); other containers leave it out.
-        let delimiter: &[u8] = match track.four_cc {
-            b"AV01" if data.first().is_none_or(|header| header >> 3 & 15 != 2) => {
-                TEMPORAL_DELIMITER
-            }
-            _ => &[],
-        };
-        let Ok(size) = u32::try_from(data.len() + delimiter.len()) else {
-            return Err(MuxError::Limit("a packet of 4 GiB or more".into()));
-        };
-        let header = [&size.to_le_bytes()[..], &time.to_le_bytes(), delimiter].concat();
-        sink.write(Bytes::from(header))?;
-        sink.write(data)?;
-        self.end = match packet.chunk.duration {
-            Some(duration) => track.ticks(micros.saturating_add(duration)),
-            // As long as the one before.
-            None => time.saturating_add(time - self.last.unwrap_or(time)),
-        };
-        self.last = Some(time);
-        self.packets += 1;
-        Ok(())
+        ready
+            .into_iter()
+            .try_for_each(|packet| self.frame(packet, sink))
     }
 
     fn end_track(&mut self, index: usize, sink: &mut dyn Sink) -> Result<(), MuxError> {

@@ -259,6 +259,13 @@ impl FrameReader<'_> {
         nanos.div_euclid(i128::from(self.segment.info.scale.max(1)))
     }
 
+    /// Whether a frame gives no picture by itself: those of VP8 that others only refer to stand in invisible blocks, too
+    /// (show_frame, RFC 6386, section 9.1).
+    pub(crate) fn shows_nothing(&self, data: &[u8]) -> bool {
+        let vp8 = self.track.codec_id == "V_VP8";
+        self.track.kind != Kind::Video || vp8 && data.first().is_none_or(|tag| tag & 0x10 == 0)
+    }
+
     /// Whether a frame of `block` stands alone. Sound always does, as WebCodecs has it.
     pub(crate) fn is_key(&self, block: &Block) -> bool {
         block.key || self.track.kind == Kind::Audio

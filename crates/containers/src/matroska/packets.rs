@@ -197,6 +197,7 @@ impl MatroskaPacketReader {
             alpha,
             discard_start: duration_of(frame.discard_start),
             discard_end: duration_of(frame.discard_end),
+            hidden: block.invisible && !reader.shows_nothing(&data),
             ..SideData::default()
         };
         let mut presented = !block.invisible;

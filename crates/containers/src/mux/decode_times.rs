@@ -51,6 +51,8 @@ struct Reorder {
     window: VecDeque<OutputPacket>,
     /// Timestamps that are decode times of later packets.
     times: BinaryHeap<Reverse<i64>>,
+    /// The latest timestamps so far, one more than any codec reorders.
+    latest: BinaryHeap<Reverse<i64>>,
     /// Whether the window is past.
     running: bool,
     last: i64,
@@ -73,6 +75,7 @@ impl DecodeTimes {
                 depth: depth.map(|depth| depth.min(MAX_DEPTH)),
                 window: VecDeque::new(),
                 times: BinaryHeap::new(),
+                latest: BinaryHeap::new(),
                 running: false,
                 last: i64::MIN,
             }),
@@ -192,7 +195,20 @@ impl Reorder {
         packet: OutputPacket,
         out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
     ) -> Result<(), MuxError> {
-        self.times.push(Reverse(packet.chunk.timestamp));
+        let time = packet.chunk.timestamp;
+        if self.latest.len() > MAX_DEPTH
+            && let Some(&Reverse(least)) = self.latest.peek()
+            && time < least
+        {
+            return Err(MuxError::Unsupported(format!(
+                "times that go back to {time} us over more than {MAX_DEPTH} pictures, as an edit list that repeats makes them: decode and encode the track"
+            )));
+        }
+        self.latest.push(Reverse(time));
+        if self.latest.len() > MAX_DEPTH + 1 {
+            self.latest.pop();
+        }
+        self.times.push(Reverse(time));
         let next = self.times.pop().map_or(packet.chunk.timestamp, |t| t.0);
         // Only in a stream that reorders more than it said can the next one be before the last.
         self.last = self.last.max(next);
@@ -361,5 +377,22 @@ mod tests {
         assert!(got.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{got:?}");
         let extreme = times(DecodeTimes::reordered(None), &[i64::MIN, i64::MAX, 0]);
         assert_eq!(extreme.len(), 3);
+    }
+
+    #[test]
+    fn times_that_go_back_over_more_pictures_than_any_codec_reorders_are_refused() {
+        let back = |pictures: i64, depth: Option<usize>| {
+            let mut this = DecodeTimes::reordered(depth);
+            let out = &mut |_: Timed| Ok(());
+            let mut order = (0..100).chain([99 - pictures]).map(|i| packet(10 * i + 5));
+            order
+                .try_for_each(|packet| this.push(packet, out))
+                .and_then(|()| this.finish(out))
+        };
+        for depth in [None, Some(0), Some(2), Some(16)] {
+            assert!(back(MAX_DEPTH as i64, depth).is_ok(), "{depth:?}");
+            let error = back(MAX_DEPTH as i64 + 1, depth);
+            assert!(matches!(error, Err(MuxError::Unsupported(_))), "{depth:?}");
+        }
     }
 }

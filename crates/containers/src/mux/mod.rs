@@ -25,6 +25,7 @@
 pub(crate) mod aac;
 pub(crate) mod decode_times;
 mod format;
+pub(crate) mod hidden;
 pub(crate) mod interleave;
 pub(crate) mod lanes;
 pub(crate) mod nal;

@@ -35,6 +35,8 @@ pub(super) struct Block {
     /// In ticks of the file.
     pub(super) time: i64,
     pub(super) key: bool,
+    /// Decoded and not shown.
+    pub(super) invisible: bool,
     /// Whether a picture stands alone: a Cluster begins with it.
     pub(super) opens: bool,
     /// Whether the Cues lead to it.
@@ -60,7 +62,8 @@ impl Block {
         head.vint(self.track);
         head.raw(&relative.to_be_bytes());
         let grouped = self.alpha.is_some() || self.duration.is_some() || self.discard != 0;
-        head.raw(&[if self.key && !grouped { 0x80 } else { 0 }]);
+        let key = if self.key && !grouped { 0x80 } else { 0 };
+        head.raw(&[key | if self.invisible { 0x08 } else { 0 }]);
         let prefix = self.prefix.as_ref().map_or(0, Bytes::len);
         let size = (head.len() + prefix + self.data.len()) as u64;
         let mut before = Ebml::default();

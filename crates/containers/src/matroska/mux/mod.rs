@@ -6,6 +6,7 @@
 //!   packets have times below 0, which Matroska has no place for, the whole file is that much later.
 //! - **Durations** are written where neither the codec, nor the frame rate, nor the next packet in the same Cluster tells them.
 //! - **Sound that is dropped**: at the start it is CodecDelay, elsewhere DiscardPadding. Opus's pre-skip follows CodecDelay.
+//! - **Pictures that are not shown** are in invisible blocks.
 //! - **Alpha** of VP8 and VP9 is a BlockAddition.
 //! - **Live** files, and those in sinks that cannot seek, have neither lengths, nor Cues, nor Duration: each packet is written as it
 //!   comes. In others, Clusters are kept in memory until they are whole (a key picture, 5 s or 5 MiB), and lengths,
@@ -265,7 +266,9 @@ impl MatroskaMuxer {
             discard
         };
         let end = start - i128::from(track.priming.delay()) + lasts - i128::from(discard.max(0));
-        file.end = file.end.max(end);
+        if !side.hidden {
+            file.end = file.end.max(end);
+        }
         let key = chunk.kind == ChunkKind::Key || !video;
         let reference = track
             .last_block
@@ -275,6 +278,7 @@ impl MatroskaMuxer {
             track: index as u64 + 1,
             time: tick,
             key,
+            invisible: side.hidden,
             opens: key && video && index == file.cue_track,
             cue: key && (index == file.cue_track || !pictures),
             prefix: description,
@@ -375,7 +379,8 @@ impl Muxer for MatroskaMuxer {
 
     fn add_track(&mut self, track: OutputTrack) -> Result<usize, MuxError> {
         self.lanes.may_add(MAX_TRACKS)?;
-        self.tracks.push(MuxTrack::new(track, self.webm)?);
+        let track = MuxTrack::new(track, self.webm, &self.options)?;
+        self.tracks.push(track);
         Ok(self.lanes.add())
     }
 

@@ -1,7 +1,7 @@
 //! A track to write: its set-up, and its packets as blocks hold them.
 
 use bytes::Bytes;
-use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::mux::{MuxError, MuxOptions, OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{AudioCodec, ChunkKind, VideoCodec};
 
 use super::codec;
@@ -10,6 +10,7 @@ use crate::bitstream::audio::Timing;
 use crate::mp4::mux::entry::av1_config;
 use crate::mux::aac;
 use crate::mux::decode_times::DecodeTimes;
+use crate::mux::hidden::{Hidden, Room};
 use crate::mux::invalid;
 use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
@@ -33,6 +34,8 @@ pub(super) struct MuxTrack {
     /// CodecPrivate, once it is known; empty for codecs that have none.
     pub(super) private: Option<Bytes>,
     nal: Option<NalStream>,
+    /// Of pictures: those that are not shown.
+    hidden: Option<Hidden>,
     /// What the packets' description is, to see when it changes.
     current: Option<Bytes>,
     /// AAC comes as ADTS frames, of which this is the first one's header.
@@ -50,7 +53,11 @@ pub(super) struct MuxTrack {
 }
 
 impl MuxTrack {
-    pub(super) fn new(output: OutputTrack, webm: bool) -> Result<Self, MuxError> {
+    pub(super) fn new(
+        output: OutputTrack,
+        webm: bool,
+        options: &MuxOptions,
+    ) -> Result<Self, MuxError> {
         let codec = codec::parse(&output, webm)?;
         let nal = match &codec {
             Codec::Video(video) => NalStream::new(video, output.description.as_ref())?,
@@ -67,6 +74,20 @@ impl MuxTrack {
             default_duration = Some((1e9 / rate).round() as u64);
         }
         let timing = codec::timing(&codec, &output);
+        // Blocks can be invisible wherever they are.
+        let room = Room {
+            container: "Matroska",
+            before: true,
+            behind: true,
+        };
+        let hidden = match codec {
+            Codec::Video(video) => {
+                let description = output.description.as_ref();
+                let max = options.max_buffered_bytes;
+                Some(Hidden::new(video, description, room, max))
+            }
+            Codec::Audio(_) => None,
+        };
         Ok(Self {
             priming: Priming::new(
                 match codec {
@@ -80,6 +101,7 @@ impl MuxTrack {
             codec,
             private,
             nal,
+            hidden,
             adts: None,
             timing,
             default_duration,
@@ -128,7 +150,7 @@ impl MuxTrack {
     /// Takes the next packet, and gives those that are ready.
     pub(super) fn push(
         &mut self,
-        mut packet: OutputPacket,
+        packet: OutputPacket,
         out: &mut Vec<OutputPacket>,
     ) -> Result<(), MuxError> {
         check_times(&packet)?;
@@ -136,6 +158,20 @@ impl MuxTrack {
             let at = packet.chunk.timestamp;
             return Err(invalid(format!("an empty packet at {at} us")));
         }
+        let Some(mut hidden) = self.hidden.take() else {
+            return self.add(packet, out);
+        };
+        let result = hidden.push(packet, &mut |packet| self.add(packet, out));
+        self.hidden = Some(hidden);
+        result
+    }
+
+    /// Adds a packet that is to be written.
+    fn add(
+        &mut self,
+        mut packet: OutputPacket,
+        out: &mut Vec<OutputPacket>,
+    ) -> Result<(), MuxError> {
         self.convert(&mut packet)?;
         if self.is_video() {
             self.ready(&packet);
@@ -150,6 +186,9 @@ impl MuxTrack {
 
     /// No packet follows: gives those that waited.
     pub(super) fn finish(&mut self, out: &mut Vec<OutputPacket>) -> Result<(), MuxError> {
+        if let Some(hidden) = &mut self.hidden {
+            hidden.finish();
+        }
         let mut ready = Vec::new();
         self.priming.finish(&mut ready);
         self.primed(ready, out)

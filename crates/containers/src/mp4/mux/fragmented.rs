@@ -416,7 +416,7 @@ fn edit(track: &MuxTrack, lane: &Lane) -> Edit {
             let after = time::ticks_of_nanos(after, lane.scale);
             lane.tick(packet).saturating_add(after).max(0)
         }
-        _ => 0,
+        _ => track.starts().map_or(0, |start| lane.tick(start).max(0)),
     };
     Edit {
         empty: dropped,

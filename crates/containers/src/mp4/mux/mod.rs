@@ -4,6 +4,8 @@
 //!   microseconds. In fragments that is chosen by the first one; later times are rounded to its ticks.
 //! - **Edit lists** say what is not shown: times below 0, what encoders put before the first sound and after the last
 //!   (`SideData`). In the middle of a track, and at the end of fragments, nothing can be dropped.
+//! - **Pictures that are not shown** (`SideData`) are left out by the edit list: before the first that is and, but in fragments, behind the
+//!   last. In the middle they are refused.
 //! - **Samples** are the packets' own bytes. H.264 and HEVC with start codes get lengths instead, ADTS frames lose their headers, AV1
 //!   loses its temporal delimiters.
 //! - **Memory**: tables of the samples (about 4 bytes each), or the fragment that grows; packets that wait for other tracks.
@@ -191,7 +193,7 @@ impl Muxer for Mp4Muxer {
         if self.tracks.len() >= MAX_TRACKS {
             return Err(MuxError::Limit(format!("more than {MAX_TRACKS} tracks")));
         }
-        self.tracks.push(MuxTrack::new(track)?);
+        self.tracks.push(MuxTrack::new(track, &self.options)?);
         self.interleaver.add_track();
         Ok(self.tracks.len() - 1)
     }

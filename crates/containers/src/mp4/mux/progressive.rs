@@ -252,12 +252,15 @@ fn edit(track: &MuxTrack, lane: &Lane) -> Edit {
         Heard::From { packet, after } if after > 0 => times
             .tick(packet)
             .saturating_add(time::ticks_of_nanos(after, times.scale)),
-        _ => times.min_present,
+        _ => track
+            .starts()
+            .map_or(times.min_present, |start| times.tick(start)),
     }
     // Packets of sound whose times go back can lie before the media begins.
     .max(times.first_decode)
     .max(0);
-    let end = lane.trim.unwrap_or(times.max_end).min(times.max_end);
+    let cut = track.ends().map(|end| times.tick(end)).or(lane.trim);
+    let end = cut.unwrap_or(times.max_end).min(times.max_end);
     let media_start = start.saturating_sub(times.first_decode);
     Edit {
         empty: start,

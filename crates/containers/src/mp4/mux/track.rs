@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reelcore_media::codec_string::Vp9;
-use reelcore_media::mux::{MuxError, OutputKind, OutputPacket, OutputTrack};
+use reelcore_media::mux::{MuxError, MuxOptions, OutputKind, OutputPacket, OutputTrack};
 use reelcore_media::{AudioCodec, ChunkKind, Size, VideoCodec};
 
 use super::super::codec::esds;
@@ -15,6 +15,7 @@ use crate::bitstream::av1::{self, SequenceHeader};
 use crate::bitstream::vp9;
 use crate::mux::aac;
 use crate::mux::decode_times::{DecodeTimes, Timed};
+use crate::mux::hidden::{Hidden, Room};
 use crate::mux::invalid;
 use crate::mux::nal::{self, NalStream};
 use crate::mux::priming::Priming;
@@ -51,6 +52,8 @@ pub(super) struct MuxTrack {
     pub(super) output: OutputTrack,
     pub(super) codec: Codec,
     nal: Option<NalStream>,
+    /// Of pictures: those that are not shown.
+    pub(super) hidden: Option<Hidden>,
     /// What VP9 is from the last key frame on.
     vp9: Option<Vp9>,
     /// The last sequence header of AV1.
@@ -87,7 +90,7 @@ pub(super) enum Heard {
 }
 
 impl MuxTrack {
-    pub(super) fn new(output: OutputTrack) -> Result<Self, MuxError> {
+    pub(super) fn new(output: OutputTrack, options: &MuxOptions) -> Result<Self, MuxError> {
         let codec = parse_codec(&output)?;
         let nal = match &codec {
             Codec::Video(video) => NalStream::new(video, output.description.as_ref())?,
@@ -96,8 +99,26 @@ impl MuxTrack {
         if let OutputKind::Video { coded_size, .. } = &output.kind {
             check_size(*coded_size)?;
         }
+        let room = Room {
+            container: match options.fragmented {
+                true => "fragments of MP4",
+                false => "MP4",
+            },
+            before: true,
+            // How long the track is stands in front of them.
+            behind: !options.fragmented,
+        };
+        let hidden = match codec {
+            Codec::Video(video) => {
+                let description = output.description.as_ref();
+                let max = options.max_buffered_bytes;
+                Some(Hidden::new(video, description, room, max))
+            }
+            Codec::Audio(_) => None,
+        };
         let mut this = Self {
             nal,
+            hidden,
             vp9: match codec {
                 Codec::Video(VideoCodec::Vp9(vp9)) => Some(vp9),
                 _ => None,
@@ -185,7 +206,7 @@ impl MuxTrack {
     /// Takes a packet as it comes, and gives those whose decode time is known.
     pub(super) fn push(
         &mut self,
-        mut packet: OutputPacket,
+        packet: OutputPacket,
         out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
     ) -> Result<(), MuxError> {
         time::check(packet.chunk.timestamp, "timestamp")?;
@@ -204,6 +225,20 @@ impl MuxTrack {
         if u32::try_from(packet.chunk.data.len()).is_err() {
             return Err(MuxError::Limit("a packet of 4 GiB or more".into()));
         }
+        let Some(mut hidden) = self.hidden.take() else {
+            return self.add(packet, out);
+        };
+        let result = hidden.push(packet, &mut |packet| self.add(packet, out));
+        self.hidden = Some(hidden);
+        result
+    }
+
+    /// Adds a packet that is to be written.
+    fn add(
+        &mut self,
+        mut packet: OutputPacket,
+        out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
+    ) -> Result<(), MuxError> {
         self.convert(&mut packet)?;
         if self.times.is_none() {
             let description = self.entries.first().and_then(Entry::description);
@@ -238,6 +273,16 @@ impl MuxTrack {
         Some(u128::from(frames.count) * 1_000_000_000 / u128::from(frames.rate.max(1)))
     }
 
+    /// When the first picture is shown, in microseconds, where some before it are not.
+    pub(super) fn starts(&self) -> Option<i64> {
+        self.hidden.as_ref().and_then(Hidden::starts)
+    }
+
+    /// When the last picture ends that is shown, in microseconds, where some behind it are not.
+    pub(super) fn ends(&self) -> Option<i64> {
+        self.hidden.as_ref().and_then(Hidden::ends)
+    }
+
     /// By how much an encoder's first packet comes before what it counts, in nanoseconds: known with the first sample.
     pub(super) fn counts_kept(&self) -> u128 {
         u128::try_from(self.priming.delay_beyond()).unwrap_or(0)
@@ -248,6 +293,9 @@ impl MuxTrack {
         &mut self,
         out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
     ) -> Result<(), MuxError> {
+        if let Some(hidden) = &mut self.hidden {
+            hidden.finish();
+        }
         let mut ready = Vec::new();
         self.priming.finish(&mut ready);
         self.timed(ready, out)?;

@@ -21,6 +21,7 @@ use self::packets::{Adaptation, Carrier};
 use self::stream::Form;
 use crate::bitstream::audio::Timing;
 use crate::mux::decode_times::{DecodeTimes, Timed};
+use crate::mux::hidden::{Hidden, Room};
 use crate::mux::interleave::Interleaver;
 use crate::mux::invalid;
 use crate::mux::priming::Priming;
@@ -54,6 +55,7 @@ const MAX_MICROS: u64 = 1 << 50;
 pub struct TsMuxer {
     tracks: Vec<TsTrack>,
     interleaver: Interleaver<Timed>,
+    max_bytes: usize,
     association: Carrier,
     map: Carrier,
     state: State,
@@ -74,6 +76,8 @@ struct TsTrack {
     /// A transport stream cannot say that sound is to be dropped: its packets stand where it is heard.
     priming: Priming,
     times: DecodeTimes,
+    /// Of pictures: those that are not shown, for which there is no room.
+    hidden: Option<Hidden>,
     group: Group,
     ended: bool,
 }
@@ -126,6 +130,7 @@ impl TsMuxer {
         Self {
             tracks: Vec::new(),
             interleaver: Interleaver::new(options),
+            max_bytes: options.max_buffered_bytes,
             association: Carrier::new(0),
             map: Carrier::new(MAP_PID),
             state: State::Tracks,
@@ -168,6 +173,9 @@ impl TsMuxer {
         let interleaver = &mut self.interleaver;
         if let Some(track) = self.tracks.get_mut(index).filter(|track| !track.ended) {
             track.ended = true;
+            if let Some(hidden) = &mut track.hidden {
+                hidden.finish();
+            }
             let mut ready = Vec::new();
             track.priming.finish(&mut ready);
             track.settled(ready, &mut |timed| queue(interleaver, index, timed))?;
@@ -362,11 +370,18 @@ impl TsMuxer {
         let Some(track) = self.tracks.get_mut(index) else {
             return Ok(());
         };
+        let mut ready = Vec::new();
+        if let Some(hidden) = &mut track.hidden {
+            hidden.push(packet, &mut |packet| {
+                ready.push(packet);
+                Ok(())
+            })?;
+            return track.settled(ready, &mut |timed| queue(interleaver, index, timed));
+        }
         let data = &packet.chunk.data;
         let lasts = track.timing.frames(data, data.len() as u64).map(|frames| {
             i128::from(frames.count) * 1_000_000_000 / i128::from(frames.rate.max(1))
         });
-        let mut ready = Vec::new();
         track.priming.push(packet, lasts, &mut ready);
         track.settled(ready, &mut |timed| queue(interleaver, index, timed))
     }
@@ -435,9 +450,17 @@ impl Muxer for TsMuxer {
         if form.is_video() && number >= 16 {
             return Err(MuxError::Limit("more than 16 tracks of pictures".into()));
         }
+        let mut hidden = None;
         let times = match (&track.kind, VideoCodec::parse(&track.codec)) {
             (OutputKind::Video { .. }, Ok(codec)) => {
-                reorder::decode_times(&codec, track.description.as_ref())
+                let room = Room {
+                    container: "MPEG-TS",
+                    before: false,
+                    behind: false,
+                };
+                let description = track.description.as_ref();
+                hidden = Some(Hidden::new(codec, description, room, self.max_bytes));
+                reorder::decode_times(&codec, description)
             }
             _ => DecodeTimes::in_order(),
         };
@@ -455,6 +478,7 @@ impl Muxer for TsMuxer {
             output: track,
             form,
             times,
+            hidden,
             group: Group::default(),
             ended: false,
         });
