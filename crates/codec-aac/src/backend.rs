@@ -45,6 +45,13 @@ fn stream(config: &AudioDecoderConfig) -> Result<Option<StreamConfig>, MediaErro
     if stream.sample_rate == 0 {
         return Err(bad(&"the sampling rate is 0"));
     }
+    // ISO/IEC 14496-3, table 1.19: the other ones are reserved.
+    if !matches!(stream.channel_config, 0..=7 | 11..=14) {
+        return Err(bad(&format_args!(
+            "the channel configuration {} is reserved",
+            stream.channel_config
+        )));
+    }
     Ok(Some(stream))
 }
 

@@ -286,6 +286,34 @@ fn wrong_framing_and_too_much_audio_are_errors() {
 }
 
 #[test]
+fn what_is_said_to_be_supported_starts_whatever_the_channel_configuration() {
+    // Alone, with SBR before it, and with SBR and parametric stereo before it.
+    for (outer, codec) in [
+        (None, "mp4a.40.2"),
+        (Some(5), "mp4a.40.5"),
+        (Some(29), "mp4a.40.29"),
+    ] {
+        let mut refused = Vec::new();
+        for channels in 1..16 {
+            let fields = match outer {
+                None => vec![(2, 5), (6, 4), (channels, 4), (0, 3)],
+                Some(outer) => vec![(outer, 5), (6, 4), (channels, 4), (3, 4), (2, 5), (0, 3)],
+            };
+            let config = config(codec, 48_000, 2, Some(&bits(&fields)));
+            let supported = Aac.check(&config);
+            let started = Aac.start(&config, &context());
+            assert_eq!(supported.is_ok(), started.is_ok(), "{codec} {channels}");
+            if let Err(error) = supported {
+                assert_eq!(error.kind, ErrorKind::Unsupported);
+                assert!(error.message.contains("channel configuration"), "{error}");
+                refused.push(channels);
+            }
+        }
+        assert_eq!(refused, [8, 9, 10, 15], "{codec}");
+    }
+}
+
+#[test]
 fn other_object_types_and_malformed_descriptions_are_refused() {
     let check = |codec, description: Option<&[u8]>| {
         Aac.check(&config(codec, 48_000, 2, description))
