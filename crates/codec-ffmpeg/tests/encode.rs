@@ -424,17 +424,27 @@ fn the_smallest_pictures_of_every_level_are_encoded_or_refused_not_a_crash() {
             (16, 1024),
             (1024, 16),
         ] {
-            for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
+            for (latency_mode, bitrate_mode) in [
+                (LatencyMode::Quality, VideoBitrateMode::Variable),
+                (LatencyMode::Realtime, VideoBitrateMode::Variable),
+                (LatencyMode::Quality, VideoBitrateMode::Quantizer),
+                (LatencyMode::Realtime, VideoBitrateMode::Quantizer),
+            ] {
                 let size = Size::new(width, height);
                 let mut config = config(&format!("hvc1.1.6.L{level}.B0"), size);
                 config.latency_mode = latency_mode;
+                config.bitrate_mode = bitrate_mode;
                 let least = if level < 150 { 16 } else { 32 };
                 let takes = width.min(height) >= least;
                 let name = format!("level {level}, {width}x{height}");
                 assert_eq!(FfmpegEncoder.check(&config).is_ok(), takes, "{name}");
                 if takes {
                     let frames = scene_frames(I420, size, 2, STEP);
-                    let decoded = decode(&Ffmpeg::new(), &encode(&config, &frames));
+                    let pictures = encode(&config, &frames);
+                    let sps = sps(&config, &pictures[0]);
+                    assert_eq!(sps.profile.level, level, "{name}");
+                    assert!(level < 150 || sps.log2_ctb_size >= 5, "{name}");
+                    let decoded = decode(&Ffmpeg::new(), &pictures);
                     assert_eq!(decoded.len(), frames.len(), "{name}");
                 }
             }

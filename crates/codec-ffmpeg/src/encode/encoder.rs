@@ -1,9 +1,12 @@
 //! Frames to chunks: an encoder of libavcodec, started anew where it must be, and what goes with each picture.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use reelcore_media::encode_session::{EncodeSession, FramePlan, input_image, repaired_words};
+use reelcore_media::encode_session::{
+    EncodeSession, FramePlan, framerate, input_image, repaired_words,
+};
 use reelcore_media::encoder::{
     EncodeOptions, EncodedVideo, EncoderContext, NalFormat, VideoBitrateMode, VideoEncoderConfig,
 };
@@ -13,14 +16,12 @@ use reelcore_media::pool::BufferPool;
 use reelcore_media::{MediaError, PixelFormat, Size, VideoCodec, VideoEncoder, VideoFrame};
 
 use super::library::{self, Input, Options, Packet};
+use super::rate::FrameRate;
+use super::sets::{Stated, restate};
 use super::x265;
 
 /// Bytes of the lengths in "avc" and "hevc" chunks.
 const LENGTH_SIZE: usize = 4;
-/// Frames that stand at another rate before the library is told, which takes a new stream.
-const RATE_FRAMES: u32 = 8;
-/// How far a rate is off before it is another one.
-const RATE_TOLERANCE: f64 = 0.1;
 
 /// How pictures are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +33,30 @@ enum Packing {
     Hevc {
         annex_b: bool,
         in_band: bool,
+        /// Written over what the parameter sets say.
+        stated: Option<Stated>,
     },
     /// As they come.
     Av1,
+}
+
+/// What a library is opened with, at each start.
+pub(super) enum Opened {
+    /// The level depends on the frame rate.
+    X265(x265::Settings),
+    Hardware(Options),
+}
+
+impl Opened {
+    fn options(&self, framerate: f64) -> Result<Options, MediaError> {
+        match self {
+            Self::X265(settings) => settings.options(framerate),
+            Self::Hardware(options) => Ok(Options {
+                framerate,
+                ..options.clone()
+            }),
+        }
+    }
 }
 
 /// A frame that is in the library: its number, and its running time.
@@ -43,6 +65,7 @@ type Sent = (i64, i64);
 pub(super) struct Encoder {
     input: PixelFormat,
     size: Size,
+    opened: Opened,
     options: Options,
     packing: Packing,
     /// Quantizers are those of frames.
@@ -52,8 +75,7 @@ pub(super) struct Encoder {
     library: Option<library::Encoder>,
     sent: VecDeque<Sent>,
     next_index: i64,
-    /// Frames in a row whose rate is not the library's.
-    off_rate: u32,
+    framerate: FrameRate,
     session: EncodeSession,
     description: Option<Bytes>,
     pool: BufferPool,
@@ -64,9 +86,9 @@ impl Encoder {
     pub(super) fn new(
         config: &VideoEncoderConfig,
         input: PixelFormat,
-        options: Options,
+        opened: Opened,
         context: &EncoderContext,
-    ) -> Self {
+    ) -> Result<Self, MediaError> {
         let annex_b = config.nal_format == NalFormat::AnnexB;
         let packing = match config.codec {
             VideoCodec::Avc(avc) => Packing::Avc {
@@ -76,40 +98,42 @@ impl Encoder {
             VideoCodec::Hevc(hevc) => Packing::Hevc {
                 annex_b,
                 in_band: annex_b || hevc.in_band,
+                stated: match &opened {
+                    Opened::X265(settings) => settings.stated(),
+                    Opened::Hardware(_) => None,
+                },
             },
             _ => Packing::Av1,
         };
-        Self {
+        let rate = x265::first_framerate(config);
+        Ok(Self {
             input,
             size: config.size,
-            options,
+            options: opened.options(rate)?,
+            opened,
             packing,
             quantizers: config.bitrate_mode == VideoBitrateMode::Quantizer,
             library: None,
             sent: VecDeque::new(),
             next_index: 0,
-            off_rate: 0,
+            framerate: FrameRate::new(rate, framerate(config).is_some()),
             session: EncodeSession::new(config, x265::MAX_QUANTIZER, x265::FIRST_QUANTIZER),
             description: None,
             pool: context.pool.clone(),
-        }
+        })
     }
 
-    /// Whether the library's rate control counts with another frame rate than `plan` has: it knows no times.
-    fn rate_changed(&mut self, plan: &FramePlan) -> bool {
-        let rate = 1e6 / plan.duration as f64;
-        if (rate / self.options.framerate - 1.0).abs() <= RATE_TOLERANCE || self.quantizers {
-            self.off_rate = 0;
+    /// Whether the library's rate control is to count with another frame rate from `frame` on: it knows no times.
+    fn rate_changed(&mut self, frame: &VideoFrame, plan: &FramePlan) -> bool {
+        if self.quantizers {
             return false;
         }
-        self.off_rate += 1;
-        // At the start there is nothing to lose.
-        if self.library.is_some() && self.off_rate < RATE_FRAMES {
-            return false;
+        if self.next_index > 0 {
+            let free = self.library.is_none() || plan.new_color_space.is_some();
+            return self.framerate.next(plan.duration, free);
         }
-        self.options.framerate = rate;
-        self.off_rate = 0;
-        true
+        // Where the first frame says nothing the plan's duration is a guess.
+        frame.duration == Some(plan.duration) && self.framerate.first(plan.duration)
     }
 
     /// Ends the library's stream: its last pictures come out, and the next frame starts another.
@@ -167,9 +191,16 @@ impl VideoEncoder for Encoder {
         let mut options = *options;
         options.key_frame |= self.library.is_none();
         let plan = self.session.plan(frame, &options)?;
-        let restarts = self.rate_changed(&plan) || plan.new_color_space.is_some();
-        if restarts {
+        let new_rate = self.rate_changed(frame, &plan);
+        if new_rate || plan.new_color_space.is_some() {
             self.end(sink)?;
+        }
+        if new_rate {
+            let color_space = self.options.color_space;
+            self.options = Options {
+                color_space,
+                ..self.opened.options(self.framerate.rate())?
+            };
         }
         if let Some(color_space) = plan.new_color_space {
             self.options.color_space = color_space;
@@ -230,7 +261,11 @@ impl Packing {
     fn pack(self, packet: &Packet<'_>) -> Result<Packed, MediaError> {
         match self {
             Self::Avc { annex_b, in_band } => pack_avc(packet.data, annex_b, in_band),
-            Self::Hevc { annex_b, in_band } => pack_hevc(packet.data, annex_b, in_band),
+            Self::Hevc {
+                annex_b,
+                in_band,
+                stated,
+            } => pack_hevc(packet.data, annex_b, in_band, stated),
             Self::Av1 => Ok(Packed {
                 key: packet.key,
                 data: Bytes::copy_from_slice(packet.data),
@@ -253,7 +288,12 @@ fn push_unit(data: &mut Vec<u8>, unit: &[u8], annex_b: bool) -> Result<(), Media
     Ok(())
 }
 
-fn pack_hevc(packet: &[u8], annex_b: bool, in_band: bool) -> Result<Packed, MediaError> {
+fn pack_hevc(
+    packet: &[u8],
+    annex_b: bool,
+    in_band: bool,
+    stated: Option<Stated>,
+) -> Result<Packed, MediaError> {
     let (mut vps, mut sps, mut pps) = (Vec::new(), Vec::new(), Vec::new());
     let mut data = Vec::with_capacity(packet.len() + LENGTH_SIZE);
     let mut key = false;
@@ -266,23 +306,36 @@ fn pack_hevc(packet: &[u8], annex_b: bool, in_band: bool) -> Result<Packed, Medi
             _ => None,
         };
         key |= nal.nal_type.is_irap();
-        if let Some(sets) = set {
-            sets.push(nal.bytes);
-            if !in_band {
-                continue;
-            }
+        let Some(sets) = set else {
+            push_unit(&mut data, nal.bytes, annex_b)?;
+            continue;
+        };
+        let unit = match stated {
+            Some(stated) => restate(nal.bytes, nal.nal_type, stated)?,
+            None => None,
+        };
+        let unit = unit.map_or(Cow::Borrowed(nal.bytes), Cow::Owned);
+        if in_band {
+            push_unit(&mut data, &unit, annex_b)?;
         }
-        push_unit(&mut data, nal.bytes, annex_b)?;
+        sets.push(unit);
     }
     let described = !annex_b && !sps.is_empty();
     let description = described
-        .then(|| HvcC::of_parameter_sets(&vps, &sps, &pps, LENGTH_SIZE, !in_band)?.write())
+        .then(|| {
+            let [vps, sps, pps] = [&vps, &sps, &pps].map(|sets| units_of(sets));
+            HvcC::of_parameter_sets(&vps, &sps, &pps, LENGTH_SIZE, !in_band)?.write()
+        })
         .transpose()?;
     Ok(Packed {
         key,
         data: data.into(),
         description: description.map(Bytes::from),
     })
+}
+
+fn units_of<'a>(sets: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
+    sets.iter().map(|set| &**set).collect()
 }
 
 fn pack_avc(packet: &[u8], annex_b: bool, in_band: bool) -> Result<Packed, MediaError> {

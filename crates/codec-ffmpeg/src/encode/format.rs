@@ -1,16 +1,17 @@
-//! Which samples a codec string asks for, and what its level allows.
+//! Which samples a codec string asks for.
 
 use reelcore_media::codec_string::Hevc;
-use reelcore_media::encode_session::framerate;
 use reelcore_media::encoder::VideoEncoderConfig;
-use reelcore_media::{MediaError, PixelFormat, Size, VideoCodec};
+use reelcore_media::{MediaError, PixelFormat, VideoCodec};
 
-/// The pixel format of the codec string's profile.
+use super::level;
+
+/// The pixel format of the codec string's profile, where its level allows what is asked for.
 pub(super) fn of(config: &VideoEncoderConfig) -> Result<PixelFormat, MediaError> {
     match &config.codec {
         VideoCodec::Hevc(hevc) => {
             let format = of_hevc(hevc)?;
-            check_level(hevc, config.size, framerate(config))?;
+            level::check(hevc, config)?;
             Ok(format)
         }
         VideoCodec::Avc(avc) if matches!(avc.profile, 66 | 77 | 100) => Ok(PixelFormat::I420),
@@ -70,56 +71,10 @@ fn of_hevc(hevc: &Hevc) -> Result<PixelFormat, MediaError> {
     }
 }
 
-/// general_level_idc, MaxLumaPs and MaxLumaSr (tables A.8 and A.9).
-const LEVELS: [(u8, u64, u64); 13] = [
-    (30, 36_864, 552_960),
-    (60, 122_880, 3_686_400),
-    (63, 245_760, 7_372_800),
-    (90, 552_960, 16_588_800),
-    (93, 983_040, 33_177_600),
-    (120, 2_228_224, 66_846_720),
-    (123, 2_228_224, 133_693_440),
-    (150, 8_912_896, 267_386_880),
-    (153, 8_912_896, 534_773_760),
-    (156, 8_912_896, 1_069_547_520),
-    (180, 35_651_584, 1_069_547_520),
-    (183, 35_651_584, 2_139_095_040),
-    (186, 35_651_584, 4_278_190_080),
-];
-
-/// Whether pictures of `size`, so many a second, keep within the level (A.4.1).
-fn check_level(hevc: &Hevc, size: Size, framerate: Option<f64>) -> Result<(), MediaError> {
-    let level = LEVELS.iter().find(|(level, ..)| *level == hevc.level);
-    let &(_, max_size, max_rate) = level.ok_or_else(|| {
-        MediaError::unsupported(format!("HEVC has no level with level_idc {}", hevc.level))
-    })?;
-    let side = |side: u32| u64::from(side).pow(2) <= 8 * max_size;
-    if size.area() > max_size || !side(size.width) || !side(size.height) {
-        return Err(MediaError::unsupported(format!(
-            "a picture of {}x{}, level_idc {} allows {max_size} pixels and sides up to {}",
-            size.width,
-            size.height,
-            hevc.level,
-            (8 * max_size).isqrt()
-        )));
-    }
-    if let Some(rate) = framerate
-        && rate * size.area() as f64 > max_rate as f64
-    {
-        return Err(MediaError::unsupported(format!(
-            "{rate} frames a second of {}x{}, level_idc {} allows {:.2}",
-            size.width,
-            size.height,
-            hevc.level,
-            max_rate as f64 / size.area() as f64
-        )));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reelcore_media::Size;
 
     fn of_string(codec: &str) -> Result<PixelFormat, MediaError> {
         let codec = VideoCodec::parse(codec).expect("a codec string");
@@ -149,21 +104,5 @@ mod tests {
         ] {
             assert!(of_string(codec).is_err(), "{codec}");
         }
-    }
-
-    #[test]
-    fn a_level_limits_size_and_rate() {
-        let fits = |codec: &str, width, height, framerate| {
-            let codec = VideoCodec::parse(codec).expect("a codec string");
-            let mut config = VideoEncoderConfig::new(codec, Size::new(width, height));
-            config.framerate = framerate;
-            of(&config).is_ok()
-        };
-        assert!(fits("hvc1.1.6.L93.B0", 1280, 720, Some(33.75)));
-        assert!(!fits("hvc1.1.6.L93.B0", 1280, 720, Some(60.0)));
-        assert!(!fits("hvc1.1.6.L93.B0", 1920, 1080, None));
-        assert!(fits("hvc1.1.6.L120.B0", 1920, 1080, Some(30.0)));
-        assert!(fits("hvc1.1.6.L30.B0", 542, 16, None));
-        assert!(!fits("hvc1.1.6.L30.B0", 544, 16, None));
     }
 }

@@ -7,8 +7,13 @@ mod encoder;
 mod format;
 #[cfg(libavcodec)]
 mod hardware;
+mod level;
 #[cfg(libavcodec)]
 mod library;
+#[cfg(libavcodec)]
+mod rate;
+#[cfg(libavcodec)]
+mod sets;
 #[cfg(libavcodec)]
 mod x265;
 
@@ -90,10 +95,10 @@ fn start_software(
 ) -> Result<Box<dyn VideoEncoder>, MediaError> {
     let max = FfmpegEncoder.max_threads(config);
     let threads = context.threads.clamp(1, max);
-    let options = x265::options(config, format, threads)?;
-    Ok(Box::new(encoder::Encoder::new(
-        config, format, options, context,
-    )))
+    let settings = x265::Settings::new(config, format, threads);
+    let opened = encoder::Opened::X265(settings);
+    let encoder = encoder::Encoder::new(config, format, opened, context)?;
+    Ok(Box::new(encoder))
 }
 
 impl VideoEncoderBackend for FfmpegHardwareEncoder {
@@ -158,13 +163,9 @@ fn start_hardware(
     context: &EncoderContext,
 ) -> Result<Box<dyn VideoEncoder>, MediaError> {
     let found = hardware::find(&config.codec)?;
-    let options = hardware::options(found, config);
-    Ok(Box::new(encoder::Encoder::new(
-        config,
-        found.input,
-        options,
-        context,
-    )))
+    let opened = encoder::Opened::Hardware(hardware::options(found, config));
+    let encoder = encoder::Encoder::new(config, found.input, opened, context)?;
+    Ok(Box::new(encoder))
 }
 
 /// `check` has refused everything already.

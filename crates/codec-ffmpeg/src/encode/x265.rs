@@ -2,11 +2,14 @@
 
 use std::ffi::CStr;
 
-use reelcore_media::encode_session::{DEFAULT_FRAMERATE, bitrate, framerate};
+use reelcore_media::codec_string::Hevc;
+use reelcore_media::encode_session::{DEFAULT_FRAMERATE, framerate};
 use reelcore_media::encoder::{ContentHint, LatencyMode, VideoBitrateMode, VideoEncoderConfig};
 use reelcore_media::{ColorSpace, MediaError, PixelFormat, VideoCodec};
 
+use super::level;
 use super::library::{Options, has_encoder};
+use super::sets::Stated;
 
 const NAME: &CStr = c"libx265";
 
@@ -21,10 +24,38 @@ const LARGE_BLOCKS_LEVEL: u8 = 150;
 
 /// The smallest width and height that libx265 encodes in a stream of `config`.
 fn min_side(config: &VideoEncoderConfig) -> u32 {
-    match &config.codec {
-        VideoCodec::Hevc(hevc) if hevc.level >= LARGE_BLOCKS_LEVEL => 32,
-        _ => 16,
+    let level = hevc(config).map_or(0, |hevc| {
+        level_for(config, &hevc, first_framerate(config)).unwrap_or(hevc.level)
+    });
+    if level >= LARGE_BLOCKS_LEVEL { 32 } else { 16 }
+}
+
+fn hevc(config: &VideoEncoderConfig) -> Option<Hevc> {
+    match config.codec {
+        VideoCodec::Hevc(hevc) => Some(hevc),
+        _ => None,
     }
+}
+
+/// The frames a second to start with. Ones that are not known must not make for a higher level than was asked for.
+pub(super) fn first_framerate(config: &VideoEncoderConfig) -> f64 {
+    framerate(config).unwrap_or_else(|| {
+        let most = hevc(config).map_or(f64::INFINITY, |hevc| {
+            level::max_framerate(&hevc, config.size)
+        });
+        DEFAULT_FRAMERATE.min(most)
+    })
+}
+
+/// The level of the stream: the first from that of the codec string on that holds its bits and frames. In quantizer
+/// mode, in which nobody knows how many bits there will be, it is that of the codec string.
+fn level_for(config: &VideoEncoderConfig, hevc: &Hevc, framerate: f64) -> Option<u8> {
+    if config.bitrate_mode == VideoBitrateMode::Quantizer {
+        return Some(hevc.level);
+    }
+    // libavcodec counts thousandths.
+    let framerate = (framerate * 1000.0).round() / 1000.0;
+    level::that_holds(hevc, config.size, framerate, level::bits(hevc, config))
 }
 
 /// Below this width libx265 3.5's cutree writes past the end of its memory: it counts in fours of blocks of 16 samples.
@@ -75,14 +106,48 @@ pub(super) fn check(config: &VideoEncoderConfig, format: PixelFormat) -> Result<
     }
 }
 
-/// What libx265 is opened with.
-pub(super) fn options(
+/// Of what the options of each start are made.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    config: VideoEncoderConfig,
+    format: PixelFormat,
+    threads: usize,
+}
+
+impl Settings {
+    pub(super) fn new(config: &VideoEncoderConfig, format: PixelFormat, threads: usize) -> Self {
+        Self {
+            config: config.clone(),
+            format,
+            threads,
+        }
+    }
+
+    /// What libx265 is opened with for so many frames a second.
+    pub(super) fn options(&self, framerate: f64) -> Result<Options, MediaError> {
+        options(&self.config, self.format, self.threads, framerate)
+    }
+
+    /// What is to be written over the level that libx265 states, where it must not be told one: it would hold the
+    /// stream to the level's bits, whatever the quantizers.
+    pub(super) fn stated(&self) -> Option<Stated> {
+        let hevc = hevc(&self.config)?;
+        (self.config.bitrate_mode == VideoBitrateMode::Quantizer).then(|| Stated {
+            level: hevc.level,
+            high_tier: level::high_tier(&hevc),
+        })
+    }
+}
+
+fn options(
     config: &VideoEncoderConfig,
     format: PixelFormat,
     threads: usize,
+    framerate: f64,
 ) -> Result<Options, MediaError> {
+    let hevc = hevc(config).ok_or_else(|| MediaError::unsupported("x265 encodes HEVC alone"))?;
     let realtime = config.latency_mode == LatencyMode::Realtime;
-    let bits = bitrate(config);
+    let bits = level::bits(&hevc, config);
     let mut params: Vec<(&str, String)> = vec![
         ("log-level", "none".into()),
         // Neither its name and settings nor delimiters in the stream.
@@ -105,9 +170,12 @@ pub(super) fn options(
             },
         ),
     ];
-    if let VideoCodec::Hevc(hevc) = config.codec {
-        params.push(("level-idc", format!("{:.1}", f64::from(hevc.level) / 30.0)));
-        params.push(("high-tier", u8::from(hevc.high_tier).to_string()));
+    params.push(("high-tier", u8::from(hevc.high_tier).to_string()));
+    // Past every level, which frames that come too fast can be, x265 states one of its own.
+    if config.bitrate_mode != VideoBitrateMode::Quantizer
+        && let Some(level) = level_for(config, &hevc, framerate)
+    {
+        params.push(("level-idc", format!("{:.1}", f64::from(level) / 30.0)));
     }
     if config.size.width < CUTREE_WIDTH {
         params.push(("cutree", "0".into()));
@@ -164,7 +232,7 @@ pub(super) fn options(
         bitrate: rate,
         max_bitrate: max_rate,
         buffer_bits: buffer,
-        framerate: framerate(config).unwrap_or(DEFAULT_FRAMERATE),
+        framerate,
         threads: 1,
         color_space: ColorSpace::default(),
         own,
