@@ -620,10 +620,14 @@ pub(crate) fn copy(
         while let Some(packet) = next {
             let decode_time = packet.decode_time.saturating_sub(*origin);
             if decode_time < last {
+                let reason = match demuxer.container() {
+                    "mp4" => ", as an edit list that cuts or repeats makes them",
+                    _ => "",
+                };
                 return Err(JobError::input(
                     &media.path,
                     format!(
-                        "its times go back from {last} us to {decode_time} us, which packets that are copied cannot follow: decode and encode the track"
+                        "its times go back from {last} us to {decode_time} us{reason}, which packets that are copied cannot follow: decode and encode the track"
                     ),
                 ));
             }
