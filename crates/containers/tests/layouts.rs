@@ -167,6 +167,68 @@ fn an_empty_edit_first_delays_and_repeated_edits_play_again() {
 }
 
 #[test]
+fn a_picture_of_which_an_edit_shows_a_part_has_the_times_of_that_part() {
+    let mut track = TrackBuilder::video(1000);
+    let edits = [(250, 30), (330, 770), (10, 120)];
+    let edits = edits.map(|(length, start)| [length, start, 0x1_0000]);
+    track.edits = edits.concat();
+    track.tables = [
+        full(b"stts", 0, 0, &[&table(2, &[10, 100])]),
+        full(b"stss", 0, 0, &[&table(1, &[1, 6])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 10, 1])]),
+        full(b"stsz", 0, 0, &[&words(&[1, 10])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+    ]
+    .concat();
+    let demuxer = open_bytes(progressive(&[7; 10], &[track.build()])).expect("valid");
+    let all = packets(&demuxer, 0).expect("valid");
+    let span = |p: &Packet| (p.chunk.timestamp / 1000, p.chunk.duration.map(|d| d / 1000));
+    let shown: Vec<_> = all.iter().filter(|p| p.presented).map(span).collect();
+    let want = [
+        // From 30 to 280 of the media, from 770 to its end, which comes before that of the edit, and 10 of the second picture.
+        (0, 70),
+        (70, 100),
+        (170, 80),
+        (250, 30),
+        (280, 100),
+        (380, 100),
+        (580, 10),
+    ];
+    assert_eq!(shown, want.map(|(start, length)| (start, Some(length))));
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("a track");
+    assert_eq!(reader.seek(20_000).expect("valid"), Some(0));
+}
+
+#[test]
+fn an_edit_begins_with_the_picture_that_is_shown_there_alone() {
+    // Durations are those of decoding: one of two pictures reaches over the start of the other, whichever is decoded first.
+    for (durations, offsets) in [
+        ([100, 100, 20], [50, 70, 0]),
+        ([100, 20, 100], [50, 100, 50]),
+    ] {
+        let mut track = TrackBuilder::video(1000);
+        track.edits = vec![5, 210, 0x1_0000];
+        let rows = |values: [u32; 3]| table(2, &values.map(|value| [1, value]).concat());
+        track.tables = [
+            full(b"stts", 0, 0, &[&rows(durations)]),
+            full(b"ctts", 0, 0, &[&rows(offsets)]),
+            full(b"stss", 0, 0, &[&table(1, &[1])]),
+            full(b"stsc", 0, 0, &[&table(3, &[1, 3, 1])]),
+            full(b"stsz", 0, 0, &[&words(&[1, 3])]),
+            full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+        ]
+        .concat();
+        let demuxer = open_bytes(progressive(&[7; 3], &[track.build()])).expect("valid");
+        let all = packets(&demuxer, 0).expect("valid");
+        let shown: Vec<_> = all.iter().filter(|p| p.presented).collect();
+        let durations: Vec<_> = shown.iter().map(|p| p.chunk.duration).collect();
+        assert_eq!(times(&all).len(), 3);
+        assert_eq!(durations, [Some(5000)], "{durations:?}");
+        assert_eq!(shown[0].chunk.timestamp, 0);
+    }
+}
+
+#[test]
 fn an_edit_from_before_the_media_leaves_the_file_readable() {
     let demuxer = open_bytes(frames(&[200, (-5_i32).cast_unsigned(), 0x1_0000])).expect("valid");
     let all = packets(&demuxer, 0).expect("valid");

@@ -2,6 +2,8 @@
 
 #[path = "support/clips.rs"]
 mod made;
+#[path = "support/settle.rs"]
+mod settle;
 #[path = "support/ts_clips.rs"]
 mod shared;
 mod support;

@@ -51,6 +51,22 @@ impl Timing {
     }
 }
 
+/// How long before a packet of sound its decoder has to start to have settled there, in milliseconds: 0 for codecs whose
+/// packets stand alone.
+pub(crate) fn pre_roll_ms(codec: &str, rate: u32) -> i64 {
+    let family = codec.split('.').next().unwrap_or_default();
+    match family {
+        // The priming of AAC, 2,112 samples; that of Opus is 80 ms (RFC 7845, section 4.6).
+        "mp4a" | "aac" => (2112 * 1000 / i64::from(rate.max(1))).max(100),
+        "opus" => 100,
+        // A packet and the one before it, whose main data begin up to 511 bytes before it in MPEG-1, and 255 in the lower rates,
+        // where frames may have some ten bytes each (ISO/IEC 11172-3, 2.4.1.7).
+        "mp3" if rate >= 32_000 => 250,
+        "mp3" => 600,
+        _ => 0,
+    }
+}
+
 /// RFC 6716, section 3.1: the table-of-contents byte and the number of frames.
 fn opus(head: &[u8]) -> Option<Frames> {
     let toc = *head.first()?;

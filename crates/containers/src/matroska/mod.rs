@@ -17,7 +17,7 @@ mod walk;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
+use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track, TrackKind};
 
 pub use self::mux::MatroskaMuxer;
 
@@ -28,6 +28,7 @@ use self::segment::Segment;
 use self::tracks::Kind;
 use self::walk::Walker;
 use crate::Limits;
+use crate::bitstream::audio::pre_roll_ms;
 use crate::window::{AHEAD_SPARSE, Window};
 
 /// Blocks that are looked at for the first frame of a track whose codec string stands there, at most.
@@ -94,6 +95,22 @@ impl MatroskaDemuxer {
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long before a packet of sound its decoder has to start, in nanoseconds.
+    fn pre_roll(&self, index: usize) -> i128 {
+        let Some(track) = self.tracks.get(index) else {
+            return 0;
+        };
+        let hidden = track.encryption.as_ref();
+        let codec = (track.codec.as_deref())
+            .or_else(|| hidden.and_then(|encryption| encryption.original_codec.as_deref()));
+        match (codec, &track.kind) {
+            (Some(codec), TrackKind::Audio { sample_rate, .. }) => {
+                i128::from(pre_roll_ms(codec, *sample_rate)) * 1_000_000
+            }
+            _ => 0,
+        }
     }
 
     fn frame_reader(&self, index: usize) -> Option<FrameReader<'_>> {

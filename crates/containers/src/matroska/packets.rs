@@ -399,7 +399,8 @@ impl MatroskaPacketReader {
             return Ok(None);
         };
         let track = reader.track;
-        let settle = i128::from(track.seek_pre_roll);
+        // Few writers say it of codecs other than Opus, and old ones not even of that.
+        let settle = i128::from(track.seek_pre_roll).max(demuxer.pre_roll(self.index));
         let mut from = target;
         if track.kind == Kind::Audio && settle > 0 {
             from = match self.find(&reader, micros(target.time - settle)) {

@@ -1,13 +1,19 @@
 //! The packets of one track.
 
+mod shown;
+
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reelcore_media::demux::{DemuxError, Packet, PacketReader, SampleEncryption, TrackConfig};
+use reelcore_media::demux::{
+    DemuxError, Packet, PacketReader, SampleEncryption, TrackConfig, TrackKind,
+};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
+use self::shown::Shown;
 use super::Mp4Demuxer;
 use super::budget::Budget;
 use super::cursor::Cursor;
@@ -16,7 +22,8 @@ use super::parse::invalid;
 use super::protection::SampleInfo;
 use super::sample::Sample;
 use super::track::{Mp4Track, PacketLength, other_layer};
-use crate::bitstream::audio::Timing;
+use crate::audio::WHOLE;
+use crate::bitstream::audio::{Timing, pre_roll_ms};
 use crate::source;
 use crate::window::REUSED;
 
@@ -29,8 +36,7 @@ const GAP: u64 = 16 << 10;
 /// Packets that the look-ahead of one read goes through, at most.
 const AHEAD: usize = 1024;
 
-/// Sound before an edit that is decoded with it, so that the decoder has settled: at least the priming of AAC
-/// (2,112 samples) and the 80 ms of Opus.
+/// Sound before an edit that is decoded with it, whatever its codec needs: what encoders count as priming.
 const PRE_ROLL_MS: i64 = 100;
 
 /// Reads the packets of one track; see [`PacketReader`].
@@ -41,6 +47,10 @@ pub(crate) struct Mp4PacketReader {
     segment: usize,
     /// Whether the cursor stands in the segment, not before it.
     entered: bool,
+    /// The latest picture of the segment so far that is shown at its start or before.
+    at_start: Option<i64>,
+    /// Decode time of the first sound that is heard after a seek; what comes before it lets the decoder settle.
+    heard_from: Option<i64>,
     failed: bool,
     budget: Budget,
     window: Window,
@@ -92,6 +102,8 @@ impl Mp4PacketReader {
             index,
             segment: 0,
             entered: false,
+            at_start: None,
+            heard_from: None,
             failed: false,
             window: Window::default(),
             entry: Some(0),
@@ -153,9 +165,11 @@ impl Mp4PacketReader {
     /// Moves the cursor to the first sample that decoding the segment needs.
     fn enter(&mut self, track: &Mp4Track, segment: &Segment) -> Result<(), DemuxError> {
         self.entered = true;
+        (self.at_start, self.heard_from) = (None, None);
         let mut from = segment.media_start;
         if track.is_audio {
-            from = from.saturating_sub(i64::from(track.media_scale) * PRE_ROLL_MS / 1000);
+            let pre_roll = pre_roll(track).max(i64::from(track.media_scale) * PRE_ROLL_MS / 1000);
+            from = from.saturating_sub(pre_roll);
         } else if self.segment == 0 && from <= i64::from(track.media_scale) {
             // What little stands before the start is not worth the look at an index.
             from = 0;
@@ -198,21 +212,24 @@ impl Mp4PacketReader {
     ) -> Result<Packet, DemuxError> {
         let config = self.configure(track, sample)?;
         let timeline = &track.timeline;
-        let end = sample
-            .composition_time
-            .saturating_add(i64::try_from(sample.duration).unwrap_or(i64::MAX));
-        let timestamp = timeline.micros(segment, sample.composition_time);
-        let duration = timeline.micros(segment, end).abs_diff(timestamp);
-        // A sample of no duration, as some writers end a track with, is shown all the same.
-        let begins = end > segment.media_start || sample.composition_time == segment.media_start;
-        let presented = begins
-            && segment
-                .media_end
-                .is_none_or(|end| sample.composition_time < end);
+        let shown = self.shown(track, segment, sample, &self.cursor);
+        if sample.composition_time <= segment.media_start {
+            self.at_start = self.at_start.max(Some(sample.composition_time));
+        }
+        let timestamp = timeline.micros(segment, shown.start);
+        let duration = timeline.micros(segment, shown.end).abs_diff(timestamp);
+        let from = self.heard_from;
+        self.heard_from = from.filter(|&from| sample.decode_time < from);
+        let settles = self.heard_from.is_some();
+        let presented = shown.presented && !settles;
         let encryption = self.encryption(track, sample)?;
         let data = self.data(sample)?;
         self.see_layer(track, sample, &data)?;
         let side = match track.is_audio {
+            true if settles => Some(Arc::new(SideData {
+                discard_start: WHOLE,
+                ..SideData::default()
+            })),
             true => self.discards(track, segment, sample, &data),
             false => (!presented).then(|| {
                 Arc::new(SideData {
@@ -264,6 +281,21 @@ impl Mp4PacketReader {
         }
         self.layer_unseen = false;
         Ok(())
+    }
+
+    /// An edit ends on a tick of the movie's scale, which is coarser than the media's: less than that is no cut.
+    fn grain(&self, track: &Mp4Track) -> i64 {
+        i64::from(track.media_scale.div_ceil(self.demuxer.movie.header.scale))
+    }
+
+    /// When a sample is shown; `ahead` stands behind it.
+    fn shown(&self, track: &Mp4Track, segment: &Segment, sample: &Sample, ahead: &Cursor) -> Shown {
+        match track.public.kind {
+            TrackKind::Video { .. } => {
+                Shown::picture(segment, sample, ahead, self.at_start, self.grain(track))
+            }
+            _ => Shown::whole(segment, sample),
+        }
     }
 
     /// How a sample is encrypted; `None` in clear.
@@ -338,9 +370,7 @@ impl Mp4PacketReader {
         } else {
             0
         };
-        // An edit ends on a tick of the movie's scale, which is coarser than the media's: less than one is no cut.
-        let grain = i64::from(track.media_scale.div_ceil(self.demuxer.movie.header.scale));
-        let after = if after > grain { after } else { 0 };
+        let after = if after > self.grain(track) { after } else { 0 };
         (before > 0 || after > 0 || padding > 0).then(|| {
             Arc::new(SideData {
                 discard_start: ticks(before),
@@ -440,10 +470,80 @@ impl Mp4PacketReader {
             self.cursor.seek_first_sync(&mut self.budget)?;
         }
         self.entered = true;
-        let Some(next) = self.cursor.clone().next()? else {
+        (self.at_start, self.heard_from) = (None, None);
+        let mut ahead = self.cursor.clone();
+        let Some(next) = ahead.next()? else {
             return Ok(None);
         };
-        Ok(Some(timeline.micros(segment, next.composition_time)))
+        let shown = self.shown(track, segment, &next, &ahead);
+        if track.is_audio {
+            self.settle(track, &next)?;
+        }
+        Ok(Some(timeline.micros(segment, shown.start)))
+    }
+
+    /// Moves back from the sample that was sought, as far as its decoder needs to have settled there.
+    fn settle(&mut self, track: &Mp4Track, target: &Sample) -> Result<(), DemuxError> {
+        let pre_roll = pre_roll(track);
+        if pre_roll == 0 {
+            return Ok(());
+        }
+        let sought = self.cursor.clone();
+        match self.move_before(track, target, pre_roll) {
+            Ok(true) => self.heard_from = Some(target.decode_time),
+            Ok(false) => self.cursor = sought,
+            // A stream that has let go of what stood before.
+            Err(DemuxError::Io(error)) if error.kind() == ErrorKind::Unsupported => {
+                self.cursor = sought;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Moves to the sample that lies `pre_roll` ticks before `target`, or the first one; false where there is none.
+    fn move_before(
+        &mut self,
+        track: &Mp4Track,
+        target: &Sample,
+        pre_roll: i64,
+    ) -> Result<bool, DemuxError> {
+        let from = target.composition_time.saturating_sub(pre_roll);
+        if !self.cursor.seek(from, &mut self.budget)? {
+            self.cursor.rewind();
+        }
+        loop {
+            let here = self.cursor.clone();
+            let Some(sample) = self.cursor.next()? else {
+                return Ok(false);
+            };
+            if sample.decode_time >= target.decode_time {
+                return Ok(false);
+            }
+            // What another decoder takes is no use to this one.
+            if track.descriptions.several && sample.description != target.description {
+                continue;
+            }
+            let source = &*self.demuxer.file.source;
+            if !source.is_seekable() {
+                source::read_bytes(source, sample.offset, 1)?;
+            }
+            self.cursor = here;
+            return Ok(true);
+        }
+    }
+}
+
+/// How long before a packet of sound its decoder starts, in ticks of the media.
+fn pre_roll(track: &Mp4Track) -> i64 {
+    let hidden = track.public.encryption.as_ref();
+    let codec = (track.public.codec.as_deref())
+        .or_else(|| hidden.and_then(|encryption| encryption.original_codec.as_deref()));
+    match (codec, &track.public.kind) {
+        (Some(codec), TrackKind::Audio { sample_rate, .. }) => {
+            i64::from(track.media_scale) * pre_roll_ms(codec, *sample_rate) / 1000
+        }
+        _ => 0,
     }
 }
 

@@ -1,15 +1,18 @@
 //! The packets of one track.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelcore_media::demux::{DemuxError, Packet, PacketReader};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, TrackKind};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::TsDemuxer;
 use super::clock::Clock;
 use super::follow::Follower;
 use super::pes::Frame;
+use crate::audio::WHOLE;
+use crate::bitstream::audio::pre_roll_ms;
 use crate::window::AHEAD;
 
 /// How finely seeking bisects, in bytes: what is left is read.
@@ -21,6 +24,9 @@ const AHEAD_BISECTING: usize = 16 << 10;
 /// How far before the place that bisecting finds a key packet is looked for, in bytes, at first.
 const BACK: u64 = 256 << 10;
 
+/// How far before a packet of sound its decoder starts, in bytes, at most: what is further is of another time line.
+const MAX_SETTLE: u64 = 16 << 20;
+
 /// Reads the packets of one track; see [`PacketReader`].
 pub(crate) struct TsReader {
     demuxer: Arc<TsDemuxer>,
@@ -30,6 +36,8 @@ pub(crate) struct TsReader {
     failed: bool,
     /// The next packet is the first after a seek.
     sought: bool,
+    /// The first sound that is heard after a seek; what comes before it lets the decoder settle.
+    heard_from: Option<Found>,
     /// Where the key packet begins that was found last in a source that cannot be read anywhere.
     resume: Option<Found>,
 }
@@ -40,6 +48,13 @@ struct Found {
     micros: i64,
     offset: u64,
     anchor: (u64, i64),
+}
+
+impl Found {
+    /// Frames of one PES packet begin at the same offset.
+    fn place(&self) -> (u64, i64) {
+        (self.offset, self.micros)
+    }
 }
 
 /// What is to be dropped of a packet, in samples of 48 kHz.
@@ -68,6 +83,7 @@ impl TsReader {
             index,
             failed: false,
             sought: false,
+            heard_from: None,
             resume: None,
             demuxer,
         })
@@ -107,6 +123,10 @@ impl TsReader {
             data = [&sets[..], &data[..]].concat().into();
         }
         let decode = frame.dts.map(super::clock::Moment::ticks);
+        self.heard_from = self.heard_from.filter(|from| {
+            frame.offset <= from.offset && (frame.offset, timestamp) != from.place()
+        });
+        let settles = self.heard_from.is_some();
         Packet {
             chunk: EncodedChunk {
                 kind: if frame.key {
@@ -119,11 +139,17 @@ impl TsReader {
                     u64::try_from(end.micros(self.base).saturating_sub(timestamp)).ok()
                 }),
                 data,
-                side: dropped(frame.trims),
+                side: match settles {
+                    true => Some(Arc::new(SideData {
+                        discard_start: WHOLE,
+                        ..SideData::default()
+                    })),
+                    false => dropped(frame.trims),
+                },
             },
             decode_time: decode.map_or(timestamp, |decode| decode.micros(self.base)),
             offset: frame.offset,
-            presented: true,
+            presented: !settles,
             encryption: None,
             config: None,
         }
@@ -223,16 +249,48 @@ impl TsReader {
         Ok(found)
     }
 
+    /// Where reading begins for the decoder to have settled at `target`.
+    fn settle(&mut self, target: &Found) -> Result<Found, DemuxError> {
+        let track = self.demuxer.tracks.get(self.index);
+        let pre_roll = track.map_or(0, |track| match (track.codec.as_deref(), &track.kind) {
+            (Some(codec), TrackKind::Audio { sample_rate, .. }) => {
+                pre_roll_ms(codec, *sample_rate).saturating_mul(1000)
+            }
+            _ => 0,
+        });
+        if pre_roll == 0 {
+            return Ok(*target);
+        }
+        match self.find(target.micros.saturating_sub(pre_roll)) {
+            Ok(Some(found))
+                if found.micros < target.micros
+                    && found.offset <= target.offset
+                    && target.offset - found.offset <= MAX_SETTLE =>
+            {
+                Ok(found)
+            }
+            Ok(_) => Ok(*target),
+            // A stream that has let go of what stood before.
+            Err(DemuxError::Io(error)) if error.kind() == ErrorKind::Unsupported => Ok(*target),
+            Err(error) => Err(error),
+        }
+    }
+
     fn seek_to(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
-        let Some(found) = self.find(time)? else {
+        self.heard_from = None;
+        let Some(target) = self.find(time)? else {
             return Ok(None);
         };
+        let found = self.settle(&target)?;
+        if found.place() != target.place() {
+            self.heard_from = Some(target);
+        }
         self.goto(found.anchor.0, Clock::near(found.anchor.1));
         while let Some((frame, micros)) = self.frame(false)? {
             if frame.key && micros == found.micros && frame.offset == found.offset {
                 self.follower.unpop(0, frame);
                 self.sought = true;
-                return Ok(Some(micros));
+                return Ok(Some(target.micros));
             }
             if frame.offset > found.offset {
                 break;

@@ -8,6 +8,7 @@ use reelcore_media::ChunkKind;
 use reelcore_media::demux::{Demuxer, Packet, Source};
 
 use super::made::md5;
+use super::settle::settled;
 use super::support::packets;
 use super::ts::*;
 
@@ -31,7 +32,11 @@ pub fn assert_seeks_as_it_reads(demuxer: &Arc<dyn Demuxer>, what: &str) {
             let found = reader.seek(time).expect("seek");
             let what = format!("{what}: track {track} at {time}");
             assert_eq!(found, best.map(|at| all[at].chunk.timestamp), "{what}");
-            for want in all.iter().skip(best.expect("a key packet")).take(7) {
+            let best = best.expect("a key packet");
+            let public = &demuxer.tracks()[track];
+            let first = settled(&mut *reader, public, &all, best, &what);
+            assert_eq!(first, all[best], "{what}");
+            for want in all.iter().skip(best + 1).take(6) {
                 let got = reader.next_sample().expect("read").expect("a packet");
                 assert_eq!(&got, want, "{what}");
             }
