@@ -12,6 +12,7 @@ use std::process::Command;
 use made::ffmpeg;
 use muxed::{Source, open_bytes, output_track, refused, save, tracks};
 use reelcore_containers::mux::{MemorySink, create};
+use reelcore_media::SideData;
 use reelcore_media::demux::Packet;
 use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket};
 use support::{DATA, TrackBuilder, full, progressive, table, words};
@@ -110,8 +111,10 @@ fn pictures_behind_an_edit_that_none_refers_to_are_left_out() {
     let source = trimmed(0, 1000, &X264.replace("-bf 3", "-bf 0"));
     let mut longer = source.clone();
     let mut after = longer[0].1[9].clone();
-    let mut side = reelcore_media::SideData::default();
-    side.hidden = true;
+    let side = SideData {
+        hidden: true,
+        ..SideData::default()
+    };
     after.chunk.side = Some(side.into());
     after.chunk.timestamp += 100_000;
     after.decode_time += 100_000;

@@ -201,7 +201,7 @@ impl Reorder {
             && time < least
         {
             return Err(MuxError::Unsupported(format!(
-                "times that go back to {time} us over more than {MAX_DEPTH} pictures, as an edit list that repeats makes them: decode and encode the track"
+                "times that go back to {time} us over more than {MAX_DEPTH} pictures, as an edit list that repeats or streams that were joined make them: decode and encode the track"
             )));
         }
         self.latest.push(Reverse(time));
