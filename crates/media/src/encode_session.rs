@@ -25,6 +25,10 @@ pub const DEFAULT_FRAMERATE: f64 = 30.0;
 /// passes as timestamps, longer ones pauses.
 const STEP: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
 
+/// The longest duration that is believed of the first frame, in microseconds: its picture gets what that is worth, and no
+/// step says yet whether it is true.
+const FIRST_DURATION: u64 = 100_000;
+
 /// The longest time without a key picture, in microseconds.
 const fn key_interval(mode: LatencyMode) -> i64 {
     match mode {
@@ -114,10 +118,11 @@ impl RateCorrection {
 /// What the library is told of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FramePlan {
-    /// Running time in microseconds: 0 for the first frame, then rising. It follows the timestamps as far as they
-    /// make sense (one step behind, where frames say no duration), and is for rate control alone.
+    /// Running time in microseconds: 0 for the first frame, then rising by the durations below. It is for rate control
+    /// alone.
     pub time: i64,
-    /// How long the frame is shown, in microseconds, 1,000 to 1,000,000.
+    /// How long the frame is shown, in microseconds, 1,000 to 1,000,000: the step from the frame before, as long as
+    /// timestamps make sense. What the frame says is taken of the first one, up to a tenth of a second, and where they do not.
     pub duration: u64,
     /// It must become a key picture.
     pub key: bool,
@@ -148,8 +153,8 @@ struct Last {
     /// Microseconds since the first frame, by the steps between frames alone.
     elapsed: i64,
     duration: u64,
-    /// The frame said nothing of its duration.
-    guessed: bool,
+    /// The duration, where nothing is known of the step to the next frame.
+    step: u64,
 }
 
 /// The part of a video encoder that is the same for all libraries. [`plan`](Self::plan) before a frame is given to the
@@ -214,31 +219,34 @@ impl EncodeSession {
             }
             self.quantizer = Some(quantizer);
         }
-        let step = self.last.map(|last| {
-            let step = frame.timestamp.saturating_sub(last.timestamp);
-            if step >= *STEP.start() {
-                clamp_step(step)
-            } else {
-                last.duration
-            }
-        });
-        let time = match self.last {
-            None => 0,
-            // Libraries take the time from the end of one frame to that of the next for the frame rate. A guess is the step
-            // that came before: where the next frame began at its timestamp, that difference would be anything, below zero too.
-            Some(last) if last.guessed => last.time.saturating_add(last.duration as i64),
-            Some(last) => last
-                .time
-                .saturating_add(step.unwrap_or(last.duration) as i64),
-        };
-        let elapsed = match (self.last, step) {
-            (Some(last), Some(step)) => last.elapsed.saturating_add(step as i64),
-            _ => 0,
-        };
+        // The step from the frame before, where timestamps make sense.
+        let step = self
+            .last
+            .map(|last| frame.timestamp.saturating_sub(last.timestamp))
+            .filter(|step| step >= STEP.start())
+            .map(clamp_step);
         let said = frame
             .duration
             .filter(|&d| i64::try_from(d).is_ok_and(|d| STEP.contains(&d)));
-        let duration = said.or(step).unwrap_or(self.default_duration);
+        // How long the frame will be shown nobody knows yet but who says so, and who says so is often wrong. The steps
+        // before tell the rate: all are one frame late.
+        let likely = step
+            .or(said)
+            .or(self.last.map(|last| last.step))
+            .unwrap_or(self.default_duration);
+        let duration = match self.last {
+            None if said.is_some() => likely.min(FIRST_DURATION),
+            _ => likely,
+        };
+        // Libraries take the time from the end of one frame to that of the next for the frame rate: there are no gaps.
+        let (time, elapsed) = match self.last {
+            None => (0, 0),
+            Some(last) => (
+                last.time.saturating_add_unsigned(last.duration),
+                last.elapsed
+                    .saturating_add_unsigned(step.unwrap_or(last.step)),
+            ),
+        };
         let new_color_space =
             (self.color_space != Some(frame.color_space)).then_some(frame.color_space);
         let key = self.last.is_none()
@@ -257,7 +265,7 @@ impl EncodeSession {
             time,
             elapsed,
             duration,
-            guessed: said.is_none(),
+            step: likely,
         });
         self.pending.push_back(Pending {
             time,
@@ -388,22 +396,42 @@ mod tests {
         assert_eq!(found, [(0, 33_333), (33_333, 20_000), (53_333, 40_000)]);
         let pause = times(&config(), &[(0, None), (9_000_000, None)]);
         assert_eq!(pause, [(0, 33_333), (33_333, 1_000_000)]);
-        let d = Some(40_000);
-        let found = times(&config(), &[(0, d), (40_000, d), (90_000, d)]);
-        assert_eq!(found, [(0, 40_000), (40_000, 40_000), (90_000, 40_000)]);
     }
 
     #[test]
-    fn frames_without_durations_end_as_far_apart_as_their_timestamps_are() {
+    fn durations_that_frames_say_do_not_outweigh_their_timestamps() {
+        for d in [1_000, 33_333, 1_000_000] {
+            let d = Some(d);
+            let found = times(&config(), &[(0, d), (16_000, d), (48_000, d), (56_000, d)]);
+            let durations: Vec<_> = found.iter().map(|found| found.1).collect();
+            assert_eq!(durations[1..], [16_000, 32_000, 8_000], "{d:?}");
+            let first = d.unwrap_or_default().min(100_000);
+            assert_eq!(durations[0], first, "nothing else is known of the first");
+        }
+        // Each says the step before its own.
+        let stamps = [0, 45_000, 66_000, 111_000, 132_000];
+        let behind = [21_000, 21_000, 45_000, 21_000, 45_000].map(Some);
+        let frames: Vec<_> = stamps.into_iter().zip(behind).collect();
+        let shown = times(&config(), &frames)
+            .iter()
+            .map(|found| found.1)
+            .sum::<u64>();
+        assert_eq!(shown, 132_000 + 21_000);
+    }
+
+    #[test]
+    fn frames_end_as_far_apart_as_their_timestamps_are_whatever_they_say() {
         // 60 and 120 frames a second, where 30 is what is guessed, and a pause.
         for step in [16_667, 8_333] {
             let mut stamps: Vec<i64> = (0..20).map(|n| n * step).collect();
             stamps.extend((0..20).map(|n| 800_000 + n * step));
-            let frames: Vec<_> = stamps.iter().map(|&t| (t, None)).collect();
-            let found = times(&config(), &frames);
-            let ends: Vec<i64> = found.iter().map(|&(t, d)| t + d as i64).collect();
-            for (ends, stamps) in ends.windows(2).zip(stamps.windows(2)) {
-                assert_eq!(ends[1] - ends[0], stamps[1] - stamps[0]);
+            for said in [None, Some(33_333), Some(1_000_000)] {
+                let frames: Vec<_> = stamps.iter().map(|&t| (t, said)).collect();
+                let found = times(&config(), &frames);
+                let ends: Vec<i64> = found.iter().map(|&(t, d)| t + d as i64).collect();
+                for (ends, stamps) in ends.windows(2).zip(stamps.windows(2)) {
+                    assert_eq!(ends[1] - ends[0], stamps[1] - stamps[0]);
+                }
             }
         }
     }
