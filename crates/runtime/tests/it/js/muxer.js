@@ -169,6 +169,36 @@ await test("packets of a file go into another one unchanged", async () => {
   }
 });
 
+await test("pictures that an edit list hides stay hidden in another file, or are refused", async () => {
+  // The first edit of the clip is that of its pictures: from 0.51 s of them on, for 1.23 s.
+  const bytes = await Deno.readFile(media("h264-aac.mp4"));
+  const at = bytes.findIndex((_, i) => String.fromCharCode(...bytes.subarray(i, i + 4)) === "elst");
+  const view = new DataView(bytes.buffer);
+  const scale = 12_288;
+  view.setUint32(at + 12, 1230);
+  view.setUint32(at + 16, view.getUint32(at + 16) + 0.51 * scale);
+  const shown = async (source) => {
+    const times = (await replay(source)).video.outputs.map(([time]) => time);
+    return times.map((time) => Math.round((time - times[0]) / 1000));
+  };
+  const wanted = await shown(bytes);
+  const demuxer = new Reelcore.Demuxer(bytes);
+  const copy = async (container) => {
+    const [track] = await demuxer.tracks;
+    const muxer = new Reelcore.Muxer(container);
+    const output = muxer.addVideoTrack(track.decoderConfig);
+    let packets = 0;
+    for await (const { chunk, metadata } of demuxer.packets(track)) {
+      await output.write(chunk, metadata);
+      packets++;
+    }
+    assert(packets > wanted.length, "some are decoded only");
+    return await muxer.finish();
+  };
+  for (const container of ["mp4", "matroska"]) equal(await shown(await copy(container)), wanted, container);
+  await rejects(copy("mpegts"), "NotSupportedError");
+});
+
 await test("what cannot be written is refused with a reason", async () => {
   throws(() => new Reelcore.Muxer("mp4", 7), "TypeError");
   const unknown = new Reelcore.Muxer("bogus");
