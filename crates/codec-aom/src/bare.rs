@@ -25,7 +25,7 @@ pub fn encode(
         config,
         threads.clamp(1, max_threads(config.size)),
     );
-    let mut library = Library::new(&settings, ColorSpace::REC709)?;
+    let mut library = Library::new(&settings, ColorSpace::REC709, step)?;
     let mut pictures = Vec::with_capacity(frames.len());
     for (index, frame) in (0u64..).zip(frames) {
         let plan = FramePlan {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use reelcore_media::encode_session::{
-    EncodeSession, RateCorrection, bitrate, input_image, repaired_words,
+    EncodeSession, FramePlan, RateCorrection, bitrate, input_image, repaired_words,
 };
 use reelcore_media::encoder::{EncodeOptions, EncodedVideo, EncoderContext, VideoEncoderConfig};
 use reelcore_media::pool::BufferPool;
-use reelcore_media::{MediaError, PixelFormat, Size, VideoEncoder, VideoFrame};
+use reelcore_media::{ColorSpace, MediaError, PixelFormat, Size, VideoEncoder, VideoFrame};
 
 use crate::backend::Format;
 use crate::library::{Library, Picture};
@@ -17,6 +17,10 @@ const MAX_QUANTIZER: u16 = 63;
 /// The quantizer of frames before the first that names one.
 const FIRST_QUANTIZER: u16 = 28;
 
+/// Frames between which steps are measured before libaom, where it looks ahead, plans by them. It holds back more than
+/// these anyway.
+pub(crate) const MEASURED: usize = 9;
+
 pub(crate) struct Encoder {
     input: PixelFormat,
     size: Size,
@@ -25,6 +29,8 @@ pub(crate) struct Encoder {
     /// picture. When looking ahead, also after a flush, as it takes no frame once its lookahead was emptied, and for
     /// each key picture that is asked for, of which it would make two.
     library: Option<Library>,
+    /// When looking ahead, the first frames, for which the library is not started yet.
+    held: Vec<(VideoFrame, FramePlan)>,
     session: EncodeSession,
     correction: Option<RateCorrection>,
     pool: BufferPool,
@@ -38,6 +44,7 @@ impl Encoder {
             input: format.input,
             size: config.size,
             library: None,
+            held: Vec::new(),
             session: EncodeSession::new(config, MAX_QUANTIZER, FIRST_QUANTIZER),
             // The buffer of constant rates corrects itself, and quantizers follow no rate.
             correction: settings
@@ -48,8 +55,47 @@ impl Encoder {
         }
     }
 
+    /// Starts the library, and gives it the frames that are held.
+    fn start(
+        &mut self,
+        color_space: ColorSpace,
+        sink: &mut dyn FnMut(EncodedVideo),
+    ) -> Result<(), MediaError> {
+        let step = typical_step(&self.held);
+        self.library = Some(Library::new(&self.settings, color_space, step)?);
+        for (frame, plan) in std::mem::take(&mut self.held) {
+            self.send(&frame, &plan, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the library, which is started, a frame.
+    fn send(
+        &mut self,
+        frame: &VideoFrame,
+        plan: &FramePlan,
+        sink: &mut dyn FnMut(EncodedVideo),
+    ) -> Result<(), MediaError> {
+        let Some(library) = &mut self.library else {
+            return Err(MediaError::backend("a frame for libaom before its start"));
+        };
+        let image = input_image(frame, self.input, self.size)?;
+        if let Some(bits) = self.correction.as_mut().and_then(|c| c.next(plan)) {
+            library.set_bitrate(bits)?;
+        }
+        let repaired = repaired_words(image, &self.pool);
+        let planes = repaired.as_deref().unwrap_or(image.planes());
+        let (session, correction) = (&mut self.session, &mut self.correction);
+        library.encode(planes, plan, &mut |picture| {
+            deliver(session, correction.as_mut(), &picture, sink)
+        })
+    }
+
     /// Ends libaom's stream: its last pictures come out, and the next frame starts another.
     fn end(&mut self, sink: &mut dyn FnMut(EncodedVideo)) -> Result<(), MediaError> {
+        if let Some((frame, _)) = self.held.first() {
+            self.start(frame.color_space, sink)?;
+        }
         let Some(mut library) = self.library.take() else {
             return Ok(());
         };
@@ -59,6 +105,21 @@ impl Encoder {
         let (session, correction) = (&mut self.session, &mut self.correction);
         library.drain(&mut |picture| deliver(session, correction.as_mut(), &picture, sink))
     }
+}
+
+/// How far apart frames are, in microseconds: the average of the steps between the first ones. The shortest and the
+/// longest do not count, which may be the gap before a stream gets going. What the first frame has is a guess.
+pub(crate) fn typical_step(frames: &[(VideoFrame, FramePlan)]) -> u64 {
+    let mut steps: Vec<u64> = frames.iter().map(|(_, plan)| plan.duration).collect();
+    if steps.len() > 1 {
+        steps.remove(0);
+    }
+    steps.sort_unstable();
+    let steps = match steps.as_slice() {
+        [_, middle @ .., _] if middle.len() > 1 => middle,
+        all => all,
+    };
+    steps.iter().sum::<u64>() / steps.len().max(1) as u64
 }
 
 /// Hands on one picture of the library.
@@ -84,28 +145,22 @@ impl VideoEncoder for Encoder {
         options: &EncodeOptions,
         sink: &mut dyn FnMut(EncodedVideo),
     ) -> Result<(), MediaError> {
-        let image = input_image(frame, self.input, self.size)?;
+        // Before anything is planned for a frame that cannot be encoded.
+        input_image(frame, self.input, self.size)?;
         let mut options = *options;
-        options.key_frame |= self.library.is_none();
+        options.key_frame |= self.library.is_none() && self.held.is_empty();
         let plan = self.session.plan(frame, &options)?;
         if plan.new_color_space.is_some() || (plan.key && self.settings.looks_ahead()) {
             self.end(sink)?;
         }
-        let library = match &mut self.library {
-            Some(library) => library,
-            None => self
-                .library
-                .insert(Library::new(&self.settings, frame.color_space)?),
-        };
-        if let Some(bits) = self.correction.as_mut().and_then(|c| c.next(&plan)) {
-            library.set_bitrate(bits)?;
+        if self.library.is_some() {
+            return self.send(frame, &plan, sink);
         }
-        let repaired = repaired_words(image, &self.pool);
-        let planes = repaired.as_deref().unwrap_or(image.planes());
-        let (session, correction) = (&mut self.session, &mut self.correction);
-        library.encode(planes, &plan, &mut |picture| {
-            deliver(session, correction.as_mut(), &picture, sink)
-        })
+        self.held.push((frame.clone(), plan));
+        if self.settings.looks_ahead() && self.held.len() < MEASURED {
+            return Ok(());
+        }
+        self.start(frame.color_space, sink)
     }
 
     fn flush(&mut self, sink: &mut dyn FnMut(EncodedVideo)) -> Result<(), MediaError> {

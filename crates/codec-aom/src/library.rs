@@ -1,5 +1,6 @@
 //! The libaom encoder behind a safe interface.
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use std::mem::MaybeUninit;
 
@@ -42,6 +43,15 @@ pub(crate) struct Library {
     last_layer: u8,
     /// Whether a frame has come.
     started: bool,
+    /// When looking ahead, the frames that libaom has, in order: their numbers, which are its times, and their running
+    /// times.
+    counted: Option<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    next: i64,
+    frames: VecDeque<(i64, i64)>,
 }
 
 // SAFETY: an encoder context may be used from any thread, one at a time; `Library` owns it alone and needs `&mut self`
@@ -49,7 +59,12 @@ pub(crate) struct Library {
 unsafe impl Send for Library {}
 
 impl Library {
-    pub fn new(settings: &Settings, color_space: ColorSpace) -> Result<Self, MediaError> {
+    /// `step` is how far apart frames are, in microseconds, for settings that look ahead.
+    pub fn new(
+        settings: &Settings,
+        color_space: ColorSpace,
+        step: u64,
+    ) -> Result<Self, MediaError> {
         let failed = |code| {
             MediaError::backend(format!(
                 "libaom cannot start an encoder: {}",
@@ -68,7 +83,7 @@ impl Library {
         }
         // SAFETY: libaom filled it with its defaults; its members are numbers and pointers.
         let mut config = Box::new(unsafe { config.assume_init() });
-        settings.apply(&mut config);
+        settings.apply(&mut config, step);
         let input = settings.format.input;
         let flags = if input.bit_depth() > 8 {
             sys::AOM_CODEC_USE_HIGHBITDEPTH
@@ -102,6 +117,7 @@ impl Library {
             quantizer: None,
             last_layer: 0,
             started: false,
+            counted: settings.looks_ahead().then(Counted::default),
         };
         for &(id, value) in &settings.controls {
             library.control(id, value)?;
@@ -241,14 +257,23 @@ impl Library {
             0
         };
         self.started = true;
+        let (time, duration) = match &mut self.counted {
+            Some(counted) => {
+                let number = counted.next;
+                counted.next += 1;
+                counted.frames.push_back((number, plan.time));
+                (number, 1)
+            }
+            None => (plan.time, plan.duration as c_ulong),
+        };
         // SAFETY: the context is open. The image's planes are those of `image`, alive during the call, in which libaom
         // copies them to its own borders; it only reads them, through pointers that its header has as mutable.
         let code = unsafe {
             sys::aom_codec_encode(
                 &mut *self.context,
                 &image,
-                plan.time,
-                plan.duration as c_ulong,
+                time,
+                duration,
                 c_long::from(flags as i32),
             )
         };
@@ -299,8 +324,12 @@ impl Library {
             // context, for which `sink` has no means.
             let data = unsafe { std::slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz) };
             any = true;
+            let time = match &mut self.counted {
+                Some(counted) => counted.time_of(frame.pts)?,
+                None => frame.pts,
+            };
             sink(Picture {
-                time: frame.pts,
+                time,
                 key: frame.flags & sys::AOM_FRAME_IS_KEY != 0,
                 data,
             })?;
@@ -350,6 +379,20 @@ impl Library {
             Some(detail) => format!("libaom: {}: {detail}", describe(code)),
             None => format!("libaom: {}", describe(code)),
         }))
+    }
+}
+
+impl Counted {
+    /// The running time of the frame `number`, and forgets those up to it.
+    fn time_of(&mut self, number: i64) -> Result<i64, MediaError> {
+        while let Some((counted, time)) = self.frames.pop_front() {
+            if counted == number {
+                return Ok(time);
+            }
+        }
+        Err(MediaError::backend(format!(
+            "libaom gave a picture of frame {number}, which it does not have"
+        )))
     }
 }
 

@@ -17,9 +17,15 @@ const MAX_KILOBITS: u64 = 2_000_000;
 /// Frames that are looked ahead in quality mode: two groups of pictures.
 const LOOKAHEAD: c_uint = 25;
 
+/// libaom takes more frames a second than these for a mistake, and 30 for the truth.
+const MAX_FRAMERATE: f64 = 180.0;
+
 /// The frames for which libaom plans the bits of a key picture, when it looks ahead. With its default, ten thousand,
 /// the first five seconds take up to a third more than the target, with those of ten seconds a fifth less.
-const KEY_DISTANCE: c_uint = 1_500;
+const KEY_DISTANCE: c_uint = 1_000;
+
+/// Microseconds of frames for which it plans at least: before them a key picture falls due.
+const KEY_PERIOD: u64 = 11_000_000;
 
 /// Shares of the bit rate that the layers up to each one have, in percent, as WebRTC divides it.
 const SHARES: [&[u64]; 3] = [&[100], &[60, 100], &[40, 60, 100]];
@@ -148,8 +154,11 @@ impl Settings {
         self.lookahead > 0
     }
 
-    /// Writes the settings into libaom's own defaults.
-    pub fn apply(&self, config: &mut sys::aom_codec_enc_cfg_t) {
+    /// Writes the settings into libaom's own defaults. `step` is how far apart frames are, in microseconds.
+    ///
+    /// Looking ahead, libaom plans the bits up to the next key picture when it gets the first, for as many frames a second as
+    /// its time base has ticks, and stays with that. One tick is then a frame. Otherwise it follows the times.
+    pub fn apply(&self, config: &mut sys::aom_codec_enc_cfg_t, step: u64) {
         config.g_threads = self.threads;
         config.g_profile = self.format.profile;
         config.g_w = self.size.width;
@@ -158,8 +167,9 @@ impl Settings {
         config.g_bit_depth = depth as sys::aom_bit_depth_t;
         config.g_input_bit_depth = depth;
         config.monochrome = c_uint::from(self.format.monochrome);
+        let (tick, kilobits) = self.plan_of(step);
         config.g_timebase = sys::aom_rational {
-            num: 1,
+            num: tick,
             den: 1_000_000,
         };
         config.g_pass = sys::AOM_RC_ONE_PASS;
@@ -167,7 +177,7 @@ impl Settings {
         config.g_error_resilient = 0;
         config.rc_dropframe_thresh = 0;
         config.rc_end_usage = self.mode;
-        config.rc_target_bitrate = self.kilobits;
+        config.rc_target_bitrate = kilobits;
         // Below that, a first key picture would spend what later ones need.
         config.rc_min_quantizer = if self.quantizers { 0 } else { 2 };
         config.rc_max_quantizer = 63;
@@ -184,11 +194,22 @@ impl Settings {
             sys::AOM_KF_DISABLED
         };
         config.kf_min_dist = 0;
-        config.kf_max_dist = KEY_DISTANCE;
+        config.kf_max_dist = KEY_DISTANCE.max((KEY_PERIOD / step.max(1)) as c_uint);
         if self.looks_ahead() {
             // How far pictures may be from what libaom's plan has for them.
             [config.rc_undershoot_pct, config.rc_overshoot_pct] = [50, 50];
         }
+    }
+
+    /// A tick of the time base in microseconds, and the kilobits of as many frames as it makes of a second.
+    fn plan_of(&self, step: u64) -> (c_int, c_uint) {
+        if !self.looks_ahead() {
+            return (1, self.kilobits);
+        }
+        let least = 1e6 / MAX_FRAMERATE;
+        let tick = (step as f64).max(least).ceil();
+        let kilobits = f64::from(self.kilobits) * step as f64 / tick;
+        (tick as c_int, kilobits.max(1.0) as c_uint)
     }
 
     /// The layers of the rate control, where there is more than one.

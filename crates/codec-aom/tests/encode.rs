@@ -137,13 +137,36 @@ fn odd_and_tiny_sizes_are_encoded() {
 
 /// Five seconds at 25 frames a second of a target that the scene can fill.
 fn rate(codec: &str, framerate: Option<f64>, change: impl Fn(&mut VideoEncoderConfig)) -> f64 {
+    rate_of_steps(codec, &[STEP], |config, _| {
+        config.framerate = framerate;
+        change(config);
+    })
+}
+
+/// Five seconds of frames that are `steps` apart in turn.
+fn rate_of_steps(
+    codec: &str,
+    steps: &[i64],
+    change: impl Fn(&mut VideoEncoderConfig, &mut [VideoFrame]),
+) -> f64 {
     let size = Size::new(256, 144);
     let mut config = config(codec, size);
     config.bitrate = Some(300_000);
-    config.framerate = framerate;
-    change(&mut config);
+    let times = steps.iter().cycle().scan(0, |time, step| {
+        *time += step;
+        Some(*time - step)
+    });
+    let mut frames: Vec<_> = (0..)
+        .zip(times.take_while(|time| *time < 5_000_000))
+        .map(|(n, time)| scene_frame(PixelFormat::I420, size, n, time))
+        .collect();
+    change(&mut config, &mut frames);
     let format = Aom.input_format(&config);
-    let frames = scene_frames(format, size, 125, STEP);
+    if format != PixelFormat::I420 {
+        for (n, frame) in (0..).zip(&mut frames) {
+            *frame = scene_frame(format, size, n, frame.timestamp);
+        }
+    }
     bits_a_second(&encode(&config, &frames), 5.0)
 }
 
@@ -166,6 +189,29 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
                         "{codec} {latency_mode:?} {bitrate_mode:?} {framerate:?}: {found} bit/s"
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bit_rate_is_held_at_every_frame_rate() {
+    let of = |framerate: i64| vec![1_000_000 / framerate];
+    for steps in [of(15), of(60), of(120), of(240), vec![21_000, 45_000]] {
+        for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
+            for said in [None, Some(33_333)] {
+                let found = rate_of_steps(MAIN, &steps, |config, frames| {
+                    config.latency_mode = latency_mode;
+                    config.bitrate_mode = VideoBitrateMode::Variable;
+                    for frame in frames {
+                        frame.duration = said;
+                    }
+                });
+                println!("{steps:?} {latency_mode:?} {said:?}: {found:.0}");
+                assert!(
+                    (255_000.0..345_000.0).contains(&found),
+                    "{steps:?} {latency_mode:?} {said:?}: {found} bit/s"
+                );
             }
         }
     }
@@ -274,6 +320,67 @@ fn key_pictures_come_by_themselves_after_a_while() {
         assert!(
             keys.len() > 1 && gaps.all(|gap| gap <= 20),
             "{codec} {keys:?}"
+        );
+    }
+}
+
+/// Looking ahead, frames are held before libaom has them, and it counts them instead of their times.
+#[test]
+fn what_looks_ahead_gives_every_frame_back_between_key_pictures_and_flushes() {
+    let mut config = config(MAIN, SIZE);
+    config.latency_mode = LatencyMode::Quality;
+    config.bitrate_mode = VideoBitrateMode::Variable;
+    let mut frames = scene_frames(PixelFormat::I420, SIZE, 70, STEP);
+    for (n, frame) in frames.iter_mut().enumerate() {
+        frame.timestamp += (n % 3) as i64 * 7_001;
+        frame.duration = (n % 2 == 0).then_some(n as u64);
+    }
+    // Among the held frames, and with none before them.
+    let asked = [1, 5, 6, 58];
+    let mut encoder = Aom.start(&config, &encoder_context(1)).unwrap();
+    let mut pictures = Vec::new();
+    let ends = [0, 1, 3, 20, 55, 70];
+    for part in ends.windows(2) {
+        let first = part[0];
+        let of = |n: usize| EncodeOptions {
+            key_frame: asked.contains(&(first + n)),
+            quantizer: None,
+        };
+        let before = pictures.len();
+        pictures.extend(encode_all(&mut *encoder, &frames[first..part[1]], of));
+        assert_eq!(pictures.len() - before, part[1] - first, "from {first}");
+    }
+    check_chunks(&config, &frames, &pictures);
+    let keys: Vec<_> = (0..70)
+        .filter(|&n: &usize| pictures[n].chunk.kind == ChunkKind::Key)
+        .collect();
+    assert_eq!(keys, [0, 1, 3, 5, 6, 20, 55, 58]);
+    let (worst, ..) = worst_psnr(&frames, &decode(config.codec, &chunks(&pictures)));
+    assert!(worst > 28.0, "{worst} dB");
+}
+
+/// Of many frames a second, and of as many as libaom does not believe in.
+#[test]
+fn key_pictures_keep_their_distance_at_high_frame_rates() {
+    let size = Size::new(32, 32);
+    let config = config(MAIN, size);
+    for step in [8_333, 4_000] {
+        let count = (10_500_000 / step) as u32;
+        // A still picture, in which libaom finds no new scenes.
+        let frames: Vec<_> = (0..i64::from(count))
+            .map(|n| scene_frame(PixelFormat::I420, size, 0, n * step))
+            .collect();
+        let pictures = encode(&config, &frames);
+        check_chunks(&config, &frames, &pictures);
+        let keys: Vec<_> = pictures
+            .iter()
+            .filter(|picture| picture.chunk.kind == ChunkKind::Key)
+            .map(|picture| picture.chunk.timestamp)
+            .collect();
+        assert_eq!(keys.len(), 2, "{keys:?}");
+        assert!(
+            (10_000_000..10_000_000 + step).contains(&keys[1]),
+            "{keys:?}"
         );
     }
 }
