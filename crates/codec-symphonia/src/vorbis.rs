@@ -157,13 +157,14 @@ pub struct Decoder {
     start: Start,
 }
 
-/// The first packet gives nothing: its sound overlaps with the next one's. The first output begins where the first
-/// packet does, as Chromium has it and the Web Platform Tests ask for.
+/// The first packet gives nothing: its sound overlaps with the next one's. Where nothing says how long it is, the first
+/// output begins where the first packet does, as Chromium has it and the Web Platform Tests ask for. A packet with a
+/// duration is one in the middle of a stream, which decoding starts at, or of a container that counts what it would give.
 #[derive(Clone, Copy)]
 enum Start {
     /// Nothing was decoded yet.
     Fresh,
-    /// The first packet had this timestamp.
+    /// The first packet had this timestamp, and no duration.
     Primed(i64),
     Running,
 }
@@ -284,7 +285,10 @@ impl AudioDecoder for Decoder {
         };
         self.start = match (&audio, self.start) {
             (Some(_), _) => Start::Running,
-            (None, Start::Fresh) => Start::Primed(chunk.timestamp),
+            (None, Start::Fresh) if chunk.duration.unwrap_or(0) == 0 => {
+                Start::Primed(chunk.timestamp)
+            }
+            (None, Start::Fresh) => Start::Running,
             (None, other) => other,
         };
         audio.into_iter().for_each(sink);

@@ -215,6 +215,41 @@ fn vorbis_is_that_of_ffmpeg_in_the_order_of_webcodecs() {
 }
 
 #[test]
+fn vorbis_from_the_middle_is_where_it_is_in_the_whole() {
+    for layout in ["stereo", "5.1"] {
+        let name = format!("vorbis-middle-{layout}.mka");
+        let path = clip(&name, 48_000, layout, &["-c:a", "libvorbis", "-q:a", "5"]);
+        let mut track = track(&path);
+        // As demuxers give them: each says how long it is.
+        let times: Vec<_> = track.chunks.iter().map(|chunk| chunk.timestamp).collect();
+        for (chunk, pair) in track.chunks.iter_mut().zip(times.windows(2)) {
+            chunk.duration = Some(pair[1].abs_diff(pair[0]));
+        }
+        let config = config("vorbis", 48_000, track.channels, Some(&track.description));
+        let mut decoder = start(&Symphonia, &config);
+        let whole = decode(&mut *decoder, &track.chunks);
+        for from in [0, 1, 7, 20] {
+            decoder.reset();
+            let part = decode(&mut *decoder, &track.chunks[from..]);
+            // The first one that is decoded alone prepares for the others.
+            assert_times(&name, &part, &track.chunks[from + 1..]);
+            assert!(
+                interleaved(&part) == interleaved(&whole[from..]),
+                "{layout} from {from}"
+            );
+        }
+        // A first packet that is said to give nothing is where the sound begins.
+        for duration in [None, Some(0)] {
+            let mut chunks = track.chunks.clone();
+            chunks[0].duration = duration;
+            decoder.reset();
+            let all = decode(&mut *decoder, &chunks);
+            assert_times(&name, &all, &overlapped(&chunks));
+        }
+    }
+}
+
+#[test]
 fn the_chunks_of_the_web_platform_tests_decode() {
     let Some(folder) = web_platform_tests() else {
         return;
