@@ -43,6 +43,10 @@ pub(crate) struct Decoder {
     first_in_sequence: bool,
     /// NoRaslOutputFlag of the last IRAP picture.
     no_rasl_output: bool,
+    /// The last CRA picture keeps pictures that are not there for its RASL pictures: the chunks jumped to it.
+    cra_lacks_pictures: bool,
+    /// The highest picture order count of the coded video sequence.
+    highest: i32,
     picture_order: PictureOrder,
     references: References,
     order: OutputOrder<VideoFrame>,
@@ -64,6 +68,8 @@ impl Decoder {
             active: None,
             first_in_sequence: true,
             no_rasl_output: true,
+            cra_lacks_pictures: false,
+            highest: i32::MIN,
             picture_order: PictureOrder::default(),
             references: References::default(),
             order: OutputOrder::default(),
@@ -176,10 +182,24 @@ impl Decoder {
             .as_ref()
             .is_some_and(|active| Arc::ptr_eq(&active.sps, sps));
         if irap {
-            // A CRA picture with another SPS is where a source switched streams: handled as a BLA picture
-            // (HandleCraAsBlaFlag), as nothing before it can be referred to.
-            self.no_rasl_output =
-                nal_type.is_idr() || nal_type.is_bla() || self.first_in_sequence || !same_sequence;
+            // HandleCraAsBlaFlag, where a CRA picture cannot follow what was decoded: nothing before it can be referred
+            // to. One with another SPS is where a source switched streams, and one that does not come after every
+            // picture before it, as all do (7.4.2.2), is where the chunks jumped back.
+            let jumps = || {
+                let count = { self.picture_order }.next(
+                    nal_type,
+                    nal.temporal_id,
+                    false,
+                    header.poc_lsb,
+                    sps.sps.log2_max_poc_lsb,
+                );
+                count <= self.highest
+            };
+            self.no_rasl_output = nal_type.is_idr()
+                || nal_type.is_bla()
+                || self.first_in_sequence
+                || !same_sequence
+                || jumps();
         } else if self.first_in_sequence {
             return Err(MediaError::invalid_data(
                 "the first picture is none to start at: expected an IDR, CRA or BLA picture",
@@ -207,12 +227,23 @@ impl Decoder {
             header.poc_lsb,
             log2_max_lsb,
         );
+        let set = match self.references.set_of(&header, poc, 1 << log2_max_lsb) {
+            // After a jump forward this shows with the first RASL picture alone: the CRA picture was as a BLA picture.
+            Err(_) if nal_type.is_rasl() && self.cra_lacks_pictures => {
+                self.no_rasl_output = true;
+                self.skipping = true;
+                return Ok(());
+            }
+            set => set?,
+        };
+        if irap {
+            self.cra_lacks_pictures = !restarts && !set.is_complete;
+        }
         let memory = &mut self.memory;
-        let references =
-            self.references
-                .apply_set(&header, poc, 1 << log2_max_lsb, &mut |picture| {
-                    memory.park(picture)
-                })?;
+        let references = self
+            .references
+            .apply_set(set, &mut |picture| memory.park(picture))?;
+        self.highest = if restarts { poc } else { self.highest.max(poc) };
         let output = header.pic_output_flag;
         let mut picture = PictureInWork::new(
             nal,

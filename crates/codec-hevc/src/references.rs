@@ -28,6 +28,22 @@ pub(crate) struct CurrentReferences {
     long_term: Vec<RefPic>,
 }
 
+/// As what a picture is kept for reference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Term {
+    Short,
+    Long,
+}
+
+/// A reference picture set that was derived, and not applied yet.
+pub(crate) struct ReferenceSet {
+    current: CurrentReferences,
+    /// What becomes of each picture.
+    keep: Vec<Option<Term>>,
+    /// Every picture that the set names is there, also those that only later pictures refer to.
+    pub(crate) is_complete: bool,
+}
+
 /// The pictures that are marked as used for reference.
 #[derive(Default)]
 pub(crate) struct References {
@@ -51,20 +67,22 @@ impl References {
         });
     }
 
-    /// Derives and applies the reference picture set of the picture with the count `poc` and the first slice `header`.
-    /// `max_poc_lsb` is MaxPicOrderCntLsb.
+    /// Derives the reference picture set of the picture with the count `poc` and the first slice `header`. `max_poc_lsb` is
+    /// MaxPicOrderCntLsb.
     ///
     /// # Errors
     /// `InvalidData` when a picture that is to be referred to is missing.
-    pub(crate) fn apply_set(
-        &mut self,
+    pub(crate) fn set_of(
+        &self,
         header: &SliceHeader,
         poc: i32,
         max_poc_lsb: i32,
-        release: &mut dyn FnMut(Arc<Picture>),
-    ) -> Result<CurrentReferences, MediaError> {
-        let mut current = CurrentReferences::default();
-        let mut keep = vec![false; self.pictures.len()];
+    ) -> Result<ReferenceSet, MediaError> {
+        let mut set = ReferenceSet {
+            current: CurrentReferences::default(),
+            keep: vec![None; self.pictures.len()],
+            is_complete: true,
+        };
         // Equations 8-5 and 8-6, the long-term pictures first: they may be short-term ones until now.
         for entry in &header.long_term {
             let lsb = i64::from(entry.poc_lsb);
@@ -79,43 +97,59 @@ impl References {
                 .pictures
                 .iter()
                 .position(|r| i64::from(r.poc) & mask == count);
-            if let Some(index) = found {
-                self.pictures[index].long_term = true;
-                keep[index] = true;
+            match found {
+                Some(index) => set.keep[index] = Some(Term::Long),
+                None => set.is_complete = false,
             }
             if entry.used_by_curr_pic {
                 let index = found.ok_or_else(|| missing("long-term", count, poc))?;
-                current.long_term.push(self.pictures[index].as_ref_pic());
+                let picture = self.pictures[index].as_ref_pic(true);
+                set.current.long_term.push(picture);
             }
         }
         let before = header.st_rps.neg.iter().map(|entry| (entry, true));
         let after = header.st_rps.pos.iter().map(|entry| (entry, false));
         for (&(delta, used), is_before) in before.chain(after) {
             let count = i64::from(poc) + i64::from(delta);
-            let found = self
-                .pictures
-                .iter()
-                .position(|r| !r.long_term && i64::from(r.poc) == count);
-            if let Some(index) = found {
-                keep[index] = true;
+            let found = self.pictures.iter().enumerate().position(|(index, r)| {
+                let long = r.long_term || set.keep[index] == Some(Term::Long);
+                !long && i64::from(r.poc) == count
+            });
+            match found {
+                Some(index) => set.keep[index] = Some(Term::Short),
+                None => set.is_complete = false,
             }
             if used {
                 let index = found.ok_or_else(|| missing("short-term", count, poc))?;
-                let picture = self.pictures[index].as_ref_pic();
+                let picture = self.pictures[index].as_ref_pic(false);
                 if is_before {
-                    current.before.push(picture);
+                    set.current.before.push(picture);
                 } else {
-                    current.after.push(picture);
+                    set.current.after.push(picture);
                 }
             }
         }
+        Ok(set)
+    }
+
+    /// Applies a set, which is of the pictures as they are.
+    ///
+    /// # Errors
+    /// `InvalidData` for more pictures than the standard permits.
+    pub(crate) fn apply_set(
+        &mut self,
+        set: ReferenceSet,
+        release: &mut dyn FnMut(Arc<Picture>),
+    ) -> Result<CurrentReferences, MediaError> {
         // All that the set does not name is no longer used for reference.
         let mut kept = Vec::with_capacity(self.pictures.len());
-        for (reference, keep) in self.pictures.drain(..).zip(keep) {
-            if keep {
-                kept.push(reference);
-            } else {
-                release(reference.picture);
+        for (mut reference, keep) in self.pictures.drain(..).zip(set.keep) {
+            match keep {
+                Some(term) => {
+                    reference.long_term = term == Term::Long;
+                    kept.push(reference);
+                }
+                None => release(reference.picture),
             }
         }
         self.pictures = kept;
@@ -125,16 +159,16 @@ impl References {
                 self.pictures.len()
             )));
         }
-        Ok(current)
+        Ok(set.current)
     }
 }
 
 impl Reference {
-    fn as_ref_pic(&self) -> RefPic {
+    fn as_ref_pic(&self, is_long_term: bool) -> RefPic {
         RefPic {
             pic: self.picture.clone(),
             poc: self.poc,
-            is_long_term: self.long_term,
+            is_long_term,
         }
     }
 }

@@ -143,6 +143,73 @@ fn a_cra_of_another_stream_starts_anew_and_drops_no_frame() {
     assert_eq!(checksums(&frames), want);
 }
 
+/// Decodes `before` and then, with no flush between, `after`, which starts with a CRA picture. Every frame but those of its RASL
+/// pictures must come, what was before first.
+fn check_jump(stream: &Stream, before: &[EncodedChunk], after: &[EncodedChunk], what: &str) {
+    let all = stream.output_times();
+    let sums_of = |chunks: Vec<&EncodedChunk>| {
+        let mut times: Vec<_> = chunks.iter().map(|chunk| chunk.timestamp).collect();
+        times.sort_unstable();
+        let at = |time| all.iter().position(|a| a.0 == time).expect("its frame");
+        times
+            .into_iter()
+            .map(|time| (time, stream.md5[at(time)].clone()))
+            .collect::<Vec<_>>()
+    };
+    let leading = after[1..]
+        .iter()
+        .take_while(|chunk| picture_type(chunk).is_leading())
+        .filter(|chunk| picture_type(chunk).is_rasl())
+        .count();
+    assert!(leading > 0, "{what}: no RASL picture");
+    let shown = after[..1].iter().chain(&after[1 + leading..]).collect();
+    let mut want = sums_of(before.iter().collect());
+    want.extend(sums_of(shown));
+    let mut decoder = start(&config());
+    let mut frames = Vec::new();
+    for chunk in before {
+        frames.extend(decode(&mut *decoder, chunk));
+    }
+    frames.extend(decode_all(&mut *decoder, after));
+    let found: Vec<_> = frames.iter().map(|f| (f.timestamp, md5(f))).collect();
+    assert_eq!(found, want, "{what}");
+}
+
+#[test]
+fn a_jump_to_a_cra_picture_costs_its_rasl_pictures_and_no_other() {
+    let stream = Stream::read("open-gop");
+    let chunks = stream.chunks();
+    let cras: Vec<_> = (1..chunks.len())
+        .filter(|&at| picture_type(&chunks[at]) == NalType::CRA)
+        .collect();
+    let &[first, .., last] = &cras[..] else {
+        panic!("{cras:?}")
+    };
+    for end in [1, 3, first, first + 1] {
+        check_jump(&stream, &chunks[..end], &chunks[last..], "forward");
+    }
+    for end in [first + 1, last, last + 1, last + 4, chunks.len()] {
+        check_jump(&stream, &chunks[..end], &chunks[first..], "back");
+    }
+}
+
+#[test]
+fn a_rasl_picture_lost_after_a_cra_picture_without_a_jump_is_an_error() {
+    let stream = Stream::read("open-gop");
+    let mut chunks = stream.chunks();
+    let is_lost = |pair: &[EncodedChunk]| {
+        picture_type(&pair[0]) == NalType::CRA && picture_type(&pair[1]).is_rasl()
+    };
+    let at = 1 + chunks.windows(2).rposition(is_lost).expect("RASL pictures");
+    chunks.remove(at);
+    let mut decoder = start(&config());
+    let error = chunks
+        .iter()
+        .find_map(|chunk| decoder.decode(chunk, &mut |_| ()).err());
+    let error = error.expect("the RASL pictures behind it refer to the lost one");
+    assert!(error.message.contains("missing"), "{error}");
+}
+
 #[test]
 fn slices_of_one_picture_cannot_change_parameter_sets() {
     let stream = Stream::read("slices-wpp");
