@@ -15,7 +15,7 @@ use reelcore_media::{
 
 use crate::avc::{Avc, Picture};
 use crate::backend::{Form, MAX_THREADS, Setup};
-use crate::hevc::Hevc;
+use crate::hevc::{Hevc, Step};
 use crate::library::{Frame, FrameInfo, Library, Options, Received};
 
 /// Chunks whose frames may still come: more than the deepest reordering (16 frames) and the frame threads hold back.
@@ -45,8 +45,12 @@ enum Gives {
     NoFrame,
     /// A frame that is not shown.
     Hidden,
+    /// A frame that comes after all before it, of a library that starts anew.
+    FirstFrame,
     /// It has no picture.
     Nothing,
+    /// Its picture is left out.
+    LeftOut,
 }
 
 impl Gives {
@@ -141,7 +145,11 @@ impl Decoder {
                     _ => Gives::Frame,
                 })
             }
-            Guard::Hevc(hevc) => hevc.check(data, max_pixels).map(|()| Gives::Frame),
+            Guard::Hevc(hevc) => Ok(match hevc.check(data, max_pixels)? {
+                Step::Decode => Gives::Frame,
+                Step::StartAnew => Gives::FirstFrame,
+                Step::Skip => Gives::LeftOut,
+            }),
             Guard::Vp8 => {
                 let header = Vp8FrameHeader::parse(data)?;
                 if let Some(size) = header.key {
@@ -192,15 +200,14 @@ impl Decoder {
             ));
         }
         let gives = self.check(&chunk.data, chunk.kind == ChunkKind::Key)?;
-        if gives == Gives::Nothing {
-            // libavcodec takes no packet without a picture: what it holds goes before the next one.
-            if self.held.len() + chunk.data.len() > MAX_HELD {
-                return Err(MediaError::limit(format!(
-                    "chunks without a picture hold more than {MAX_HELD} bytes"
-                )));
+        if matches!(gives, Gives::Nothing | Gives::LeftOut) {
+            return self.hold(&chunk.data, gives);
+        }
+        if gives == Gives::FirstFrame {
+            self.drain(sink)?;
+            if let Some(library) = &mut self.library {
+                library.reset();
             }
-            self.held.extend_from_slice(&chunk.data);
-            return Ok(());
         }
         if let Guard::Avc(avc) = &self.guard
             && avc.inexact() != self.options.inexact
@@ -220,13 +227,13 @@ impl Decoder {
         let index = self.next_index | i64::from(gives == Gives::Hidden);
         self.next_index += 2;
         match gives {
-            Gives::Frame => {
+            Gives::Frame | Gives::FirstFrame => {
                 self.times.insert(index, (chunk.timestamp, chunk.duration));
             }
             Gives::Hidden => {
                 self.hidden.insert(index);
             }
-            Gives::NoFrame | Gives::Nothing => {}
+            Gives::NoFrame | Gives::Nothing | Gives::LeftOut => {}
         }
         if self.times.len() > MAX_IN_FLIGHT {
             // Of HEVC, pictures that are not shown.
@@ -265,6 +272,25 @@ impl Decoder {
         }
         self.held.clear();
         while self.receive(sink)? {}
+        Ok(())
+    }
+
+    /// Keeps a chunk without a picture, or what one has beside its picture, for the next packet: libavcodec takes none
+    /// without a picture.
+    fn hold(&mut self, data: &[u8], gives: Gives) -> Result<(), MediaError> {
+        let whole = 0..data.len();
+        let ranges = match &self.guard {
+            Guard::Hevc(hevc) if gives == Gives::LeftOut => hevc.pieces(),
+            _ => std::slice::from_ref(&whole),
+        };
+        for piece in ranges.iter().filter_map(|range| data.get(range.clone())) {
+            if self.held.len() + piece.len() > MAX_HELD {
+                return Err(MediaError::limit(format!(
+                    "chunks without a picture hold more than {MAX_HELD} bytes"
+                )));
+            }
+            self.held.extend_from_slice(piece);
+        }
         Ok(())
     }
 

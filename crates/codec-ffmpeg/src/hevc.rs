@@ -1,5 +1,6 @@
 //! HEVC before libavcodec sees it: it makes up reference pictures that are missing.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use reelcore_media::MediaError;
@@ -38,6 +39,17 @@ struct Reference {
     long_term: bool,
 }
 
+/// What libavcodec is to make of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To decode it, or to leave it out by itself: RASL pictures of a picture that it started at.
+    Decode,
+    /// To output all before it and to start anew: the chunks jumped here.
+    StartAnew,
+    /// Nothing: its picture refers to others that are not there. What it has beside it stands in the pieces.
+    Skip,
+}
+
 /// Follows the parameter sets and the reference picture sets of a stream.
 pub(crate) struct Hevc {
     packaging: Packaging,
@@ -48,8 +60,16 @@ pub(crate) struct Hevc {
     first_in_sequence: bool,
     /// NoRaslOutputFlag of the last IRAP picture.
     no_rasl_output: bool,
+    /// The last CRA picture keeps pictures that are not there for its RASL pictures: the chunks jumped to it.
+    cra_lacks_pictures: bool,
+    /// RASL pictures of the last CRA picture are left out here: libavcodec would make up what they refer to.
+    leaves_out_rasl: bool,
+    /// The highest picture order count of the coded video sequence.
+    highest: i32,
     order: PictureOrder,
     references: Vec<Reference>,
+    /// Of a chunk whose picture is skipped, the parameter sets.
+    pieces: Vec<Range<usize>>,
     /// Unescaped slice segment headers; kept for its memory.
     scratch: Vec<u8>,
 }
@@ -69,8 +89,12 @@ impl Hevc {
             active: None,
             first_in_sequence: true,
             no_rasl_output: true,
+            cra_lacks_pictures: false,
+            leaves_out_rasl: false,
+            highest: i32::MIN,
             order: PictureOrder::default(),
             references: Vec::new(),
+            pieces: Vec::new(),
             scratch: Vec::new(),
         };
         let units = hvcc.iter().flat_map(|hvcc| &hvcc.arrays);
@@ -111,12 +135,19 @@ impl Hevc {
         Ok(())
     }
 
+    /// The parameter sets of the last chunk, if that is to be skipped, with their start codes or lengths.
+    pub(crate) fn pieces(&self) -> &[Range<usize>] {
+        &self.pieces
+    }
+
     /// Checks the next chunk.
     ///
     /// # Errors
     /// `InvalidData` for damage, `Unsupported` for several pictures in a chunk, `LimitExceeded`.
-    pub(crate) fn check(&mut self, data: &[u8], max_pixels: u64) -> Result<(), MediaError> {
+    pub(crate) fn check(&mut self, data: &[u8], max_pixels: u64) -> Result<Step, MediaError> {
         let mut started = false;
+        let mut step = Step::Decode;
+        self.pieces.clear();
         for nal in nal_units(data, self.packaging) {
             let nal = nal?;
             // Of a stream of several layers the base layer is decoded.
@@ -131,7 +162,15 @@ impl Hevc {
                 MediaError::new(error.kind, message)
             };
             match nal.nal_type {
-                NalType::SPS | NalType::PPS => self.store(&nal, max_pixels).map_err(at)?,
+                NalType::SPS | NalType::PPS => {
+                    self.store(&nal, max_pixels).map_err(at)?;
+                    let prefix = match self.packaging {
+                        Packaging::Hevc { length_size } => length_size,
+                        Packaging::AnnexB => 3,
+                    };
+                    let from = nal.offset.saturating_sub(prefix);
+                    self.pieces.push(from..nal.offset + nal.bytes.len());
+                }
                 NalType::EOS | NalType::EOB => self.first_in_sequence = true,
                 nal_type if nal_type.is_slice() => {
                     // first_slice_segment_in_pic_flag
@@ -139,7 +178,7 @@ impl Hevc {
                     match (first, started) {
                         (true, false) => {
                             started = true;
-                            self.start(&nal).map_err(at)?;
+                            step = self.start(&nal).map_err(at)?;
                         }
                         (false, true) => {}
                         (true, true) => {
@@ -157,11 +196,11 @@ impl Hevc {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(step)
     }
 
     /// Starts a picture with its first slice segment (8.1.3).
-    fn start(&mut self, nal: &Nal<'_>) -> Result<(), MediaError> {
+    fn start(&mut self, nal: &Nal<'_>) -> Result<Step, MediaError> {
         unescape_into(
             nal.bytes.get(2..).unwrap_or(&[]),
             MAX_HEADER_BYTES,
@@ -189,10 +228,22 @@ impl Hevc {
         })?;
         let header = Header::read(r, nal_type, &sps, &pps)?;
         let same_sequence = self.active.as_deref() == Some(&*sps);
+        let mut step = Step::Decode;
         if nal_type.is_irap() {
-            // A CRA picture with another set is where a source switched streams: handled as a BLA picture.
-            self.no_rasl_output =
-                nal_type.is_idr() || nal_type.is_bla() || self.first_in_sequence || !same_sequence;
+            // HandleCraAsBlaFlag, where a CRA picture cannot follow what was decoded. One with another set is where a source
+            // switched streams, of which libavcodec is aware. One that does not come after every picture before it, as
+            // all do (7.4.2.2), is where the chunks jumped back, of which it is not.
+            let starts = nal_type.is_idr() || nal_type.is_bla() || self.first_in_sequence;
+            if !starts && same_sequence {
+                let lsb_bits = sps.log2_max_poc_lsb;
+                let mut order = self.order;
+                let count = order.next(nal_type, nal.temporal_id, false, header.poc_lsb, lsb_bits);
+                if count <= self.highest {
+                    step = Step::StartAnew;
+                }
+            }
+            self.no_rasl_output = starts || !same_sequence || step == Step::StartAnew;
+            self.leaves_out_rasl = false;
         } else if self.first_in_sequence {
             return Err(MediaError::invalid_data(
                 "the first picture is none to start at: expected an IDR, CRA or BLA picture",
@@ -205,7 +256,11 @@ impl Hevc {
         }
         // RASL pictures of an IRAP picture that decoding started at are not decoded.
         if nal_type.is_rasl() && self.no_rasl_output {
-            return Ok(());
+            return Ok(if self.leaves_out_rasl {
+                Step::Skip
+            } else {
+                Step::Decode
+            });
         }
         let restarts = nal_type.is_irap() && self.no_rasl_output;
         if restarts {
@@ -221,19 +276,39 @@ impl Hevc {
             sps.log2_max_poc_lsb,
         );
         // The set of a picture that decoding starts at names pictures that nothing refers to.
+        let mut is_complete = true;
         if !restarts {
-            self.apply_set(&header, poc, 1 << sps.log2_max_poc_lsb)?;
+            match self.apply_set(&header, poc, 1 << sps.log2_max_poc_lsb) {
+                // After a jump forward this shows with the first RASL picture alone: the CRA picture was as a BLA picture.
+                Err(_) if nal_type.is_rasl() && self.cra_lacks_pictures => {
+                    self.no_rasl_output = true;
+                    self.leaves_out_rasl = true;
+                    return Ok(Step::Skip);
+                }
+                applied => is_complete = applied?,
+            }
         }
+        if nal_type.is_irap() {
+            self.cra_lacks_pictures = !is_complete;
+        }
+        self.highest = if restarts { poc } else { self.highest.max(poc) };
         self.references.push(Reference {
             poc,
             long_term: false,
         });
         self.first_in_sequence = false;
-        Ok(())
+        Ok(step)
     }
 
-    /// Derives and applies the reference picture set (8.3.2).
-    fn apply_set(&mut self, header: &Header, poc: i32, max_poc_lsb: i32) -> Result<(), MediaError> {
+    /// Derives and applies the reference picture set (8.3.2). Gives whether every picture that it names is there, also those
+    /// that only later pictures refer to. After an error nothing is changed.
+    fn apply_set(
+        &mut self,
+        header: &Header,
+        poc: i32,
+        max_poc_lsb: i32,
+    ) -> Result<bool, MediaError> {
+        let mut is_complete = true;
         let missing = |kind: &str, count: i64| {
             MediaError::invalid_data(format!(
                 "the {kind} reference picture with order count {count} is missing for the one with {poc}"
@@ -257,7 +332,7 @@ impl Hevc {
                     long_term: true,
                 }),
                 None if entry.used => return Err(missing("long-term", count)),
-                None => {}
+                None => is_complete = false,
             }
         }
         let sides = header.short_term.negative.iter();
@@ -271,7 +346,7 @@ impl Hevc {
             match all.find(|r| i64::from(r.poc) == count && !is_long(r)) {
                 Some(reference) => kept.push(*reference),
                 None if used => return Err(missing("short-term", count)),
-                None => {}
+                None => is_complete = false,
             }
         }
         if kept.len() > MAX_REFERENCES {
@@ -281,7 +356,7 @@ impl Hevc {
             )));
         }
         self.references = kept;
-        Ok(())
+        Ok(is_complete)
     }
 }
 
