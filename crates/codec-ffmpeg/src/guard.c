@@ -226,6 +226,9 @@ void reelcore_watch_slices(Decoder *decoder) {
  * What else the H.264 decoder repairs (references that are not there, marking of pictures that are not there, slices
  * that run into each other) it tells in messages alone. */
 
+/* libavutil's contexts are no deeper within each other. */
+enum { MAX_PARENTS = 8 };
+
 /* Told by its address. */
 static const char probe[] = "reelcore: is this heard?\n";
 
@@ -248,16 +251,28 @@ static int is_quiet_damage(const char *format) {
     return 0;
 }
 
-/* The decoder of ours that `object` is the context of, or the copy of the context that a frame thread has. */
-static Decoder *decoder_of(void *object) {
-    AVCodecContext *context = object;
-    if (!object || *(const AVClass *const *)object != avcodec_get_class())
-        return NULL;
-    return context->get_buffer2 == reelcore_get_buffer ? context->opaque : NULL;
+/* What `object` is a part of, as libavutil's own log finds it, or NULL. */
+static void *parent_of(void *object) {
+    const AVClass *class = *(const AVClass *const *)object;
+    return class && class->parent_log_context_offset ? *(void **)((char *)object + class->parent_log_context_offset) : NULL;
+}
+
+/* The decoder of ours that `object` is the context of, or the copy of the context that a frame thread has, or a part of,
+ * as what libavutil makes to complain of sizes is. `offset` is what was added to the levels of its messages. */
+static Decoder *decoder_of(void *object, int *offset) {
+    *offset = LOG_LEVEL_OFFSET;
+    for (int depth = 0; object && depth < MAX_PARENTS; object = parent_of(object), depth++) {
+        AVCodecContext *context = object;
+        if (*(const AVClass *const *)object == avcodec_get_class())
+            return context->get_buffer2 == reelcore_get_buffer ? context->opaque : NULL;
+        *offset = 0;
+    }
+    return NULL;
 }
 
 static void on_message(void *object, int level, const char *format, va_list arguments) {
-    Decoder *decoder = decoder_of(object);
+    int offset;
+    Decoder *decoder = decoder_of(object, &offset);
     if (!decoder) {
         av_log_default_callback(object, level, format, arguments);
         return;
@@ -266,7 +281,7 @@ static void on_message(void *object, int level, const char *format, va_list argu
         atomic_store(&decoder->heard_probe, 1);
         return;
     }
-    if (!decoder->listen || (level - LOG_LEVEL_OFFSET > AV_LOG_ERROR && !is_quiet_damage(format)) ||
+    if (!decoder->listen || (level - offset > AV_LOG_ERROR && !is_quiet_damage(format)) ||
         is_harmless(format))
         return;
     pthread_mutex_lock(&decoder->lock);
