@@ -15,8 +15,8 @@ use reelcore_media::encoder::{
 };
 use reelcore_media::h264::{AvcC, NalKind, Packaging, Sps, nal_units};
 use reelcore_media::{
-    ChunkKind, ColorSpace, ErrorKind, PixelFormat, Size, VideoCodec, VideoDecoderBackend,
-    VideoDecoderConfig, VideoEncoderBackend, VideoFrame,
+    ChunkKind, ColorSpace, CpuImage, ErrorKind, PixelFormat, Plane, Size, VideoCodec,
+    VideoDecoderBackend, VideoDecoderConfig, VideoEncoderBackend, VideoFrame,
 };
 
 /// Not a multiple of 16: the stream crops.
@@ -231,6 +231,63 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
             }
         }
     }
+}
+
+#[test]
+fn the_bit_rate_is_held_at_more_frames_a_second_than_openh264_takes() {
+    for bitrate_mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
+        for (step, said) in [
+            (8_333, Some(120.0)),
+            (8_333, None),
+            (4_167, Some(240.0)),
+            (11_111, Some(90.0)),
+        ] {
+            let size = Size::new(256, 144);
+            let mut config = config("avc1.640028", size);
+            config.bitrate = Some(500_000);
+            config.bitrate_mode = bitrate_mode;
+            config.framerate = said;
+            let frames = scene_frames(I420, size, (4_000_000 / step) as u32, step);
+            let found = bits_a_second(&encode(&config, &frames), 4.0);
+            assert!(
+                (425_000.0..575_000.0).contains(&found),
+                "{bitrate_mode:?} {step} us: {found} bit/s"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_takes_more_bytes_than_openh264_has_room_for_is_coded_coarser() {
+    let size = Size::new(64, 64);
+    let mut config = config("avc1.42001e", size);
+    config.bitrate_mode = VideoBitrateMode::Quantizer;
+    let mut state = 7_u32;
+    let frames: Vec<_> = (0..4)
+        .map(|n| {
+            let planes = [64, 32, 32].map(|side: usize| {
+                let noise = std::iter::repeat_with(|| {
+                    state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+                    (state >> 16) as u8
+                });
+                Plane {
+                    data: noise.take(side * side).collect(),
+                    stride: side,
+                }
+            });
+            let image = CpuImage::new(I420, size, planes.to_vec()).expect("an image");
+            VideoFrame::from_cpu(image, n * STEP, None, ColorSpace::default())
+        })
+        .collect();
+    let pictures = encode_with(&config, &frames, |_| EncodeOptions {
+        key_frame: false,
+        quantizer: Some(0),
+    });
+    assert_eq!(pictures.len(), 4);
+    let decoded = decode(&pictures);
+    let (worst, ..) = worst_psnr(&frames, &decoded);
+    // Coarser by a few steps, not by all.
+    assert!(worst > 38.0, "{worst} dB");
 }
 
 /// What frames say of their durations is often wrong: rate control goes by their timestamps.

@@ -7,7 +7,7 @@ use openh264_sys2 as sys;
 use reelcore_media::encode_session::FramePlan;
 use reelcore_media::{ColorSpace, MediaError, Plane};
 
-use super::settings::Settings;
+use super::settings::{FRAMERATES, Settings, bitrate_at};
 
 /// ForceIntraFrame as the C++ interface has it. The bindings lack the layer, which OpenH264 reads.
 type ForceIntraFrame = unsafe extern "C" fn(*mut sys::ISVCEncoder, bool, c_int) -> c_int;
@@ -25,6 +25,11 @@ pub(super) struct Library {
     params: Box<sys::SEncParamExt>,
     /// Frames a second, as far as durations tell.
     framerate: f64,
+    /// The target in bits a second, and the level that bounds it.
+    target: u64,
+    level: u8,
+    /// What OpenH264 was told of it.
+    sent: c_int,
     stages: c_int,
     /// Where OpenH264 says what it wrote: some 7 kB.
     info: Box<sys::SFrameBSInfo>,
@@ -51,6 +56,9 @@ impl Library {
             encoder,
             params: Box::default(),
             framerate: f64::from(settings.framerate),
+            target: settings.bitrate(),
+            level: settings.level(),
+            sent: 0,
             stages: settings.layers - 1,
             info: Box::default(),
         };
@@ -64,6 +72,7 @@ impl Library {
         // SAFETY: the encoder is live, and the call writes a whole structure of defaults.
         check(unsafe { defaults(encoder.as_ptr(), &mut *library.params) })?;
         settings.apply(color_space, &mut library.params);
+        library.sent = library.params.iTargetBitrate;
         // SAFETY: the encoder is live, and the parameters outlive the call, which copies them.
         check(unsafe { initialize(encoder.as_ptr(), &*library.params) })?;
         Ok(library)
@@ -99,10 +108,27 @@ impl Library {
     }
 
     /// Another target in bits a second.
-    pub fn set_bitrate(&mut self, settings: &Settings, bits: u64) -> Result<(), MediaError> {
+    pub fn set_bitrate(&mut self, bits: u64) -> Result<(), MediaError> {
+        self.target = bits;
+        self.send_bitrate(true)
+    }
+
+    /// Tells OpenH264 the target, for as many frames a second as there are. What the first frame alone says of itself is often
+    /// wrong: many frames a second would leave its picture no bits.
+    fn send_bitrate(&mut self, known: bool) -> Result<(), MediaError> {
+        let most = if known {
+            f64::INFINITY
+        } else {
+            *FRAMERATES.end()
+        };
+        let bits = bitrate_at(self.target, self.framerate.min(most), self.level);
+        if bits == self.sent {
+            return Ok(());
+        }
+        self.sent = bits;
         let mut info = sys::SBitrateInfo {
             iLayer: sys::SPATIAL_LAYER_ALL,
-            iBitrate: settings.clamp_bitrate(bits),
+            iBitrate: bits,
         };
         self.set_option(sys::ENCODER_OPTION_BITRATE, &mut info)
     }
@@ -122,7 +148,8 @@ impl Library {
         }
         self.framerate = next;
         let mut rate = next as f32;
-        self.set_option(sys::ENCODER_OPTION_FRAME_RATE, &mut rate)
+        self.set_option(sys::ENCODER_OPTION_FRAME_RATE, &mut rate)?;
+        self.send_bitrate(plan.time > 0)
     }
 
     /// The quantizer of the frames from now on.
@@ -156,12 +183,11 @@ impl Library {
         check(code)
     }
 
-    /// Encodes one frame, the `planes` of which have the size of the settings.
-    pub fn encode(
-        &mut self,
-        planes: &[Plane],
-        plan: &FramePlan,
-    ) -> Result<Picture<'_>, MediaError> {
+    /// Encodes one frame, the `planes` of which have the size of the settings, for [`Library::picture`].
+    ///
+    /// `false`: the picture takes more bytes than OpenH264 has room for, about those of a raw one. It has uninitialised
+    /// itself then, and can only be dropped.
+    pub fn encode(&mut self, planes: &[Plane], plan: &FramePlan) -> Result<bool, MediaError> {
         match plan.quantizer {
             Some(quantizer) => self.set_quantizer(plan, quantizer)?,
             None => self.follow_framerate(plan)?,
@@ -190,12 +216,16 @@ impl Library {
         // SAFETY: the encoder is live and initialised. The planes have the size that `source` says and live during the
         // call, in which OpenH264 copies them to pictures of its own; it only reads them, through pointers that its
         // header has as mutable. `info` is valid for writes.
-        check(unsafe { encode(self.encoder.as_ptr(), &source, &mut *self.info) })?;
-        self.picture()
+        let code = unsafe { encode(self.encoder.as_ptr(), &source, &mut *self.info) };
+        if code == NO_ROOM {
+            return Ok(false);
+        }
+        check(code)?;
+        Ok(true)
     }
 
-    /// What the last call wrote.
-    fn picture(&mut self) -> Result<Picture<'_>, MediaError> {
+    /// What the last [`Library::encode`] wrote.
+    pub fn picture(&mut self) -> Result<Picture<'_>, MediaError> {
         let broken = || MediaError::backend("OpenH264 gave a picture without data");
         let key = self.info.eFrameType == sys::videoFrameTypeIDR;
         let mut units = Vec::new();
@@ -245,6 +275,9 @@ impl Drop for Library {
 fn missing() -> MediaError {
     MediaError::backend("OpenH264's table of functions lacks an entry")
 }
+
+/// CM_RETURN of what is called a lack of memory, also that of a picture in its buffer.
+const NO_ROOM: c_int = 3;
 
 /// CM_RETURN.
 fn check(code: c_int) -> Result<(), MediaError> {

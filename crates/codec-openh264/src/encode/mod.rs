@@ -29,6 +29,8 @@ use settings::Settings;
 const MAX_QUANTIZER: u16 = 51;
 /// The quantizer of frames before the first that names one: H.264's own middle.
 const FIRST_QUANTIZER: u16 = 26;
+/// How much coarser a picture is coded again that OpenH264 has no room for: some 40 % fewer bytes.
+const COARSER: u16 = 4;
 /// In screen mode OpenH264 makes a key picture of each new scene, for which it takes every picture of a camera that
 /// moves. More than so many in this time, in microseconds, and it gets another mode.
 const MAX_SCENES: usize = 3;
@@ -136,7 +138,7 @@ impl VideoEncoder for Encoder {
             self.library = None;
             options.key_frame = true;
         }
-        let plan = self.session.plan(frame, &options)?;
+        let mut plan = self.session.plan(frame, &options)?;
         if let Some(color_space) = plan.new_color_space {
             self.color_space = color_space;
             self.library = None;
@@ -148,9 +150,24 @@ impl VideoEncoder for Encoder {
             return Err(MediaError::backend("an encoder without a first frame"));
         };
         if let Some(bits) = self.correction.as_mut().and_then(|c| c.next(&plan)) {
-            library.set_bitrate(&self.settings, bits)?;
+            library.set_bitrate(bits)?;
         }
-        let picture = library.encode(image.planes(), &plan)?;
+        while !library.encode(image.planes(), &plan)? {
+            // What it has coded before is lost with it, so that a key picture comes next; that would break the order of layers.
+            plan.key = true;
+            plan.quantizer = match plan.quantizer {
+                Some(quantizer) if quantizer < MAX_QUANTIZER && self.settings.layers == 1 => {
+                    Some((quantizer + COARSER).min(MAX_QUANTIZER))
+                }
+                _ => {
+                    return Err(MediaError::backend(
+                        "the coded picture takes more bytes than OpenH264 has room for, about those of a raw one",
+                    ));
+                }
+            };
+            *library = Library::new(&self.settings, self.color_space)?;
+        }
+        let picture = library.picture()?;
         if picture.key && !plan.key {
             self.scenes.push_back(plan.time);
             self.scenes.retain(|time| plan.time - time < SCENE_WINDOW);

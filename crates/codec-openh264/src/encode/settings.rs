@@ -77,9 +77,9 @@ impl Settings {
         u64::from(self.bitrate.unsigned_abs())
     }
 
-    /// `bits` a second as OpenH264 takes them in a stream of these settings.
-    pub fn clamp_bitrate(&self, bits: u64) -> c_int {
-        clamp_bitrate(bits, self.level)
+    /// level_idc of the stream.
+    pub fn level(&self) -> u8 {
+        self.level
     }
 
     /// Writes the settings into OpenH264's own defaults.
@@ -91,7 +91,7 @@ impl Settings {
         };
         params.iPicWidth = self.size.width as c_int;
         params.iPicHeight = self.size.height as c_int;
-        params.iTargetBitrate = self.bitrate;
+        params.iTargetBitrate = bitrate_at(self.bitrate(), f64::from(self.framerate), self.level);
         params.iRCMode = self.mode;
         params.fMaxFrameRate = self.framerate;
         params.iTemporalLayerNum = self.layers;
@@ -122,7 +122,7 @@ impl Settings {
         layer.iVideoWidth = params.iPicWidth;
         layer.iVideoHeight = params.iPicHeight;
         layer.fFrameRate = self.framerate;
-        layer.iSpatialBitrate = self.bitrate;
+        layer.iSpatialBitrate = params.iTargetBitrate;
         layer.uiProfileIdc = sys::EProfileIdc::from(self.avc.profile);
         layer.uiLevelIdc = sys::ELevelIdc::from(self.level);
         layer.sSliceArgument.uiSliceMode = if self.threads > 1 {
@@ -133,6 +133,17 @@ impl Settings {
         layer.sSliceArgument.uiSliceNum = c_uint::from(self.threads);
         describe_color(color_space, layer);
     }
+}
+
+/// Frames a second that OpenH264 takes; of others it takes the nearest (MIN_FRAME_RATE and MAX_FRAME_RATE of its
+/// wels_const.h).
+pub(super) const FRAMERATES: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+
+/// What OpenH264 is told for `bits` a second, at `framerate` frames a second and in a stream of `level`: it divides the bits of
+/// a second among as many frames as it takes there to be.
+pub(super) fn bitrate_at(bits: u64, framerate: f64, level: u8) -> c_int {
+    let taken = framerate.clamp(*FRAMERATES.start(), *FRAMERATES.end());
+    clamp_bitrate((bits as f64 * (taken / framerate)) as u64, level)
 }
 
 fn clamp_bitrate(bits: u64, level: u8) -> c_int {
