@@ -400,12 +400,12 @@ mod tests {
 
     #[test]
     fn durations_that_frames_say_do_not_outweigh_their_timestamps() {
-        for d in [1_000, 33_333, 1_000_000] {
-            let d = Some(d);
+        for said in [1_000, 33_333, 1_000_000] {
+            let d = Some(said);
             let found = times(&config(), &[(0, d), (16_000, d), (48_000, d), (56_000, d)]);
             let durations: Vec<_> = found.iter().map(|found| found.1).collect();
-            assert_eq!(durations[1..], [16_000, 32_000, 8_000], "{d:?}");
-            let first = d.unwrap_or_default().min(100_000);
+            assert_eq!(durations[1..], [16_000, 32_000, 8_000], "{said}");
+            let first = said.min(100_000);
             assert_eq!(durations[0], first, "nothing else is known of the first");
         }
         // Each says the step before its own.
