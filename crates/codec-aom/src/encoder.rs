@@ -26,7 +26,7 @@ pub(crate) struct Encoder {
     size: Size,
     settings: Settings,
     /// Started with the first frame, and again where the colour space changes, which libaom fixes with the first
-    /// picture. When looking ahead, also after a flush, as it takes no frame once its lookahead was emptied, and for
+    /// picture, and where its times would be too large. When looking ahead, also after a flush, as it takes no frame once its lookahead was emptied, and for
     /// each key picture that is asked for, of which it would make two.
     library: Option<Library>,
     /// When looking ahead, the first frames, for which the library is not started yet.
@@ -150,7 +150,10 @@ impl VideoEncoder for Encoder {
         let mut options = *options;
         options.key_frame |= self.library.is_none() && self.held.is_empty();
         let plan = self.session.plan(frame, &options)?;
-        if plan.new_color_space.is_some() || (plan.key && self.settings.looks_ahead()) {
+        let ends_soon = |library: &Library| library.ends_soon(&plan);
+        let ends_at_keys =
+            self.settings.looks_ahead() || self.library.as_ref().is_some_and(ends_soon);
+        if plan.new_color_space.is_some() || (plan.key && ends_at_keys) {
             self.end(sink)?;
         }
         if self.library.is_some() {

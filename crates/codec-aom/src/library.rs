@@ -43,6 +43,8 @@ pub(crate) struct Library {
     last_layer: u8,
     /// Whether a frame has come.
     started: bool,
+    /// The running time of its first frame, from which libaom counts.
+    began: i64,
     /// When looking ahead, the frames that libaom has, in order: their numbers, which are its times, and their running
     /// times.
     counted: Option<Counted>,
@@ -117,6 +119,7 @@ impl Library {
             quantizer: None,
             last_layer: 0,
             started: false,
+            began: 0,
             counted: settings.looks_ahead().then(Counted::default),
         };
         for &(id, value) in &settings.controls {
@@ -238,6 +241,12 @@ impl Library {
         self.control_with(sys::AV1E_SET_SVC_REF_FRAME_CONFIG, &mut references)
     }
 
+    /// Whether libaom will soon take no more frames: its times have 32 bits, which are microseconds where it does not look
+    /// ahead (av1_encode_strategy() of its encode_strategy.c). Asked at each key picture, which falls due every 100 seconds or sooner.
+    pub fn ends_soon(&self, plan: &FramePlan) -> bool {
+        self.started && self.counted.is_none() && plan.time.saturating_sub(self.began) > 1 << 31
+    }
+
     /// Encodes one frame, the `planes` of which have the format and size of the settings.
     pub fn encode(
         &mut self,
@@ -256,6 +265,9 @@ impl Library {
         } else {
             0
         };
+        if !self.started {
+            self.began = plan.time;
+        }
         self.started = true;
         let (time, duration) = match &mut self.counted {
             Some(counted) => {
@@ -264,7 +276,7 @@ impl Library {
                 counted.frames.push_back((number, plan.time));
                 (number, 1)
             }
-            None => (plan.time, plan.duration as c_ulong),
+            None => (plan.time - self.began, plan.duration as c_ulong),
         };
         // SAFETY: the context is open. The image's planes are those of `image`, alive during the call, in which libaom
         // copies them to its own borders; it only reads them, through pointers that its header has as mutable.
@@ -326,7 +338,7 @@ impl Library {
             any = true;
             let time = match &mut self.counted {
                 Some(counted) => counted.time_of(frame.pts)?,
-                None => frame.pts,
+                None => frame.pts.saturating_add(self.began),
             };
             sink(Picture {
                 time,

@@ -572,7 +572,67 @@ fn a_flush_does_not_end_the_stream() {
 }
 
 #[test]
-fn what_libvpx_cannot_encode_is_refused_before_it_starts() {
+fn a_stream_goes_on_for_longer_than_libaom_counts() {
+    // 2^32 microseconds are 4294.97 seconds; the fewest frames that last so long.
+    let size = Size::new(16, 16);
+    let modes = [
+        (
+            LatencyMode::Realtime,
+            VideoBitrateMode::Variable,
+            ScalabilityMode::L1T1,
+        ),
+        (
+            LatencyMode::Realtime,
+            VideoBitrateMode::Constant,
+            ScalabilityMode::L1T3,
+        ),
+        (
+            LatencyMode::Quality,
+            VideoBitrateMode::Quantizer,
+            ScalabilityMode::L1T1,
+        ),
+        (
+            LatencyMode::Quality,
+            VideoBitrateMode::Variable,
+            ScalabilityMode::L1T1,
+        ),
+    ];
+    for (latency, mode, scalability) in modes {
+        let mut config = config(MAIN, size);
+        (config.latency_mode, config.bitrate_mode) = (latency, mode);
+        config.scalability = scalability;
+        config.bitrate = Some(20_000);
+        let scene = scene_frames(PixelFormat::I420, size, 8, STEP);
+        let frames: Vec<_> = (0..4_400)
+            .map(|n| {
+                let mut frame = scene[n % 8].clone();
+                frame.timestamp = n as i64 * 1_000_000;
+                frame
+            })
+            .collect();
+        let pictures = encode(&config, &frames);
+        let times: Vec<_> = pictures.iter().map(|p| p.chunk.timestamp).collect();
+        assert!(
+            times.iter().copied().eq((0..4_400).map(|n| n * 1_000_000)),
+            "{latency:?} {mode:?}"
+        );
+        let decoded = decode(
+            config.codec,
+            &chunks(&pictures[4_200..])
+                .into_iter()
+                .skip_while(|c| c.kind != ChunkKind::Key)
+                .collect::<Vec<_>>(),
+        );
+        assert!(
+            decoded.len() > 50,
+            "{latency:?} {mode:?}: {}",
+            decoded.len()
+        );
+    }
+}
+
+#[test]
+fn what_libaom_cannot_encode_is_refused_before_it_starts() {
     let refused = |config: &VideoEncoderConfig| {
         let error = Aom.check(config).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
