@@ -251,6 +251,11 @@ static int is_quiet_damage(const char *format) {
     return 0;
 }
 
+/* Whether a message is of blocks that could not be decoded, whatever they refer to. */
+static int is_of_blocks(const char *format) {
+    return is_quiet_damage(format) || !strncmp(format, "error while decoding MB", 23);
+}
+
 /* What `object` is a part of, as libavutil's own log finds it, or NULL. */
 static void *parent_of(void *object) {
     const AVClass *class = *(const AVClass *const *)object;
@@ -281,8 +286,8 @@ static void on_message(void *object, int level, const char *format, va_list argu
         atomic_store(&decoder->heard_probe, 1);
         return;
     }
-    if (!decoder->listen || (level - offset > AV_LOG_ERROR && !is_quiet_damage(format)) ||
-        is_harmless(format))
+    if (decoder->listen == LISTEN_NOT || (level - offset > AV_LOG_ERROR && !is_quiet_damage(format)) ||
+        is_harmless(format) || (decoder->listen == LISTEN_BLOCKS && !is_of_blocks(format)))
         return;
     pthread_mutex_lock(&decoder->lock);
     if (!atomic_load(&decoder->complained)) {

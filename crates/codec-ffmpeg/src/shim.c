@@ -81,7 +81,8 @@ int reelcore_avcodec_create(const char *name, const uint8_t *extradata, size_t e
     decoder->watch = codec->id == AV_CODEC_ID_H264 || codec->id == AV_CODEC_ID_HEVC;
     decoder->own_is_last = codec->id == AV_CODEC_ID_H264;
     /* That a reference is not there is an error to libavcodec. */
-    decoder->listen = !inexact && codec->id == AV_CODEC_ID_H264;
+    if (codec->id == AV_CODEC_ID_H264)
+        decoder->listen = inexact ? LISTEN_BLOCKS : LISTEN_ALL;
     context->opaque = decoder;
     context->get_buffer2 = reelcore_get_buffer;
     context->get_format = choose_format;

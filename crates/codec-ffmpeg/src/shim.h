@@ -39,8 +39,8 @@ typedef struct Decoder {
     /* Of several pictures that a packet allocates, its own is the last (H.264: gaps in frame_num come before it),
        else the first (HEVC: missing references come after it). */
     int own_is_last;
-    /* Messages of the level of errors tell damage. */
-    int listen;
+    /* Which messages tell damage. */
+    enum { LISTEN_NOT, LISTEN_BLOCKS, LISTEN_ALL } listen;
     /* libavcodec's own, which runs slices on several threads. */
     int (*execute)(AVCodecContext *, int (*)(AVCodecContext *, void *), void *, int *, int, int);
     int (*execute2)(AVCodecContext *, int (*)(AVCodecContext *, void *, int, int), void *, int *, int);
