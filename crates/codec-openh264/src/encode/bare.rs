@@ -33,7 +33,10 @@ pub fn encode(
             quantizer,
             new_color_space: None,
         };
-        pictures.push(library.encode(frame.planes(), &plan)?.units.concat());
+        if !library.encode(frame.planes(), &plan)? {
+            return Err(MediaError::backend("no room for the coded picture"));
+        }
+        pictures.push(library.picture()?.units.concat());
     }
     Ok(pictures)
 }
