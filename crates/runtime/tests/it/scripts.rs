@@ -102,7 +102,7 @@ fn sound_that_is_encoded_comes_back_in_time() {
 
 #[test]
 fn files_and_streams_that_are_written_can_be_read_back() {
-    run("muxer.js", 15);
+    run("muxer.js", 16);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // A host with deno_webgpu and deno_image, and without deno_canvas: frames move to its devices and back.
 assertEquals(typeof OffscreenCanvas, "undefined");
-const webgpu = Deno.core.loadExtScript("ext:deno_webgpu/01_webgpu.js");
+const webgpu = Deno.core.createLazyLoader("ext:deno_webgpu/01_webgpu.js")();
 webgpu.initGPU();
 const adapter = await webgpu.gpu.requestAdapter();
 if (!adapter) throw new Error("no adapter: ./x setup installs a software one");
