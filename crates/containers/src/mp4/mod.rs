@@ -14,6 +14,7 @@ pub(crate) mod parse;
 mod protection;
 mod sample;
 mod sample_entry;
+mod stream_aspect;
 mod table;
 mod tags;
 mod track;

@@ -15,6 +15,7 @@ use super::orientation::Matrix;
 use super::parse::{Child, FourCc, Reader};
 use super::protection::TrackProtection;
 use super::sample_entry::{Media, SampleDescriptions, SampleEntry, Video};
+use super::stream_aspect;
 use super::table::SampleTable;
 use crate::mp3::header::{HEADER, Header, Layer};
 use crate::source;
@@ -393,6 +394,10 @@ fn track_kind(
     movie: Matrix,
     handler: FourCc,
 ) -> TrackKind {
+    let square = || {
+        let codec = entry.and_then(|entry| entry.codec.as_ref());
+        codec.is_some_and(stream_aspect::is_square)
+    };
     match entry.map(|entry| &entry.media) {
         Some(Media::Video(video)) => {
             let (rotation, flip) = header.matrix.then(movie).orientation();
@@ -403,7 +408,7 @@ fn track_kind(
             TrackKind::Video {
                 coded_size: video.size,
                 display_aspect: display_aspect(video, (width, height)),
-                aspect_of_stream: says_no_aspect(video, (width, height)),
+                aspect_of_stream: says_no_aspect(video, (width, height), square),
                 rotation,
                 flip,
                 color_space: video
@@ -447,11 +452,15 @@ fn display_aspect(video: &Video, header: (u32, u32)) -> Size {
     if size.area() == 0 { shown } else { size }
 }
 
-/// Whether neither the entry nor the track header's size says more than how large the pictures are.
-fn says_no_aspect(video: &Video, header: (u32, u32)) -> bool {
+/// Whether neither the entry nor the track header's size says more than how large the pictures are. Nor does an entry of square
+/// pixels, as many writers have it, where those of the stream are square: pictures that change their size are not stretched.
+fn says_no_aspect(video: &Video, header: (u32, u32), square: impl Fn() -> bool) -> bool {
     let size = header_size(header);
     let silent = size.area() == 0 || size == video.size;
-    silent && video.pixel_aspect.is_none() && video.aperture.is_none()
+    let pixels = video
+        .pixel_aspect
+        .is_none_or(|pixel| pixel.width == pixel.height && square());
+    silent && pixels && video.aperture.is_none()
 }
 
 /// The track header's size in whole pixels.
@@ -492,12 +501,16 @@ mod tests {
 
     #[test]
     fn an_aspect_is_the_streams_where_only_the_size_is_written() {
-        let silent = |pixel, aperture, header| says_no_aspect(&video(pixel, aperture), header);
+        let silent =
+            |pixel, aperture, header| says_no_aspect(&video(pixel, aperture), header, || false);
         assert!(silent(None, None, (0, 0)));
         assert!(silent(None, None, (720 << 16, 576 << 16)));
         assert!(!silent(None, None, (1024 << 16, 576 << 16)));
         assert!(!silent(Some((1, 1)), None, (720 << 16, 576 << 16)));
         assert!(!silent(None, Some((704, 576)), (0, 0)));
+        let square =
+            |pixel| says_no_aspect(&video(Some(pixel), None), (720 << 16, 576 << 16), || true);
+        assert!(square((1, 1)) && square((7, 7)) && !square((16, 15)));
     }
 
     #[test]
