@@ -53,6 +53,8 @@ pub(crate) struct Avc {
     started: bool,
     /// Decoding started at a recovery point, and no IDR picture came since.
     inexact: bool,
+    /// It started anew at the last picture, behind a jump.
+    jumped: bool,
     recovery: Recovery,
     order: PictureOrder,
     /// PrevRefFrameNum (7.4.3).
@@ -81,6 +83,7 @@ impl Avc {
             active: None,
             started: false,
             inexact: false,
+            jumped: false,
             recovery: Recovery::Done,
             order: PictureOrder::default(),
             prev_ref_frame_num: 0,
@@ -115,6 +118,11 @@ impl Avc {
     /// came since. Those from the recovery point on are right nevertheless.
     pub(crate) fn inexact(&self) -> bool {
         self.inexact
+    }
+
+    /// Whether decoding starts anew at the picture of the last chunk, a recovery point that does not go on from what was before it.
+    pub(crate) fn jumped(&self) -> bool {
+        self.jumped
     }
 
     /// The next picture must be one to start at.
@@ -161,6 +169,7 @@ impl Avc {
         let mut point: Option<RecoveryPoint> = None;
         let mut previous: Option<(SliceHeader, u8)> = None;
         let mut found = Picture::None;
+        self.jumped = false;
         self.pieces.clear();
         let mut from = 0;
         for nal in nal_units(data, self.packaging) {
@@ -211,7 +220,7 @@ impl Avc {
                     )));
                 }
                 NalKind::Sei => {
-                    if !self.started && point.is_none() {
+                    if (key || !self.started) && point.is_none() {
                         point = RecoveryPoint::find(&nal, &mut self.scratch);
                     }
                     // user_data_unregistered: x264 says there which version it is, by which libavcodec knows its errors.
@@ -298,6 +307,23 @@ impl Avc {
             });
         }
         let max = 1u32 << sps.log2_max_frame_num;
+        // 7.4.3: a reference picture before this one is missing where frame_num leaps.
+        let previous = self.prev_ref_frame_num;
+        let next = (previous + 1) % max;
+        let leaps = header.frame_num != previous && header.frame_num != next;
+        // As where the source is sought in, or streams are joined: what can start does.
+        let other = self.active.as_deref() != Some(&**sps);
+        if self.started
+            && !idr
+            && !second
+            && point.is_some()
+            && (other || leaps && !sps.gaps_in_frame_num)
+        {
+            self.started = false;
+            self.jumped = true;
+            self.order = PictureOrder::default();
+        }
+        let starts = idr || !self.started;
         let poc = self.order.next(sps, header, ref_idc);
         if idr {
             self.begin(sps, false, Recovery::Done);
@@ -325,10 +351,7 @@ impl Avc {
                 sps.id
             )));
         }
-        // 7.4.3: a reference picture before this one is missing where frame_num leaps.
-        let previous = self.prev_ref_frame_num;
-        let next = (previous + 1) % max;
-        if !idr && header.frame_num != previous && header.frame_num != next {
+        if !starts && leaps {
             let found = format!(
                 "frame_num {} after {previous}, expected {previous} or {next}",
                 header.frame_num

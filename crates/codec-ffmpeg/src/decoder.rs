@@ -210,9 +210,10 @@ impl Decoder {
             }
         }
         if let Guard::Avc(avc) = &self.guard
-            && avc.inexact() != self.options.inexact
+            && (avc.jumped() || avc.inexact() != self.options.inexact)
         {
-            self.change_exactness(sink)?;
+            let inexact = avc.inexact();
+            self.change_exactness(inexact, sink)?;
         }
         let library = match &mut self.library {
             Some(library) => library,
@@ -332,16 +333,21 @@ impl Decoder {
         }
     }
 
-    /// Goes over to a library that expects missing references, or at an IDR picture to one that does not.
-    fn change_exactness(&mut self, sink: &mut dyn FnMut(VideoFrame)) -> Result<(), MediaError> {
-        // All before an IDR picture is shown before it.
+    /// Goes over to a library that expects missing references, or at an IDR picture to one that does not; or at a jump to another
+    /// one that does.
+    fn change_exactness(
+        &mut self,
+        inexact: bool,
+        sink: &mut dyn FnMut(VideoFrame),
+    ) -> Result<(), MediaError> {
+        // All before it is shown before it.
         if let Some(library) = &mut self.library {
             library.end()?;
             while self.receive(sink)? {}
         }
         self.library = None;
         self.hidden.clear();
-        self.options.inexact = !self.options.inexact;
+        self.options.inexact = inexact;
         Ok(())
     }
 

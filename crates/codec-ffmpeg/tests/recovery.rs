@@ -201,3 +201,22 @@ fn an_idr_picture_behind_a_recovery_point_loses_no_frame() {
         assert_eq!(frames[0].visible_rect.size(), Size::new(96, 80));
     }
 }
+
+#[test]
+fn a_jump_to_a_recovery_point_without_a_flush_loses_no_frame_but_those_before_it() {
+    let clip = open("open.264", "bframes=3:b-pyramid=normal:ref=4");
+    let at = *recovery_points(&clip).last().unwrap();
+    let (first, second) = (&clip.chunks[..17], from(&clip, at));
+    for threads in [1, 4] {
+        let mut want = decode(&mut *start(&clip.config, threads), first).0;
+        // The parameter sets of the first part stay.
+        let mut decoder = start(&clip.config, threads);
+        assert!(decode(&mut *decoder, first).1.is_none());
+        want.extend(decode(&mut *decoder, &second).0);
+        let chunks = [first, &second[..]].concat();
+        let (frames, error) = decode(&mut *start(&clip.config, threads), &chunks);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(times(&frames), times(&want));
+        assert_eq!(checksums(&frames), checksums(&want), "on {threads} threads");
+    }
+}

@@ -4,12 +4,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use reelcore_media::ChunkKind;
 use reelcore_media::demux::{DemuxError, Demuxer, Packet, PacketReader, TrackKind};
 
 /// Steps back by more than this, and forward by more than [`FORWARD`], are jumps; in microseconds. Those that the ffmpeg command
 /// counts as such (`-dts_delta_threshold`).
 const BACK: i64 = 100_000;
 const FORWARD: i64 = 10_000_000;
+
+/// A step ahead of this in another track says that one of [`FORWARD`] is a jump, and no pause of a single track. Tracks do not end at
+/// one time before a jump, so that theirs are not alike.
+const ALSO_FORWARD: i64 = FORWARD / 2;
+
+/// The most packets of sound from a place that was sought to that of the pictures.
+const MAX_SKIPPED: usize = 4096;
 
 /// The longest time that a packet without a duration is taken to last.
 const LONGEST_STEP: i64 = 1_000_000;
@@ -30,13 +38,20 @@ struct Jump {
 }
 
 /// Looks for jumps in the packets of a track.
-#[derive(Default)]
 struct Steps {
     /// Decode time, how long it lasts, and the place of the last packet.
     last: Option<(i64, i64, u64)>,
+    forward: i64,
 }
 
 impl Steps {
+    fn new(forward: i64) -> Self {
+        Self {
+            last: None,
+            forward,
+        }
+    }
+
     fn next(&mut self, packet: &Packet) -> Option<Jump> {
         let time = packet.decode_time;
         let said = packet
@@ -57,7 +72,7 @@ impl Steps {
         }
         let over = time.saturating_sub(end);
         let back = over < -BACK;
-        (back || over > FORWARD).then(|| Jump {
+        (back || over > self.forward).then(|| Jump {
             before: offset,
             after: packet.offset,
             shift: end.saturating_sub(time),
@@ -66,8 +81,7 @@ impl Steps {
     }
 }
 
-/// Another reader of the track that says how far times are shifted, so that all tracks are shifted alike: a jump is at one place of the
-/// file, and the tracks before it do not end at one time.
+/// Another reader of a track, which says whether and how far times jump there.
 struct Guide {
     reader: Box<dyn PacketReader>,
     steps: Steps,
@@ -77,14 +91,31 @@ struct Guide {
 }
 
 impl Guide {
+    fn new(reader: Box<dyn PacketReader>, forward: i64) -> Self {
+        Self {
+            reader,
+            steps: Steps::new(forward),
+            jumps: VecDeque::new(),
+            at: None,
+        }
+    }
+
+    /// Reads a packet; `false` at the end.
+    fn advance(&mut self) -> Result<bool, DemuxError> {
+        let Some(packet) = self.reader.next_sample()? else {
+            return Ok(false);
+        };
+        self.at = Some(packet.offset);
+        self.jumps.extend(self.steps.next(&packet));
+        Ok(true)
+    }
+
     /// The shift of the jumps between the packets that `jump` is between; `None` where there are none.
     fn shift(&mut self, jump: &Jump) -> Result<Option<i64>, DemuxError> {
         while self.at.is_none_or(|at| at <= jump.after) {
-            let Some(packet) = self.reader.next_sample()? else {
+            if !self.advance()? {
                 break;
-            };
-            self.at = Some(packet.offset);
-            self.jumps.extend(self.steps.next(&packet));
+            }
             while self
                 .jumps
                 .front()
@@ -100,19 +131,23 @@ impl Guide {
     }
 }
 
-/// A reader of one track whose times go on over jumps.
+/// A reader of one track whose times go on over jumps. All tracks are shifted as the first of pictures is, or else the first of
+/// sound: a jump is at one place of the file, and the tracks before it do not end at one time.
 pub(crate) struct Continuous {
     demuxer: Arc<dyn Demuxer>,
     index: usize,
     reader: Box<dyn PacketReader>,
     steps: Steps,
     shift: i64,
+    /// Packets that were read ahead after a seek.
+    ahead: VecDeque<Packet>,
     /// Where the last packet that was given ends; packets of sound behind a jump that come before it are left out.
     end: Option<i64>,
     overlaps: bool,
+    /// Pictures behind a jump are left out up to the first key picture.
+    until_key: bool,
+    /// Of the track that leads; of one that follows, where this one leads.
     guide: Option<Guide>,
-    /// The time that was sought last.
-    sought: Option<i64>,
 }
 
 impl Continuous {
@@ -121,80 +156,164 @@ impl Continuous {
     /// # Errors
     /// As [`Demuxer::reader`].
     pub(crate) fn new(demuxer: Arc<dyn Demuxer>, index: usize) -> Result<Self, DemuxError> {
-        Ok(Self {
+        let mut reader = Self {
             reader: demuxer.clone().reader(index)?,
             demuxer,
             index,
-            steps: Steps::default(),
+            steps: Steps::new(ALSO_FORWARD),
             shift: 0,
+            ahead: VecDeque::new(),
             end: None,
             overlaps: false,
+            until_key: false,
             guide: None,
-            sought: None,
-        })
+        };
+        reader.restart();
+        Ok(reader)
     }
 
-    /// The track by which all are shifted: the first of pictures, else the first of sound.
-    fn guide_index(&self) -> usize {
+    /// The first tracks of pictures and of sound.
+    fn leaders(&self) -> (Option<usize>, Option<usize>) {
         let kinds = || self.demuxer.tracks().iter().map(|track| &track.kind);
-        let pictures = kinds().position(|kind| matches!(kind, TrackKind::Video { .. }));
-        pictures
-            .or_else(|| kinds().position(|kind| matches!(kind, TrackKind::Audio { .. })))
-            .unwrap_or(self.index)
+        (
+            kinds().position(|kind| matches!(kind, TrackKind::Video { .. })),
+            kinds().position(|kind| matches!(kind, TrackKind::Audio { .. })),
+        )
+    }
+
+    /// The track by which all are shifted.
+    fn leader(&self) -> usize {
+        let (pictures, sound) = self.leaders();
+        pictures.or(sound).unwrap_or(self.index)
+    }
+
+    fn restart(&mut self) {
+        let leads = self.leader() == self.index;
+        self.steps = Steps::new(if leads { FORWARD } else { ALSO_FORWARD });
+        self.shift = 0;
+        self.ahead.clear();
+        self.end = None;
+        self.overlaps = false;
+        self.until_key = false;
+        self.guide = None;
+    }
+
+    /// A guide of the track at `index`, from `time` on where one is given.
+    fn guide_of(&self, index: usize, time: Option<i64>) -> Result<Guide, DemuxError> {
+        let mut reader = self.demuxer.clone().reader(index)?;
+        if let Some(time) = time {
+            reader.seek(time)?;
+        }
+        let leads = self.leader() == index;
+        Ok(Guide::new(
+            reader,
+            if leads { FORWARD } else { ALSO_FORWARD },
+        ))
     }
 
     fn shift_of(&mut self, jump: &Jump) -> Result<i64, DemuxError> {
-        let index = self.guide_index();
-        if index == self.index {
-            return Ok(jump.shift);
-        }
-        let guide = match &mut self.guide {
-            Some(guide) => guide,
-            none => {
-                let mut reader = self.demuxer.clone().reader(index)?;
-                if let Some(time) = self.sought {
-                    reader.seek(time)?;
-                }
-                none.insert(Guide {
-                    reader,
-                    steps: Steps::default(),
-                    jumps: VecDeque::new(),
-                    at: None,
-                })
-            }
+        let leader = self.leader();
+        // One that leads is sure of a step back, and of one ahead where it is alone. Else the others must jump as well.
+        let other = match self.leaders() {
+            _ if leader != self.index => Some(leader),
+            (Some(_), Some(sound)) if !jump.back => Some(sound),
+            _ => None,
         };
-        // What is ahead in this track alone is a pause of it; what is back has to go somewhere.
-        let own = if jump.back { jump.shift } else { 0 };
-        Ok(guide.shift(jump)?.unwrap_or(own))
+        let Some(other) = other else {
+            return Ok(jump.shift);
+        };
+        let mut guide = match self.guide.take() {
+            Some(guide) => guide,
+            None => self.guide_of(other, None)?,
+        };
+        let found = guide.shift(jump)?;
+        self.guide = Some(guide);
+        Ok(match found {
+            Some(_) if leader == self.index => jump.shift,
+            Some(shift) => shift,
+            // What is ahead in this track alone is a pause of it; what is back has to go somewhere.
+            None if jump.back => jump.shift,
+            None => 0,
+        })
     }
 
     fn is_sound(&self) -> bool {
         let track = self.demuxer.tracks().get(self.index);
         track.is_some_and(|track| matches!(track.kind, TrackKind::Audio { .. }))
     }
+
+    /// Moves to the last key packet at or before `time`, in the file's own times: those from the place that is found on are put
+    /// together. Sound begins so much `early`er than the pictures that go with it; what is before a jump before these belongs
+    /// elsewhere, and is left out.
+    pub(crate) fn seek_early(&mut self, time: i64, early: i64) -> Result<Option<i64>, DemuxError> {
+        self.restart();
+        let found = self.reader.seek(time)?;
+        let leader = self.leader();
+        let wanted = time.saturating_add(early);
+        if leader == self.index {
+            if let (Some(_), Some(sound)) = self.leaders() {
+                self.guide = Some(self.guide_of(sound, Some(wanted))?);
+            }
+            return Ok(found);
+        }
+        let mut guide = self.guide_of(leader, Some(wanted))?;
+        guide.advance()?;
+        let place = guide.at.unwrap_or(0);
+        self.guide = Some(guide);
+        while self.ahead.len() < MAX_SKIPPED {
+            let Some(mut packet) = self.reader.next_sample()? else {
+                break;
+            };
+            let offset = packet.offset;
+            if self
+                .steps
+                .next(&packet)
+                .is_some_and(|jump| jump.before < place)
+            {
+                let config = self
+                    .ahead
+                    .drain(..)
+                    .filter_map(|packet| packet.config)
+                    .last();
+                packet.config = packet.config.or(config);
+            }
+            self.ahead.push_back(packet);
+            if offset >= place {
+                break;
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl PacketReader for Continuous {
-    /// In the file's own times: those from the place that is found on are put together.
     fn seek(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
-        self.steps = Steps::default();
-        self.shift = 0;
-        self.end = None;
-        self.overlaps = false;
-        self.guide = None;
-        self.sought = Some(time);
-        self.reader.seek(time)
+        self.seek_early(time, 0)
     }
 
     fn next_sample(&mut self) -> Result<Option<Packet>, DemuxError> {
         loop {
-            let Some(mut packet) = self.reader.next_sample()? else {
+            let next = match self.ahead.pop_front() {
+                // Steps between these were looked at.
+                Some(packet) => Some((packet, None)),
+                None => self.reader.next_sample()?.map(|packet| {
+                    let jump = self.steps.next(&packet);
+                    (packet, jump)
+                }),
+            };
+            let Some((mut packet, jump)) = next else {
                 return Ok(None);
             };
-            if let Some(jump) = self.steps.next(&packet) {
-                self.shift = self.shift.saturating_add(self.shift_of(&jump)?);
+            if let Some(jump) = jump {
+                let shift = self.shift_of(&jump)?;
+                self.shift = self.shift.saturating_add(shift);
                 self.overlaps = self.is_sound();
+                self.until_key = !self.is_sound() && shift != 0;
             }
+            if self.until_key && packet.chunk.kind == ChunkKind::Delta && packet.config.is_none() {
+                continue;
+            }
+            self.until_key = false;
             packet.decode_time = packet.decode_time.saturating_add(self.shift);
             packet.chunk.timestamp = packet.chunk.timestamp.saturating_add(self.shift);
             let length = i64::try_from(packet.chunk.duration.unwrap_or(0)).unwrap_or(0);
@@ -214,8 +333,8 @@ impl PacketReader for Continuous {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use reelcore_media::EncodedChunk;
     use reelcore_media::demux::Track;
-    use reelcore_media::{ChunkKind, EncodedChunk};
 
     use super::*;
 
@@ -351,6 +470,29 @@ mod tests {
             .collect();
         let file = file(&pictures, &[(5, 0, 1_000_000), (355, 35 * S, 1_000_000)]);
         assert_eq!(times(&file, 0), [0, 35 * S]);
+    }
+
+    #[test]
+    fn a_pause_of_the_pictures_alone_stays_a_pause() {
+        const S: i64 = 1_000_000;
+        let sound: Vec<_> = (0..40)
+            .map(|at| (at as u64 * 10 + 5, at * S, 1_000_000))
+            .collect();
+        let file = file(&[(0, 0, 1_000_000), (350, 35 * S, 1_000_000)], &sound);
+        assert_eq!(times(&file, 1), [0, 35 * S]);
+        assert_eq!(times(&file, 0).len(), 40);
+    }
+
+    #[test]
+    fn tracks_jump_together_also_where_one_is_just_below_the_limit() {
+        const S: i64 = 1_000_000;
+        let file = file(
+            &[(0, 0, 1_000_000), (20, 12 * S, 1_000_000)],
+            &[(10, 0, 2_500_000), (30, 12 * S, 1_000_000)],
+        );
+        assert_eq!(times(&file, 1), [0, S]);
+        // Shifted as the pictures are, most of its packet is there already.
+        assert_eq!(times(&file, 0), [0]);
     }
 
     #[test]

@@ -205,6 +205,24 @@ pub(crate) fn reader(
     demuxer.clone().reader(index)
 }
 
+/// As [`reader`], from the last key packet at or before `time` on, which is so much `early`er than what is wanted. Gives the time of
+/// that packet as well.
+pub(crate) fn reader_from(
+    demuxer: &Arc<dyn Demuxer>,
+    index: usize,
+    time: i64,
+    early: i64,
+) -> Result<(Box<dyn PacketReader>, Option<i64>), DemuxError> {
+    if may_jump(&**demuxer) {
+        let mut reader = Continuous::new(demuxer.clone(), index)?;
+        let place = reader.seek_early(time, early)?;
+        return Ok((Box::new(reader), place));
+    }
+    let mut reader = demuxer.clone().reader(index)?;
+    let place = reader.seek(time)?;
+    Ok((reader, place))
+}
+
 /// The time of the first picture or sound of any track.
 fn origin(path: &Path, demuxer: &Arc<dyn Demuxer>) -> Result<i64, JobError> {
     let mut origin: Option<i64> = None;

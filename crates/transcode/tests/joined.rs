@@ -140,3 +140,48 @@ fn pictures_and_sound_are_together_behind_a_jump() {
         );
     }
 }
+
+#[test]
+fn a_part_of_a_joined_stream_has_pictures_and_sound_of_one_place() {
+    let first = part(440, "", "transcode-part-440.ts");
+    let later = part(880, "-output_ts_offset 600", "transcode-part-880-later.ts");
+    let folder = folder();
+    let path = joined(folder.path(), &[first, later]);
+    for from in [600.0, 600.05, 600.2, 600.6] {
+        let out = folder.path().join(format!("{from}.mkv"));
+        done(json!({
+            "version": 1, "inputs": { "a": { "path": path, "from": from } },
+            "outputs": [{ "path": out, "streams": [lossless("a:video"), { "audio": { "codec": "pcm-s16" } }] }],
+        }));
+        let frames = pictures(&out, (160, 120), "yuv420p", "").frames.len() as f64 / 25.0;
+        let heard = samples(&out, "aformat=channel_layouts=mono");
+        let length = heard.len() as f64 / 48_000.0;
+        assert!(
+            (length - frames).abs() < 0.1,
+            "from {from}: {frames} s of pictures, {length} s of sound"
+        );
+        assert!(frames > 1.2, "from {from}: {frames} s");
+        assert!(
+            loudness(&heard, 880.0) > 10.0 * loudness(&heard, 440.0),
+            "from {from}: sound of the first part"
+        );
+    }
+}
+
+#[test]
+fn a_pause_of_the_pictures_alone_is_no_jump() {
+    let path = made(
+        "-f lavfi -i testsrc2=size=160x120:rate=10:duration=18 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=18 \
+         -vf select=lt(t\\,2)+gte(t\\,16) -fps_mode vfr -c:v libx264 -profile:v main -bf 0 -g 10 -pix_fmt yuv420p -c:a aac -ac 1",
+        "transcode-pause.ts",
+    );
+    let folder = folder();
+    let out = folder.path().join("out.mkv");
+    done(json!({
+        "version": 1, "inputs": { "a": { "path": path } },
+        "outputs": [{ "path": out, "streams": [lossless("a:video"), { "audio": { "codec": "pcm-s16" } }] }],
+    }));
+    let times = times(&out);
+    let last = times[times.len() - 1] - times[0];
+    assert!((last - 17.9).abs() < 0.05, "the last picture at {last} s");
+}

@@ -63,6 +63,8 @@ pub(crate) fn pre_roll_ms(codec: &str, rate: u32) -> i64 {
         // where frames may have some ten bytes each (ISO/IEC 11172-3, 2.4.1.7).
         "mp3" if rate >= 32_000 => 250,
         "mp3" => 600,
+        // The packet before, as the first gives no sound (Vorbis I, section 4.3.8): none is shorter.
+        "vorbis" => 1,
         _ => 0,
     }
 }

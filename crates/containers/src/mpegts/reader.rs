@@ -26,6 +26,8 @@ const BACK: u64 = 256 << 10;
 
 /// How far before a packet of sound its decoder starts, in bytes, at most: what is further is of another time line.
 const MAX_SETTLE: u64 = 16 << 20;
+/// The longest packet of sound, in microseconds: so much earlier than asked for a key packet may be.
+const SLACK: i64 = 200_000;
 
 /// Reads the packets of one track; see [`PacketReader`].
 pub(crate) struct TsReader {
@@ -264,6 +266,8 @@ impl TsReader {
         match self.find(target.micros.saturating_sub(pre_roll)) {
             Ok(Some(found))
                 if found.micros < target.micros
+                    // What is much earlier is of another time line, as where streams were put together.
+                    && target.micros.saturating_sub(found.micros) <= 2 * pre_roll + SLACK
                     && found.offset <= target.offset
                     && target.offset - found.offset <= MAX_SETTLE =>
             {
@@ -284,24 +288,37 @@ impl TsReader {
         let found = self.settle(&target)?;
         if found.place() != target.place() {
             self.heard_from = Some(target);
+            if self.stand_at(&found)? {
+                return Ok(Some(target.micros));
+            }
+            // Settling is worth no error.
+            self.heard_from = None;
         }
+        if self.stand_at(&target)? {
+            return Ok(Some(target.micros));
+        }
+        Err(DemuxError::Invalid {
+            offset: target.offset,
+            message:
+                "expected the key packet that was found here; the source changed, or is damaged"
+                    .into(),
+        })
+    }
+
+    /// Goes to where `found` is next; whether it is there.
+    fn stand_at(&mut self, found: &Found) -> Result<bool, DemuxError> {
         self.goto(found.anchor.0, Clock::near(found.anchor.1));
         while let Some((frame, micros)) = self.frame(false)? {
             if frame.key && micros == found.micros && frame.offset == found.offset {
                 self.follower.unpop(0, frame);
                 self.sought = true;
-                return Ok(Some(target.micros));
+                return Ok(true);
             }
             if frame.offset > found.offset {
                 break;
             }
         }
-        Err(DemuxError::Invalid {
-            offset: found.offset,
-            message:
-                "expected the key packet that was found here; the source changed, or is damaged"
-                    .into(),
-        })
+        Ok(false)
     }
 }
 

@@ -65,20 +65,18 @@ fn reader(media: &Media, kind: SourceKind, number: usize, from: i64) -> Result<A
     let (index, track) = media.track(kind, number).ok_or_else(missing)?;
     has_codec(media, index, track)?;
     let failed = |error| error::demux(&media.path, &error);
-    let mut reader = source::reader(demuxer, index).map_err(failed)?;
-    let mut place = None;
-    if from > 0 {
-        let early = if kind == SourceKind::Audio {
-            PREROLL
-        } else {
-            0
-        };
-        let time = from.saturating_sub(early);
-        if time > 0 {
-            place = reader.seek(time.saturating_add(*origin)).map_err(failed)?;
-        }
+    let early = match kind {
+        SourceKind::Audio => PREROLL.min(from),
+        SourceKind::Video => 0,
+    };
+    let time = from - early;
+    if time > 0 {
+        let time = time.saturating_add(*origin);
+        let (reader, place) = source::reader_from(demuxer, index, time, early).map_err(failed)?;
+        return Ok((track, reader, place));
     }
-    Ok((track, reader, place))
+    let reader = source::reader(demuxer, index).map_err(failed)?;
+    Ok((track, reader, None))
 }
 
 /// Moves `reader` from the key packet at `place` to the one before, and gives its time; `None` where there is none.
