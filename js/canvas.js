@@ -159,14 +159,16 @@ function storedSize(bytes) {
       }
       return most;
     }
-    // JPEG: the first frame header, SOF. ITU-T T.81, B.2.2
+    // JPEG: the first frame header, SOF. ITU-T T.81, B.2.2. What stands between segments decoders pass over.
     case 0xffd8:
-      for (let at = 2; at + 9 <= end && bytes[at] === 0xff;) {
-        const marker = bytes[at + 1];
+      for (let at = 2; at + 9 <= end;) {
+        const marker = bytes[at] === 0xff ? bytes[at + 1] : undefined;
         const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
         if (isFrame) return [u16(at + 7, false), u16(at + 5, false)];
-        // A byte that fills, or a segment, whose length counts from behind the marker.
-        at += marker === 0xff ? 1 : 2 + u16(at + 2, false);
+        // A byte that is none of a marker or fills; a marker without a segment (B.1.1.3); or one whose length counts from behind it.
+        if (marker === undefined || marker === 0xff) at += 1;
+        else if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd9)) at += 2;
+        else at += 2 + u16(at + 2, false);
       }
   }
   return undefined;

@@ -346,6 +346,31 @@ fn a_script_whose_output_nobody_reads_is_stopped_quietly() {
 }
 
 #[test]
+fn no_output_of_a_codec_comes_after_exit() {
+    let source = r#"
+const demuxer = new Reelcore.Demuxer("FILE");
+const track = (await demuxer.tracks).find((track) => track.type === "video");
+let count = 0;
+const decoder = new VideoDecoder({
+  output(frame) {
+    frame.close();
+    console.log(`output ${++count}`);
+    Deno.exit(5);
+  },
+  error(error) {
+    console.log(`error ${error}`);
+  },
+});
+decoder.configure(track.decoderConfig);
+for await (const chunk of demuxer.chunks(track)) decoder.decode(chunk);
+await decoder.flush();
+console.log("flushed");
+"#;
+    let (code, stdout, stderr) = run(&source.replace("FILE", &clip("h264-aac.mp4")));
+    assert_eq!((code, stdout.as_str()), (Some(5), "output 1\n"), "{stderr}");
+}
+
+#[test]
 fn an_error_of_the_demuxer_says_its_name_and_the_line_of_the_script() {
     let (code, _, stderr) = run(
         "async function main() {\n  const d = new Reelcore.Demuxer('/no/such.mp4');\n  await d.tracks;\n}\nmain();",

@@ -79,18 +79,24 @@ pub fn invoke_and_report<'s>(
     function: v8::Local<'s, v8::Function>,
     arguments: &[v8::Local<'s, v8::Value>],
 ) {
-    {
+    let terminated = {
         v8::tc_scope!(let scope, scope);
         let this = v8::undefined(scope).into();
-        if function.call(scope, this, arguments).is_none() {
-            if scope.has_terminated() {
-                return;
-            }
-            if let Some(exception) = scope.exception() {
-                scope.reset();
-                Host::get(scope).report_exception(scope, exception);
-            }
+        let called = function.call(scope, this, arguments).is_some();
+        let terminated = !called && scope.has_terminated();
+        if !called
+            && !terminated
+            && let Some(exception) = scope.exception()
+        {
+            scope.reset();
+            Host::get(scope).report_exception(scope, exception);
         }
+        terminated
+    };
+    if terminated {
+        // The request is used up where no script is left: what comes next in this task would run.
+        scope.terminate_execution();
+        return;
     }
     scope.perform_microtask_checkpoint();
 }

@@ -516,6 +516,7 @@ await test("image files that say to be larger than memory has room for are refus
     bmp: [...bytes("BM", 0, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0), 255, 255, 0, 0, 1, 0, 255, 255, 1, 0, 24],
     webp: [...bytes("RIFF", 255, 0, 0, 0), ...bytes("WEBPVP8X", 10, 0, 0, 0, 0, 0, 0, 0), 255, 255, 255, 0, 1, 0],
     jpeg: [255, 0xd8, 255, 255, 0xe0, 0, 4, 1, 2, 255, 0xdb, 0, 2, 255, 0xc2, 0, 17, 8, 255, 255, 255, 255, 3],
+    "jpeg with bytes between its segments": [255, 0xd8, 0, 255, 0xe0, 0, 4, 1, 2, 7, 255, 1, 255, 0xd3, 255, 0xc0, 0, 17, 8, 255, 255, 255, 255, 3],
   };
   for (const [name, start] of Object.entries(files)) {
     const file = new Uint8Array(200);
