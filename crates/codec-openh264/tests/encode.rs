@@ -1,11 +1,15 @@
 //! Encode with OpenH264, decode with this crate's decoder.
 
+#[path = "common/encoding.rs"]
+mod common;
+
 use std::collections::HashSet;
+
+use common::*;
 
 use reelcore_codec_openh264::{OpenH264, OpenH264Encoder};
 use reelcore_conformance::encoding::{
-    bits_a_second, chunks, encode_all, encoder_context, ffmpeg_checksums, scene_frame,
-    scene_frames, worst_psnr,
+    chunks, encoder_context, ffmpeg_checksums, scene_frame, scene_frames, worst_psnr,
 };
 use reelcore_conformance::video::{checksums, context, decode_all};
 use reelcore_media::color::{Matrix, Primaries, Transfer};
@@ -13,112 +17,10 @@ use reelcore_media::encoder::{
     ContentHint, EncodeOptions, EncodedVideo, LatencyMode, NalFormat, ScalabilityMode,
     VideoBitrateMode, VideoEncoderConfig,
 };
-use reelcore_media::h264::{AvcC, NalKind, Packaging, Sps, nal_units};
 use reelcore_media::{
     ChunkKind, ColorSpace, CpuImage, ErrorKind, PixelFormat, Plane, Size, VideoCodec,
     VideoDecoderBackend, VideoDecoderConfig, VideoEncoderBackend, VideoFrame,
 };
-
-/// Not a multiple of 16: the stream crops.
-const SIZE: Size = Size::new(200, 110);
-const STEP: i64 = 40_000;
-const I420: PixelFormat = PixelFormat::I420;
-
-fn config(codec: &str, size: Size) -> VideoEncoderConfig {
-    VideoEncoderConfig::new(VideoCodec::parse(codec).expect("a codec string"), size)
-}
-
-fn no_options(_: usize) -> EncodeOptions {
-    EncodeOptions::default()
-}
-
-fn encode(config: &VideoEncoderConfig, frames: &[VideoFrame]) -> Vec<EncodedVideo> {
-    encode_with(config, frames, no_options)
-}
-
-fn encode_with(
-    config: &VideoEncoderConfig,
-    frames: &[VideoFrame],
-    options: impl Fn(usize) -> EncodeOptions,
-) -> Vec<EncodedVideo> {
-    let mut encoder = OpenH264Encoder
-        .start(config, &encoder_context(2))
-        .unwrap_or_else(|error| panic!("{config:?}: {error}"));
-    encode_all(&mut *encoder, frames, options)
-}
-
-/// Decodes with the configuration that the encoder gave.
-fn decode(pictures: &[EncodedVideo]) -> Vec<VideoFrame> {
-    let first = pictures[0].decoder_config.as_ref().expect("with a key");
-    let mut decoder = OpenH264.start(first, &context(1)).expect("starts");
-    decode_all(&mut *decoder, &chunks(pictures))
-}
-
-fn packaging(config: &VideoEncoderConfig) -> Packaging {
-    match config.nal_format {
-        NalFormat::AnnexB => Packaging::AnnexB,
-        NalFormat::LengthPrefixed => Packaging::Avc { length_size: 4 },
-    }
-}
-
-fn kinds(config: &VideoEncoderConfig, data: &[u8]) -> Vec<NalKind> {
-    nal_units(data, packaging(config))
-        .map(|nal| nal.expect("a NAL unit").kind)
-        .collect()
-}
-
-/// What holds of every stream: a chunk a frame, their times, kinds and parameter sets where they belong.
-fn check_chunks(config: &VideoEncoderConfig, frames: &[VideoFrame], pictures: &[EncodedVideo]) {
-    assert_eq!(pictures.len(), frames.len(), "a chunk a frame");
-    for (index, (picture, frame)) in pictures.iter().zip(frames).enumerate() {
-        let chunk = &picture.chunk;
-        assert_eq!(
-            (chunk.timestamp, chunk.duration),
-            (frame.timestamp, frame.duration)
-        );
-        let key = chunk.kind == ChunkKind::Key;
-        let kinds = kinds(config, &chunk.data);
-        assert_eq!(key, kinds.contains(&NalKind::IdrSlice), "chunk {index}");
-        let in_band = config.nal_format == NalFormat::AnnexB
-            || matches!(config.codec, VideoCodec::Avc(avc) if avc.in_band);
-        if key && in_band {
-            assert_eq!(kinds[..2], [NalKind::Sps, NalKind::Pps], "chunk {index}");
-        } else {
-            assert!(
-                kinds
-                    .iter()
-                    .all(|kind| matches!(kind, NalKind::Slice | NalKind::IdrSlice)),
-                "chunk {index}: {kinds:?}"
-            );
-        }
-        assert_eq!(picture.decoder_config.is_some(), index == 0);
-    }
-    assert_eq!(pictures[0].chunk.kind, ChunkKind::Key);
-    let first = pictures[0].decoder_config.as_ref().expect("checked");
-    assert_eq!(first.codec, config.codec);
-    assert_eq!(first.coded_size, Some(config.size));
-    assert_eq!(first.color_space, frames[0].color_space);
-    let annex_b = config.nal_format == NalFormat::AnnexB;
-    assert_eq!(first.description.is_none(), annex_b);
-}
-
-fn sps(config: &VideoEncoderConfig, picture: &EncodedVideo) -> Sps {
-    let description = picture
-        .decoder_config
-        .as_ref()
-        .and_then(|c| c.description.as_ref());
-    if let Some(description) = description {
-        let record = AvcC::parse(description).expect("an avcC");
-        let nal = reelcore_media::h264::Nal::new(0, &record.sps[0]).expect("a NAL unit");
-        let sps = Sps::parse(&nal).expect("an SPS");
-        assert_eq!((record.profile, record.level), (sps.profile, sps.level));
-        assert_eq!(record.length_size, 4);
-        return sps;
-    }
-    let mut nals = nal_units(&picture.chunk.data, packaging(config));
-    let nal = nals.find(|nal| nal.as_ref().is_ok_and(|nal| nal.kind == NalKind::Sps));
-    Sps::parse(&nal.expect("parameter sets").expect("a NAL unit")).expect("an SPS")
-}
 
 #[test]
 fn every_profile_packaging_and_mode_decodes_to_what_went_in() {
@@ -191,72 +93,6 @@ fn several_slices_make_one_picture() {
     assert!(worst > 27.0, "{worst} dB");
 }
 
-/// Five seconds at 25 frames a second of a target that the scene can fill.
-fn rate(framerate: Option<f64>, change: impl Fn(&mut VideoEncoderConfig)) -> f64 {
-    let size = Size::new(320, 180);
-    let mut config = config("avc1.64001f", size);
-    config.bitrate = Some(500_000);
-    config.framerate = framerate;
-    change(&mut config);
-    let frames = scene_frames(I420, size, 125, STEP);
-    bits_a_second(&encode(&config, &frames), 5.0)
-}
-
-#[test]
-fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be() {
-    for latency_mode in [LatencyMode::Quality, LatencyMode::Realtime] {
-        for bitrate_mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
-            for (framerate, scalability, content_hint) in [
-                (None, ScalabilityMode::L1T1, ContentHint::None),
-                (Some(25.0), ScalabilityMode::L1T1, ContentHint::None),
-                (Some(60.0), ScalabilityMode::L1T1, ContentHint::None),
-                (Some(25.0), ScalabilityMode::L1T2, ContentHint::None),
-                (Some(25.0), ScalabilityMode::L1T3, ContentHint::None),
-                (Some(25.0), ScalabilityMode::L1T1, ContentHint::Text),
-            ] {
-                let found = rate(framerate, |config| {
-                    config.latency_mode = latency_mode;
-                    config.bitrate_mode = bitrate_mode;
-                    config.scalability = scalability;
-                    config.content_hint = content_hint;
-                });
-                let name = format!(
-                    "{latency_mode:?} {bitrate_mode:?} {framerate:?} {scalability:?} {content_hint:?}"
-                );
-                println!("{name}: {found:.0}");
-                assert!(
-                    (425_000.0..575_000.0).contains(&found),
-                    "{name}: {found} bit/s"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn the_bit_rate_is_held_at_more_frames_a_second_than_openh264_takes() {
-    for bitrate_mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
-        for (step, said) in [
-            (8_333, Some(120.0)),
-            (8_333, None),
-            (4_167, Some(240.0)),
-            (11_111, Some(90.0)),
-        ] {
-            let size = Size::new(256, 144);
-            let mut config = config("avc1.640028", size);
-            config.bitrate = Some(500_000);
-            config.bitrate_mode = bitrate_mode;
-            config.framerate = said;
-            let frames = scene_frames(I420, size, (4_000_000 / step) as u32, step);
-            let found = bits_a_second(&encode(&config, &frames), 4.0);
-            assert!(
-                (425_000.0..575_000.0).contains(&found),
-                "{bitrate_mode:?} {step} us: {found} bit/s"
-            );
-        }
-    }
-}
-
 #[test]
 fn a_picture_that_takes_more_bytes_than_openh264_has_room_for_is_coded_coarser() {
     let size = Size::new(64, 64);
@@ -288,49 +124,6 @@ fn a_picture_that_takes_more_bytes_than_openh264_has_room_for_is_coded_coarser()
     let (worst, ..) = worst_psnr(&frames, &decoded);
     // Coarser by a few steps, not by all.
     assert!(worst > 38.0, "{worst} dB");
-}
-
-/// What frames say of their durations is often wrong: rate control goes by their timestamps.
-#[test]
-fn wrong_durations_do_not_move_the_bit_rate() {
-    type Said = fn(u64) -> u64;
-    let said: [(&str, [u64; 2], Said); 5] = [
-        ("a second or a millisecond", [40_000; 2], |n| {
-            [1_000_000, 1_000][n as usize % 2]
-        }),
-        ("a second", [40_000; 2], |_| 1_000_000),
-        ("a millisecond", [40_000; 2], |_| 1_000),
-        ("half the frame rate", [16_667; 2], |_| 33_333),
-        ("the step before", [21_000, 45_000], |n| {
-            [45_000, 21_000][n as usize % 2]
-        }),
-    ];
-    let modes = [VideoBitrateMode::Constant, VideoBitrateMode::Variable];
-    let streams = ["avc1.64001f"].map(|codec| modes.map(|mode| (codec, mode)));
-    for (codec, bitrate_mode) in streams.into_iter().flatten() {
-        for (name, steps, said) in said {
-            let size = Size::new(256, 144);
-            let mut config = config(codec, size);
-            config.bitrate = Some(300_000);
-            config.bitrate_mode = bitrate_mode;
-            config.latency_mode = LatencyMode::Realtime;
-            let count = 2 * 5_000_000 / (steps[0] + steps[1]);
-            let frames: Vec<_> = (0..count)
-                .map(|n| {
-                    let time = n / 2 * (steps[0] + steps[1]) + n % 2 * steps[0];
-                    let mut frame = scene_frame(I420, size, n as u32, time as i64);
-                    frame.duration = Some(said(n));
-                    frame
-                })
-                .collect();
-            let found = bits_a_second(&encode(&config, &frames), 5.0);
-            println!("{codec} {bitrate_mode:?} {name}: {found:.0}");
-            assert!(
-                (255_000.0..345_000.0).contains(&found),
-                "{codec} {bitrate_mode:?} {name}: {found} bit/s"
-            );
-        }
-    }
 }
 
 #[test]
@@ -460,18 +253,6 @@ fn times_are_given_back_whatever_they_are() {
         })
         .collect();
     check_chunks(&config, &frames, &encode(&config, &frames));
-}
-
-#[test]
-fn timestamps_that_count_frames_do_not_starve_the_pictures() {
-    let mut config = config("avc1.42001e", SIZE);
-    config.bitrate = Some(1_000_000);
-    config.bitrate_mode = VideoBitrateMode::Constant;
-    let frames: Vec<_> = (0..16)
-        .map(|n| scene_frame(I420, SIZE, n, i64::from(n)))
-        .collect();
-    let (worst, ..) = worst_psnr(&frames, &decode(&encode(&config, &frames)));
-    assert!(worst > 29.0, "{worst} dB");
 }
 
 #[test]
@@ -636,62 +417,6 @@ fn every_level_that_is_accepted_is_the_one_that_is_written() {
         // OpenH264 writes 1.0 where that is enough for 1b.
         let expected = if level == 9 { 10 } else { level };
         assert_eq!(sps(&config, &pictures[0]).level, expected);
-    }
-}
-
-#[test]
-fn a_bit_rate_above_the_level_raises_the_level_instead_of_failing() {
-    let size = Size::new(128, 96);
-    for (codec, bitrate, level) in [
-        // Without one, the default keeps within the level.
-        ("avc1.42000a", None, 10),
-        ("avc1.42000a", Some(76_800), 10),
-        ("avc1.42000a", Some(76_801), 11),
-        ("avc1.4d001f", Some(16_800_000), 31),
-        ("avc1.4d001f", Some(20_000_000), 32),
-        ("avc1.640028", Some(25_000_000), 41),
-        ("avc1.640028", Some(1_000_000_000), 52),
-        ("avc1.640034", Some(u64::MAX), 52),
-        ("avc1.640028", Some(1), 40),
-    ] {
-        for mode in [VideoBitrateMode::Constant, VideoBitrateMode::Variable] {
-            let mut config = config(codec, size);
-            (config.bitrate, config.bitrate_mode) = (bitrate, mode);
-            assert!(OpenH264Encoder.check(&config).is_ok());
-            let frames = scene_frames(I420, size, 3, STEP);
-            let pictures = encode(&config, &frames);
-            check_chunks(&config, &frames, &pictures);
-            assert_eq!(
-                sps(&config, &pictures[0]).level,
-                level,
-                "{codec} {bitrate:?}"
-            );
-        }
-    }
-}
-
-/// A still picture takes few bits, so rate control is asked for half as many again as the target.
-#[test]
-fn a_bit_rate_just_below_that_of_the_level_does_not_fail_when_it_is_corrected() {
-    let size = Size::new(128, 96);
-    for (codec, bitrate, level) in [
-        ("avc1.42000a", 70_000, 10),
-        ("avc1.42000a", 220_000, 11),
-        ("avc1.640034", 288_000_000, 52),
-        ("avc1.640034", 1_000_000_000, 52),
-    ] {
-        let mut config = config(codec, size);
-        config.bitrate = Some(bitrate);
-        let still = scene_frame(I420, size, 0, 0);
-        let frames: Vec<VideoFrame> = (0..50)
-            .map(|n| VideoFrame {
-                timestamp: n * STEP,
-                ..still.clone()
-            })
-            .collect();
-        let pictures = encode(&config, &frames);
-        assert_eq!(pictures.len(), frames.len());
-        assert_eq!(sps(&config, &pictures[0]).level, level);
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use reelcore_codec_vpx::{Vpx, VpxEncoder};
 use reelcore_conformance::encoding::{
-    self, bits_a_second, chunks, encode_all, encoder_context, ffmpeg_checksums, ivf, scene_frame,
-    scene_frames, worst_psnr,
+    self, bits_a_second, chunks, encode_all, encoder_context, ffmpeg_checksums,
+    frames_of_wrong_durations, ivf, scene_frame, scene_frames, worst_psnr,
 };
 use reelcore_conformance::video::{checksums, context, decode_all};
 use reelcore_media::color::{Matrix, Primaries, Transfer};
@@ -183,36 +183,15 @@ fn the_bit_rate_is_held_over_five_seconds_whatever_the_frame_rate_is_said_to_be(
 /// What frames say of their durations is often wrong: rate control goes by their timestamps.
 #[test]
 fn wrong_durations_do_not_move_the_bit_rate() {
-    type Said = fn(u64) -> u64;
-    let said: [(&str, [u64; 2], Said); 5] = [
-        ("a second or a millisecond", [40_000; 2], |n| {
-            [1_000_000, 1_000][n as usize % 2]
-        }),
-        ("a second", [40_000; 2], |_| 1_000_000),
-        ("a millisecond", [40_000; 2], |_| 1_000),
-        ("half the frame rate", [16_667; 2], |_| 33_333),
-        ("the step before", [21_000, 45_000], |n| {
-            [45_000, 21_000][n as usize % 2]
-        }),
-    ];
+    let size = Size::new(256, 144);
     let modes = [VideoBitrateMode::Constant, VideoBitrateMode::Variable];
     let streams = ["vp8", "vp09.00.10.08"].map(|codec| modes.map(|mode| (codec, mode)));
     for (codec, bitrate_mode) in streams.into_iter().flatten() {
-        for (name, steps, said) in said {
-            let size = Size::new(256, 144);
+        for (name, frames) in frames_of_wrong_durations(PixelFormat::I420, size) {
             let mut config = config(codec, size);
             config.bitrate = Some(300_000);
             config.bitrate_mode = bitrate_mode;
             config.latency_mode = LatencyMode::Realtime;
-            let count = 2 * 5_000_000 / (steps[0] + steps[1]);
-            let frames: Vec<_> = (0..count)
-                .map(|n| {
-                    let time = n / 2 * (steps[0] + steps[1]) + n % 2 * steps[0];
-                    let mut frame = scene_frame(PixelFormat::I420, size, n as u32, time as i64);
-                    frame.duration = Some(said(n));
-                    frame
-                })
-                .collect();
             let found = bits_a_second(&encode(&config, &frames), 5.0);
             println!("{codec} {bitrate_mode:?} {name}: {found:.0}");
             assert!(

@@ -102,6 +102,31 @@ pub fn scene_frames(format: PixelFormat, size: Size, count: u32, step: i64) -> V
         .collect()
 }
 
+/// Five seconds of [`scene`] whose frames say durations that their timestamps do not bear out, and what they say.
+pub fn frames_of_wrong_durations(
+    format: PixelFormat,
+    size: Size,
+) -> impl Iterator<Item = (&'static str, Vec<VideoFrame>)> {
+    // The steps to even and to odd frames in turn, and what these say, in microseconds.
+    let said: [(&str, [u32; 2], [u64; 2]); 5] = [
+        ("a second or a millisecond", [40_000; 2], [1_000_000, 1_000]),
+        ("a second", [40_000; 2], [1_000_000; 2]),
+        ("a millisecond", [40_000; 2], [1_000; 2]),
+        ("half the frame rate", [16_667; 2], [33_333; 2]),
+        ("the step before", [21_000, 45_000], [45_000, 21_000]),
+    ];
+    said.into_iter().map(move |(name, steps, durations)| {
+        let count = 2 * 5_000_000 / (steps[0] + steps[1]);
+        let frames = (0..count).map(|n| {
+            let time = n / 2 * (steps[0] + steps[1]) + n % 2 * steps[0];
+            let mut frame = scene_frame(format, size, n, i64::from(time));
+            frame.duration = Some(durations[n as usize % 2]);
+            frame
+        });
+        (name, frames.collect())
+    })
+}
+
 /// Encodes all frames and flushes. `options` says what is asked of the frame of an index.
 ///
 /// # Panics

@@ -62,13 +62,7 @@ fn an_edit_moves_times_and_ends_the_track() {
 fn fragment(edits: &[u32], timed: bool, indexed: Option<u32>) -> Vec<u8> {
     let mut track = TrackBuilder::video(1000);
     track.edits = edits.to_vec();
-    track.tables = [
-        full(b"stts", 0, 0, &[&words(&[0])]),
-        full(b"stsc", 0, 0, &[&words(&[0])]),
-        full(b"stsz", 0, 0, &[&words(&[0, 0])]),
-        full(b"stco", 0, 0, &[&words(&[0])]),
-    ]
-    .concat();
+    track.tables = no_samples();
     let trex = full(b"trex", 0, 0, &[&words(&[1, 1, 40, 1, 0])]);
     let moof = |offset| {
         let tfhd = full(b"tfhd", 0, 0x2_0000, &[&words(&[1])]);
@@ -172,14 +166,7 @@ fn a_picture_of_which_an_edit_shows_a_part_has_the_times_of_that_part() {
     let edits = [(250, 30), (330, 770), (10, 120)];
     let edits = edits.map(|(length, start)| [length, start, 0x1_0000]);
     track.edits = edits.concat();
-    track.tables = [
-        full(b"stts", 0, 0, &[&table(2, &[10, 100])]),
-        full(b"stss", 0, 0, &[&table(1, &[1, 6])]),
-        full(b"stsc", 0, 0, &[&table(3, &[1, 10, 1])]),
-        full(b"stsz", 0, 0, &[&words(&[1, 10])]),
-        full(b"stco", 0, 0, &[&table(1, &[DATA])]),
-    ]
-    .concat();
+    track.tables = ten_pictures();
     let demuxer = open_bytes(progressive(&[7; 10], &[track.build()])).expect("valid");
     let all = packets(&demuxer, 0).expect("valid");
     let span = |p: &Packet| (p.chunk.timestamp / 1000, p.chunk.duration.map(|d| d / 1000));

@@ -15,7 +15,7 @@ use reelcore_containers::mux::{MemorySink, create};
 use reelcore_media::SideData;
 use reelcore_media::demux::Packet;
 use reelcore_media::mux::{MuxError, MuxOptions, OutputPacket};
-use support::{DATA, TrackBuilder, full, progressive, table, words};
+use support::{TrackBuilder, full, progressive};
 
 /// Thirteen pictures of 100 ms, of which an edit shows `length` milliseconds from `skip` on.
 fn trimmed(skip: u32, length: u32, args: &str) -> Source {
@@ -163,14 +163,7 @@ fn edited(edits: &[(u32, u32)]) -> Source {
         .map(|&(length, start)| [length, start, 0x1_0000]);
     track.edits = edits.flatten().collect();
     track.entry = support::visual_entry(b"vp08", 64, 48, &full(b"vpcC", 1, 0, &[&[0; 8]]));
-    track.tables = [
-        full(b"stts", 0, 0, &[&table(2, &[10, 100])]),
-        full(b"stss", 0, 0, &[&table(1, &[1, 6])]),
-        full(b"stsc", 0, 0, &[&table(3, &[1, 10, 1])]),
-        full(b"stsz", 0, 0, &[&words(&[1, 10])]),
-        full(b"stco", 0, 0, &[&table(1, &[DATA])]),
-    ]
-    .concat();
+    track.tables = support::ten_pictures();
     // Frames of VP8 that are shown (RFC 6386, section 9.1).
     let file = progressive(&[0x10; 10], &[track.build()]);
     tracks(&open_bytes(file.into()))

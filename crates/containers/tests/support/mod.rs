@@ -250,3 +250,26 @@ pub fn progressive(data: &[u8], tracks: &[Vec<u8>]) -> Vec<u8> {
 
 /// Where the data of [`progressive`] begin.
 pub const DATA: u32 = 24;
+
+/// The sample tables of a track whose samples are in fragments.
+pub fn no_samples() -> Vec<u8> {
+    [
+        full(b"stts", 0, 0, &[&words(&[0])]),
+        full(b"stsc", 0, 0, &[&words(&[0])]),
+        full(b"stsz", 0, 0, &[&words(&[0, 0])]),
+        full(b"stco", 0, 0, &[&words(&[0])]),
+    ]
+    .concat()
+}
+
+/// The sample tables of ten pictures of one byte and 100 ticks in one chunk at [`DATA`], of which the first and the sixth are key.
+pub fn ten_pictures() -> Vec<u8> {
+    [
+        full(b"stts", 0, 0, &[&table(2, &[10, 100])]),
+        full(b"stss", 0, 0, &[&table(1, &[1, 6])]),
+        full(b"stsc", 0, 0, &[&table(3, &[1, 10, 1])]),
+        full(b"stsz", 0, 0, &[&words(&[1, 10])]),
+        full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+    ]
+    .concat()
+}
