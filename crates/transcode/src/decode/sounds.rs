@@ -135,8 +135,8 @@ struct Places {
     first: First,
 }
 
-/// The first run of Vorbis: decoders give it the time of the packet before its own, which gives nothing. Its own time is not told:
-/// it ends where the second run begins.
+/// The first run of Vorbis: where packets say no duration, decoders give it the time of the packet before its own, which gives nothing.
+/// It ends where the second run begins in either case.
 enum First {
     /// Runs of another codec, or behind the first.
     Placed,
