@@ -5,10 +5,15 @@ use std::process::Command;
 use crate::script;
 
 fn run(name: &str, tests: usize) {
+    run_with(name, &[], tests);
+}
+
+fn run_with(name: &str, args: &[&str], tests: usize) {
     let output = Command::new(env!("CARGO_BIN_EXE_reelcore"))
         .arg("run")
         .arg(script(name))
         .args(["--flag", "two words"])
+        .args(args)
         .env("REELCORE_TEST", "1")
         // Mesa complains on standard error where a session has none.
         .env("XDG_RUNTIME_DIR", std::env::temp_dir())
@@ -98,6 +103,12 @@ fn canvases_are_sources_of_frames_textures_and_bitmaps() {
 #[test]
 fn sound_that_is_encoded_comes_back_in_time() {
     run("encode_audio.js", 14);
+}
+
+#[cfg(feature = "lame")]
+#[test]
+fn sound_that_is_encoded_as_mp3_comes_back_in_time() {
+    run_with("encode_audio.js", &["--mp3"], 7);
 }
 
 #[test]
