@@ -253,7 +253,7 @@ impl RuntimeBuilder {
             let signals = state.signals.clone();
             js.add_near_heap_limit_callback(move |current, _initial| {
                 signals.reach_heap_limit();
-                isolate.terminate_execution();
+                signals.stop(isolate.clone());
                 // Room for V8 to unwind in: without it, it would end the process here.
                 current.saturating_mul(2)
             });

@@ -90,8 +90,9 @@ fn run_state(scope: &v8::PinScope<'_, '_>) -> Rc<RunState> {
 /// `Deno.exit`: ends the run, not the process.
 #[op2(nofast)]
 pub(crate) fn op_runtime_exit(scope: &mut v8::PinScope<'_, '_>, #[smi] code: i32) {
-    run_state(scope).exit(code);
-    scope.terminate_execution();
+    let state = run_state(scope);
+    state.exit(code);
+    state.signals.stop(scope.thread_safe_handle());
 }
 
 /// A full garbage collection, for `gc()`.

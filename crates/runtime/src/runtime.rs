@@ -172,6 +172,7 @@ impl Runtime {
             .execute_script(url.to_string(), "(specifier) => import(specifier)")
             .map_err(|error| RuntimeError::Setup(error.to_string()))?;
         {
+            let _running = self.state.signals.run();
             let run_module = self.hooks.run_module.clone();
             let js = &mut self.js;
             deno_core::scope!(scope, js);
@@ -199,6 +200,7 @@ impl Runtime {
     pub fn eval_script(&mut self, name: &str, source: impl AsRef<str>) -> Result<(), RuntimeError> {
         self.check()?;
         {
+            let _running = self.state.signals.run();
             let report_exception = self.hooks.report_exception.clone();
             let js = &mut self.js;
             deno_core::scope!(scope, js);
@@ -307,6 +309,7 @@ async fn until_stopped<T>(state: &RunState, future: impl Future<Output = T>) -> 
     let mut future = pin!(future);
     poll_fn(|context| {
         state.signals.waker.register(context.waker());
+        let _running = state.signals.run();
         if state.must_stop() {
             return Poll::Ready(Err(Stopped));
         }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deno_core::futures::task::AtomicWaker;
 use deno_core::url::Url;
@@ -24,6 +25,10 @@ pub(crate) enum Stop {
 pub(crate) struct Signals {
     terminated: AtomicBool,
     heap_limit_reached: AtomicBool,
+    /// JavaScript may be running.
+    running: AtomicBool,
+    /// A thread asks V8 to stop until it has.
+    insisting: AtomicBool,
     /// Wakes the event loop when it waits for a timer or an op.
     pub(crate) waker: AtomicWaker,
 }
@@ -31,6 +36,53 @@ pub(crate) struct Signals {
 impl Signals {
     pub(crate) fn reach_heap_limit(&self) {
         self.heap_limit_reached.store(true, Ordering::Release);
+    }
+
+    /// JavaScript may run from now until the guard is dropped.
+    pub(crate) fn run(&self) -> Running<'_> {
+        Running {
+            running: &self.running,
+            before: self.running.swap(true, Ordering::AcqRel),
+        }
+    }
+
+    /// Stops the JavaScript that runs now. Where V8's request meets C++ that catches whatever is thrown (the console's), it is
+    /// lost, and a script that catches what it gets in its place goes on: so it is made again until nothing runs.
+    pub(crate) fn stop(self: &Arc<Self>, isolate: v8::IsolateHandle) {
+        isolate.terminate_execution();
+        if self.insisting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let signals = self.clone();
+        let insist = move || {
+            let mut wait = Duration::from_millis(1);
+            loop {
+                std::thread::sleep(wait);
+                // False once the isolate is gone.
+                if !signals.running.load(Ordering::Acquire) || !isolate.terminate_execution() {
+                    break;
+                }
+                wait = (wait + wait / 16).min(Duration::from_millis(20));
+            }
+            signals.insisting.store(false, Ordering::Release);
+        };
+        let thread = std::thread::Builder::new().name("terminator".into());
+        // Without a thread it stays with the one request.
+        if thread.spawn(insist).is_err() {
+            self.insisting.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// While this lives, JavaScript may run.
+pub(crate) struct Running<'a> {
+    running: &'a AtomicBool,
+    before: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.running.store(self.before, Ordering::Release);
     }
 }
 
@@ -119,7 +171,7 @@ impl Terminator {
     /// [`RuntimeError::Terminated`]. Does nothing once the runtime is gone.
     pub fn terminate(&self) {
         self.signals.terminated.store(true, Ordering::Release);
-        self.isolate.terminate_execution();
+        self.signals.stop(self.isolate.clone());
         self.signals.waker.wake();
     }
 }

@@ -332,17 +332,26 @@ fn the_end_of_a_script_takes_nothing_from_a_gpu_that_still_works() {
 
 #[test]
 fn a_script_whose_output_nobody_reads_is_stopped_quietly() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
-        .arg("run")
-        .arg(script("chatty.js"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(141), "{output:?}");
-    assert!(output.stderr.is_empty(), "{output:?}");
+    let stubborn = tempfile::NamedTempFile::with_suffix(".js").expect("a temporary file");
+    // Even where it takes what the console throws for an exception.
+    std::fs::write(
+        stubborn.path(),
+        "for (;;) try { console.log('more') } catch {}",
+    )
+    .expect("it is written");
+    for script in [script("chatty.js"), stubborn.path().to_owned()] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
+            .arg("run")
+            .arg(script)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(141), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
 }
 
 #[test]

@@ -387,9 +387,15 @@ fn another_thread_stops_a_busy_script_and_an_idle_event_loop() {
         "for (;;);",
         "setTimeout(() => {}, 1e8)",
         "(async () => { for (;;) await 0 })()",
+        // The console's C++ catches the end as if it were an exception.
+        "for (;;) try { console.log('again') } catch {}",
+        "setTimeout(() => { for (;;) try { console.log('again') } catch {} })",
     ] {
         let result = with_tokio(move |tokio| {
-            let mut runtime = Runtime::builder().build().expect("it builds");
+            let mut runtime = Runtime::builder()
+                .console(Rc::new(|_, _| {}))
+                .build()
+                .expect("it builds");
             let terminator = runtime.terminator();
             let stopper = std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(50));
