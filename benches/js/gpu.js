@@ -2,7 +2,7 @@
 //   gpu.js pipeline FILE FRAMES   decode, a compute pass, a frame from the texture: on the GPU, then over the CPU
 //   gpu.js import FILE FRAMES     what importExternalTexture(), and close() after it, take of the JavaScript thread (us)
 //   gpu.js upload FILE FRAMES     GB/s of copyExternalImageToTexture() with frames that are on the CPU
-//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and the longest stall of the event loop meanwhile (ms)
+//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and how late a timer is meanwhile (ms); names its phases
 
 const [mode, file, wanted] = Deno.args;
 const count = Number(wanted);
@@ -211,8 +211,9 @@ const jobs = {
     await settled();
     // A script has its memory before it begins: that of a new array is cleared on this thread.
     const arrays = [0, 1].map(() => new Uint8Array(result.width * result.height * 4).fill(1));
-    /** How late a timer of 1 ms is at worst while `run` runs. */
-    const watched = async (run) => {
+    /** How late a timer of 1 ms is at worst while `run` runs. Whoever measures the turns of the event loop hears of the phase. */
+    const watched = async (phase, run) => {
+      console.debug(phase);
       let stall = 0;
       let due = performance.now() + 1;
       let over = false;
@@ -224,6 +225,7 @@ const jobs = {
       setTimeout(tick, 1);
       await run();
       over = true;
+      console.debug("over");
       return stall;
     };
     const pause = () => new Promise((done) => setTimeout(done, 4));
@@ -244,10 +246,10 @@ const jobs = {
       }
     };
     // The first one allocates what the others reuse.
-    const first = await watched(() => read(1));
-    const stall = await watched(() => read(count));
+    const first = await watched("first", () => read(1));
+    const stall = await watched("read", () => read(count));
     // What the machine does to a timer without any of that.
-    const idle = await watched(async () => {
+    const idle = await watched("idle", async () => {
       for (let i = 0; i < count; i++) await pause();
     });
     return { median: median(took), worst: Math.max(...took), stall, first, idle, calls: median(calls) };

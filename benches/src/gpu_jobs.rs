@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{Row, script};
-use reelcore_benches::clips;
+use crate::{Row, script, script_path};
+use reelcore_benches::{clips, turns};
 
 fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| key.to_owned())
@@ -32,8 +32,9 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
     );
     let import = run("import", "200")?;
     let import_us = number(&import, "median")?;
-    let read = run("read", "50")?;
-    let stall = number(&read, "stall")?;
+    let read = turns::spawn(&script_path("gpu.js"), &["read", path, "50"])?;
+    let turn = |phase: &str| number(&read["turns"], phase);
+    let stall = turn("read")?;
     Ok(vec![
         Row {
             name: "GPU upload, 1080p I420",
@@ -70,13 +71,15 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
         Row {
             name: "GPU read-back, 1080p RGBA",
             value: format!(
-                "{:.2} ms at the median; the event loop stalls {stall:.2} ms at worst, {:.2} at the first, idle {:.2}; the calls take {:.3} ms",
+                "{:.2} ms at the median; the longest turn of the event loop is {stall:.2} ms, {:.2} at the first, idle {:.2}; a timer of 1 ms is {:.2} late, idle {:.2}; the calls take {:.3} ms",
                 number(&read, "median")?,
-                number(&read, "first")?,
+                turn("first")?,
+                turn("idle")?,
+                number(&read, "stall")?,
                 number(&read, "idle")?,
                 number(&read, "calls")?
             ),
-            goal: "stall under 2 ms",
+            goal: "longest turn under 2 ms",
             met: Some(stall < 2.0),
             data: read,
         },

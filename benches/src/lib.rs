@@ -7,3 +7,4 @@ pub mod bare;
 pub mod clips;
 pub mod encode;
 pub mod stats;
+pub mod turns;

@@ -6,13 +6,15 @@
 mod encode_jobs;
 mod gpu_jobs;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use reelcore_benches::alone::{self, Task};
-use reelcore_benches::{bare, clips, stats};
+use reelcore_benches::{bare, clips, stats, turns};
 use serde_json::{Value, json};
 
 /// A benchmark; it gets the `reelcore` binary, and says which rows are wanted.
@@ -48,11 +50,23 @@ fn main() -> Result<()> {
                 println!("{}", serde_json::to_string(&task.run(next()?.parse()?)?)?);
                 return Ok(());
             }
+            turns::OPTION => {
+                let script = args.next().context("a script")?;
+                turns::run(script.into(), args.collect())?;
+                std::io::stdout().flush()?;
+                // Drivers of GPUs may be at work still: exit handlers would take away what they use.
+                signal_hook::low_level::exit(0);
+            }
             "--json" => as_json = true,
+            "--rounds" => {
+                let number = args.next().context("--rounds: a number")?;
+                let rounds = number.parse().context("--rounds: a number")?;
+                ROUNDS.get_or_init(|| rounds);
+            }
             // `cargo bench` passes it to every target.
             "--bench" => {}
             other if other.starts_with('-') => {
-                bail!("unknown option {other}; use: [JOB[:ROW]] [--json]")
+                bail!("unknown option {other}; use: [JOB[:ROW]] [--json] [--rounds N]")
             }
             other => filter = other.to_owned(),
         }
@@ -119,11 +133,14 @@ fn reelcore_binary() -> Result<PathBuf> {
         .context("no reelcore binary beside this one; run ./x bench")
 }
 
+fn script_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("js").join(name)
+}
+
 fn script(reelcore: &Path, name: &str, args: &[&str]) -> Result<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("js").join(name);
     let output = Command::new(reelcore)
         .arg("run")
-        .arg(path)
+        .arg(script_path(name))
         .args(args)
         .output()?;
     if !output.status.success() {
@@ -154,14 +171,17 @@ fn demux() -> Result<Vec<Row>> {
     }])
 }
 
-/// Rounds of what is compared, in turns, so that all see the same machine.
-const ROUNDS: usize = 9;
+/// Rounds of what is compared, in turns, so that all see the same machine: `--rounds`.
+static ROUNDS: OnceLock<usize> = OnceLock::new();
+
+/// Without that option.
+const DEFAULT_ROUNDS: usize = 9;
 
 /// Passes of each in a round, of which the middle one counts: the first in a process compiles JavaScript and touches memory
 /// for the first time.
 const PASSES: usize = 3;
 
-/// Compares the rates of a script with those of the bare library: [`ROUNDS`] rounds of a process of each, and each comes
+/// Compares the rates of a script with those of the bare library: so many rounds of a process of each, and each comes
 /// first in every other one.
 fn compare(
     task: &Task,
@@ -170,7 +190,7 @@ fn compare(
     let mut compared = stats::Compared::default();
     // What the script's results are checked against, before the rounds.
     let mut bare = task.spawn(1)?;
-    for round in 0..ROUNDS {
+    for round in 0..*ROUNDS.get().unwrap_or(&DEFAULT_ROUNDS) {
         let mut js;
         if round % 2 == 0 {
             js = script(&bare)?;
