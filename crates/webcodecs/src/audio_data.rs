@@ -71,11 +71,19 @@ impl AudioData {
             .map_or(closed, |slots| open(&slots.audio))
     }
 
-    /// Step 1 of most methods: if `[[Detached]]` is true, throw an InvalidStateError.
-    fn require_open(&self) -> Result<Open, Exception> {
-        self.open()
-            .ok_or_else(|| Exception::invalid_state("The AudioData is closed."))
+    /// Step 1 of most methods: if `[[Detached]]` is true, throw an InvalidStateError. Else does `open` with the samples, which
+    /// are borrowed: a list of many channels takes long to clone.
+    fn with_open<T>(
+        &self,
+        open: impl FnOnce(&MediaAudio) -> Result<T, Exception>,
+    ) -> Result<T, Exception> {
+        self.with(None, |audio| Some(open(audio)))
+            .unwrap_or_else(|| Err(closed()))
     }
+}
+
+fn closed() -> Exception {
+    Exception::invalid_state("The AudioData is closed.")
 }
 
 fn sample_format(format: AudioSampleFormat) -> SampleFormat {
@@ -203,9 +211,8 @@ impl AudioDataMethods for AudioData {
         options: AudioDataCopyToOptions,
     ) -> Result<u32, Exception> {
         // 1. If [[Detached]] is true, throw an InvalidStateError.
-        let open = self.require_open()?;
         // 2. to 6. Bytes per sample times copyElementCount.
-        let bytes = plan(&open.audio, &options)?.bytes;
+        let bytes = self.with_open(|audio| plan(audio, &options))?.bytes;
         u32::try_from(bytes).map_err(|_| {
             Exception::range_error(format!(
                 "{bytes} bytes are more than an unsigned long can say"
@@ -221,24 +228,25 @@ impl AudioDataMethods for AudioData {
         options: AudioDataCopyToOptions,
     ) -> Result<(), Exception> {
         // 1. If [[Detached]] is true, throw an InvalidStateError.
-        let open = self.require_open()?;
-        // 2. to 5. Compute Copy Element Count, destFormat and bytesPerSample.
-        let plan = plan(&open.audio, &options)?;
-        // 6. If the product is greater than destination.byteLength, throw a RangeError.
-        let found = destination.byte_length();
-        if plan.bytes > found {
-            return Err(Exception::range_error(format!(
-                "The copy needs {} bytes, the destination has {found}.",
-                plan.bytes
-            )));
-        }
-        // 7. to 9. Copy and convert.
-        let (plane, offset) = (options.plane_index, options.frame_offset);
-        destination
-            .with_bytes_mut(|bytes| {
-                copy_audio(&open.audio, plan.format, plane, offset, plan.frames, bytes)
-            })
-            .map_err(|error| Exception::range_error(error.message))
+        self.with_open(|audio| {
+            // 2. to 5. Compute Copy Element Count, destFormat and bytesPerSample.
+            let plan = plan(audio, &options)?;
+            // 6. If the product is greater than destination.byteLength, throw a RangeError.
+            let found = destination.byte_length();
+            if plan.bytes > found {
+                return Err(Exception::range_error(format!(
+                    "The copy needs {} bytes, the destination has {found}.",
+                    plan.bytes
+                )));
+            }
+            // 7. to 9. Copy and convert.
+            let (plane, offset) = (options.plane_index, options.frame_offset);
+            destination
+                .with_bytes_mut(|bytes| {
+                    copy_audio(audio, plan.format, plane, offset, plan.frames, bytes)
+                })
+                .map_err(|error| Exception::range_error(error.message))
+        })
     }
 
     /// <https://w3c.github.io/webcodecs/#dom-audiodata-clone>
@@ -247,7 +255,7 @@ impl AudioDataMethods for AudioData {
         scope: &mut v8::PinScope<'s, '_>,
     ) -> Result<Handle<'s, AudioData>, Exception> {
         // 1. If [[Detached]] is true, throw an InvalidStateError. 2. Clone AudioData.
-        let open = self.require_open()?;
+        let open = self.open().ok_or_else(closed)?;
         Handle::new(scope, Self::over(open))
     }
 
