@@ -35,7 +35,7 @@ pub enum Delivery<O> {
     /// Resolve the promise of the flush of that number.
     Flushed(u64),
     /// A configuration is done and inputs behind it left the queue. What follows may already be what came of them: it is
-    /// to be delivered after the task that fires `dequeue`, which [`ControlQueue::take_dequeue_request`] asks for.
+    /// to be delivered by the task that fires `dequeue`, after the event ([`ControlQueue::is_dequeue_due`]).
     Dequeued,
     /// Close the codec with an error: `NotSupportedError` while configuring, else `EncodingError`.
     Failed {
@@ -249,7 +249,8 @@ impl<C: Codec> ControlQueue<C> {
         Ok(rejected)
     }
 
-    /// Takes in what the codec has done, and hands it more. To be called after each wake-up.
+    /// Takes in what the codec has done, and hands it more. To be called after each wake-up, but where
+    /// [`is_dequeue_due`](Self::is_dequeue_due).
     pub fn poll(&mut self) {
         let done = self.handle.drain(&mut self.scratch);
         self.outstanding = self.outstanding.saturating_sub(done);
@@ -287,6 +288,13 @@ impl<C: Codec> ControlQueue<C> {
             self.dequeue = Dequeue::Scheduled;
             true
         }
+    }
+
+    /// Whether `dequeue` is to be fired, since an input left the queue. What came of that input is to be delivered after the
+    /// event: until then nothing is polled but by the event's own task, which does so right before it fires, so that
+    /// it delivers what was there before its listeners gave the codec more.
+    pub fn is_dequeue_due(&self) -> bool {
+        self.dequeue != Dequeue::None
     }
 
     /// To be called when `dequeue` has been fired.

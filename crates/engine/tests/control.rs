@@ -127,10 +127,14 @@ fn dequeue_comes_before_anything_that_was_done_ahead() {
     rig.queue.poll();
     assert!(!rig.queue.take_dequeue_request(), "the queue is blocked");
     assert_eq!(rig.queue.queue_size(), 3);
+    assert!(!rig.queue.is_dequeue_due());
     assert!(matches!(rig.any(), Delivery::Dequeued));
     assert_eq!(rig.queue.queue_size(), 0);
+    assert!(rig.queue.is_dequeue_due());
     assert!(rig.queue.take_dequeue_request());
+    assert!(rig.queue.is_dequeue_due(), "asked for, and not fired yet");
     rig.queue.dequeue_fired();
+    assert!(!rig.queue.is_dequeue_due());
     assert_eq!(rig.until_flushed(), [0, 1, 2]);
 }
 

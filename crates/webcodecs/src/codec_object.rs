@@ -222,7 +222,23 @@ fn turn<'s, T: CodecObject>(
     scope: &mut v8::PinScope<'s, '_>,
     this: v8::Local<'s, v8::Object>,
 ) {
-    codec.slots().borrow_mut().queue.poll();
+    {
+        let queue = &mut codec.slots().borrow_mut().queue;
+        // The task that fires dequeue comes first, and does the same.
+        if queue.is_dequeue_due() {
+            return;
+        }
+        queue.poll();
+    }
+    deliver(codec, scope, this);
+}
+
+/// Delivers what was taken in.
+fn deliver<'s, T: CodecObject>(
+    codec: &T,
+    scope: &mut v8::PinScope<'s, '_>,
+    this: v8::Local<'s, v8::Object>,
+) {
     loop {
         // One thing at a time: the callback may reset the codec, and nothing may follow then.
         let delivery = codec.slots().borrow_mut().queue.next_event();
@@ -239,31 +255,11 @@ fn turn<'s, T: CodecObject>(
                 close_with_error(codec, scope, &exception);
             }
             Delivery::Stalled { .. } => watch(codec, scope, this),
-            Delivery::Dequeued => {
-                settle(codec, scope, this);
-                turn_later(codec, scope, this);
-                return;
-            }
+            // The rest is the task's that fires dequeue.
+            Delivery::Dequeued => break,
         }
     }
     settle(codec, scope, this);
-}
-
-/// As [`turn`], after the tasks that are queued now.
-fn turn_later<'s, T: CodecObject>(
-    codec: &T,
-    scope: &mut v8::PinScope<'s, '_>,
-    this: v8::Local<'s, v8::Object>,
-) {
-    let target = v8::Global::new(scope, this);
-    let event_loop = codec.slots().borrow().event_loop.clone();
-    event_loop.queue_task(move |scope| {
-        v8::scope!(let scope, scope);
-        let target = v8::Local::new(scope, target);
-        if let Some(codec) = Handle::<T>::from_value(scope, target.into()) {
-            turn(&*codec, scope, target);
-        }
-    });
 }
 
 fn resolve_flush<T: CodecObject>(codec: &T, scope: &mut v8::PinScope<'_, '_>, number: u64) {
@@ -339,12 +335,18 @@ fn settle<'s, T: CodecObject>(
             v8::scope!(let scope, scope);
             let target = v8::Local::new(scope, target);
             if let Some(codec) = Handle::<T>::from_value(scope, target.into()) {
-                // 2. Assign false to [[dequeue event scheduled]]. Before the event rather than after it, so that what a
-                //    listener does is announced by an event of its own.
-                codec.slots().borrow_mut().queue.dequeue_fired();
+                {
+                    let queue = &mut codec.slots().borrow_mut().queue;
+                    // What came of inputs that left the queue is delivered after the event: it is taken in here, before a
+                    // listener gives the codec more.
+                    queue.poll();
+                    // 2. Assign false to [[dequeue event scheduled]]. Before the event rather than after it, so that what
+                    //    a listener does is announced by an event of its own.
+                    queue.dequeue_fired();
+                }
                 // 1. Fire a simple event named dequeue at this.
                 Host::get(scope).fire_event(scope, target, "dequeue");
-                settle(&*codec, scope, target);
+                deliver(&*codec, scope, target);
             }
         });
     }

@@ -128,7 +128,7 @@ fn clones_and_transfers_of_media_arrive_and_nothing_is_kept_of_those_that_do_not
 
 #[test]
 fn sound_decodes_to_the_last_sample_and_no_further() {
-    run("audio.js", 14);
+    run("audio.js", 15);
 }
 
 #[test]

@@ -115,4 +115,39 @@ await test("bad configurations are TypeErrors, unknown codecs are not supported,
   equal([failure.name, decoder.state], ["EncodingError", "closed"]);
 });
 
+await test("dequeue fires before what came of the chunk that left the queue", async () => {
+  const data = new Uint8Array(64);
+  let fired = 0;
+  let early = 0;
+  // By the time of a chunk that left the queue at once: how often dequeue had fired by then.
+  const left = new Map();
+  const decoder = new AudioDecoder({
+    output(output) {
+      if (left.get(output.timestamp) === fired) early++;
+      output.close();
+    },
+    error(error) {
+      throw error;
+    },
+  });
+  decoder.ondequeue = () => fired++;
+  decoder.configure({ codec: "pcm-s16", sampleRate: 8000, numberOfChannels: 1 });
+  await decoder.flush();
+  const spin = (ms) => {
+    for (const end = performance.now() + ms; performance.now() < end;);
+  };
+  for (let i = 0; i < 4000; i++) {
+    decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: i * 1000, data }));
+    if (decoder.decodeQueueSize === 0) left.set(i * 1000, fired);
+    // While news of the chunk before may be on its way.
+    spin((i % 10) * 0.02);
+    if (i % 6 === 1) await new Promise((done) => setTimeout(done, 0));
+    if (i % 6 === 5) await decoder.flush();
+  }
+  await decoder.flush();
+  assert(left.size > 1000, `only ${left.size} chunks left the queue at once`);
+  equal(early, 0);
+  decoder.close();
+});
+
 finish();
