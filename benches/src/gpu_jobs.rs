@@ -33,8 +33,8 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
     let import = run("import", "200")?;
     let import_us = number(&import, "median")?;
     let read = turns::spawn(&script_path("gpu.js"), &["read", path, "50"])?;
-    let turn = |phase: &str| number(&read["turns"], phase);
-    let stall = turn("read")?;
+    let turn = |phase: &str, what: &str| number(&read["turns"][phase], what);
+    let stall = turn("read", "own")?;
     Ok(vec![
         Row {
             name: "GPU upload, 1080p I420",
@@ -71,10 +71,11 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
         Row {
             name: "GPU read-back, 1080p RGBA",
             value: format!(
-                "{:.2} ms at the median; the longest turn of the event loop is {stall:.2} ms, {:.2} at the first, idle {:.2}; a timer of 1 ms is {:.2} late, idle {:.2}; the calls take {:.3} ms",
+                "{:.2} ms at the median; the longest turn of the event loop is {stall:.2} ms ({:.2} with what other threads took of its core), {:.2} at the first, idle {:.2}; a timer of 1 ms is {:.2} late, idle {:.2}; the calls take {:.3} ms",
                 number(&read, "median")?,
-                turn("first")?,
-                turn("idle")?,
+                turn("read", "whole")?,
+                turn("first", "own")?,
+                turn("idle", "own")?,
                 number(&read, "stall")?,
                 number(&read, "idle")?,
                 number(&read, "calls")?
