@@ -57,7 +57,7 @@ fn outside(samples: usize) -> usize {
     for k in 0..throws {
         fewer += exactly;
         if 2.0 * fewer > 0.04 {
-            return k.saturating_sub(1).unsigned_abs() as usize;
+            return usize::try_from(k - 1).unwrap_or(0);
         }
         exactly *= f64::from(throws - k) / f64::from(k + 1);
     }
