@@ -101,16 +101,14 @@ pub fn run(options: &Options, registry: &Registry) -> i32 {
     else {
         return crate::print(HELP);
     };
-    let job = form.job().and_then(|job| {
-        let json = job.to_json()?;
-        Ok((job, json))
-    });
-    match job {
-        Ok((_, json)) if *print_job => crate::print(&(json + "\n")),
-        Ok((job, _)) => run_job(&job, registry, settings, None),
-        Err(error) => {
-            Reporter::new(settings.progress).failed(&error, None);
-            error.exit_code()
-        }
-    }
+    let done = match form.job() {
+        // Only as text it has to be Unicode: a file may have any name.
+        Ok(job) if *print_job => job.to_json().map(|json| crate::print(&(json + "\n"))),
+        Ok(job) => Ok(run_job(&job, registry, settings, None)),
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| {
+        Reporter::new(settings.progress).failed(&error, None);
+        error.exit_code()
+    })
 }

@@ -30,6 +30,17 @@ fn flac_depth(track: &Track) -> Option<u8> {
     }
 }
 
+/// What of a stream's length is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// That of its whole input, as far as it is known without reading everything.
+    Said,
+    /// That of its whole input, so that pictures and sound agree.
+    Input,
+    /// Where its own last picture or sound ends, which may be before the input does.
+    Own,
+}
+
 /// Builds streams.
 pub(crate) struct Graph<'a> {
     pub(crate) context: &'a Context,
@@ -63,28 +74,33 @@ impl Graph<'_> {
         }
     }
 
-    /// The length of a stream in microseconds: that of its whole input, so that pictures and sound agree. Where it need not be
-    /// `exact`, as far as it is known without reading everything.
-    pub(crate) fn length(&self, source: &Source, exact: bool) -> Result<Option<i64>, JobError> {
+    /// The length of a stream in microseconds.
+    pub(crate) fn length(&self, source: &Source, which: Length) -> Result<Option<i64>, JobError> {
         let name = match source {
             Source::Filter(name) => name,
-            Source::Track { input, .. } => {
-                let input = self.inputs.get(input)?;
-                return match exact {
-                    true => input.length(&self.context.cancel).map(Some),
-                    false => Ok(input.said_length()),
+            Source::Track { input, kind, index } => {
+                let (input, cancel) = (self.inputs.get(input)?, &self.context.cancel);
+                return match which {
+                    Length::Said => Ok(input.said_length()),
+                    Length::Input => input.length(cancel).map(Some),
+                    Length::Own => input.track_length(*kind, *index, cancel).map(Some),
                 };
             }
         };
         Ok(match self.filter(name)? {
             Filter::Trim(filter) | Filter::Atrim(filter) => {
-                let length = self.length(&filter.input, exact)?.unwrap_or(i64::MAX);
+                let length = self.length(&filter.input, which)?.unwrap_or(i64::MAX);
                 let end = length.min(filter.to.map_or(i64::MAX, |to| to.0));
                 (end < i64::MAX).then(|| (end - filter.from.0).max(0))
             }
             Filter::Crossfade(filter) => {
-                let first = self.length(&filter.input, exact)?;
-                let next = self.length(&filter.next, exact)?;
+                // Where the other begins depends on the whole input in any case.
+                let whole = match which {
+                    Length::Own => Length::Input,
+                    which => which,
+                };
+                let first = self.length(&filter.input, whole)?;
+                let next = self.length(&filter.next, which)?;
                 first.zip(next).map(|(first, next)| {
                     first
                         .saturating_sub(filter.duration.0)
@@ -95,21 +111,21 @@ impl Graph<'_> {
             Filter::Mix(filter) => {
                 let mut longest = Some(0);
                 for input in &filter.inputs {
-                    let length = self.length(input, exact)?;
+                    let length = self.length(input, which)?;
                     longest = longest.zip(length).map(|(a, b): (i64, i64)| a.max(b));
                 }
                 longest
             }
             other => match other.inputs().first() {
-                Some((_, input)) => self.length(input, exact)?,
+                Some((_, input)) => self.length(input, which)?,
                 None => None,
             },
         })
     }
 
     /// The exact length, for what needs one.
-    fn end(&self, path: &str, source: &Source) -> Result<i64, JobError> {
-        match self.length(source, true)? {
+    fn end(&self, path: &str, source: &Source, which: Length) -> Result<i64, JobError> {
+        match self.length(source, which)? {
             Some(length) if length < FOREVER / 2 => Ok(length),
             _ => Err(endless(path, source)),
         }
@@ -200,7 +216,7 @@ impl Graph<'_> {
     /// Where a crossfade begins, in microseconds.
     fn crossfade_start(&self, name: &str, filter: &crate::job::Crossfade) -> Result<i64, JobError> {
         let path = format!("filters.{name}.crossfade");
-        let end = self.end(&format!("{path}.input"), &filter.input)?;
+        let end = self.end(&format!("{path}.input"), &filter.input, Length::Input)?;
         if filter.duration.0 > end {
             return Err(JobError::spec(
                 format!("{path}.duration"),
@@ -220,7 +236,8 @@ impl Graph<'_> {
             (Some(from), _) => Ok(from.0),
             (None, crate::job::Direction::In) => Ok(0),
             (None, crate::job::Direction::Out) => {
-                let end = self.end(&format!("filters.{name}.fade.input"), &filter.input)?;
+                let path = format!("filters.{name}.fade.input");
+                let end = self.end(&path, &filter.input, Length::Own)?;
                 Ok((end - filter.duration.0).max(0))
             }
         }

@@ -30,6 +30,7 @@ mod continuous;
 mod decode;
 mod encode;
 mod error;
+mod file;
 mod graph;
 pub mod job;
 mod output;

@@ -26,6 +26,7 @@ pub const EXISTS: &str = "the file exists, and the job may not overwrite it";
 #[serde(rename_all = "camelCase")]
 pub struct OutputReport {
     /// The file.
+    #[serde(serialize_with = "displayed")]
     pub path: PathBuf,
     /// The container's short name, or `png`.
     pub container: &'static str,
@@ -37,6 +38,11 @@ pub struct OutputReport {
     pub streams: Vec<StreamReport>,
     /// Tracks that were left out as they had nothing, by their number in the specification.
     pub empty: Vec<usize>,
+}
+
+/// A path as text: those that are no Unicode are as near to it as they come.
+fn displayed<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// What was written to one track.
@@ -160,20 +166,59 @@ fn temporary(path: &Path) -> Result<Temporary, JobError> {
     if place.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(JobError::output(path, "it is there, and is no file"));
     }
+    let prefix = format!(".{}", beginning(&place));
     let mut builder = tempfile::Builder::new();
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(place.file_name().unwrap_or_default());
     builder.prefix(&prefix).suffix(".part");
-    // As files are that programs make: what the umask leaves.
+    let folder = folder_of(&place);
     #[cfg(unix)]
-    let permissions = {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::Permissions::from_mode(0o666)
+    let file = match place.metadata() {
+        // What only some may read is never in a file that others may.
+        Ok(replaced) => builder
+            .tempfile_in(folder)
+            .inspect(|file| permit(file.as_file(), &replaced)),
+        // As files are that programs make: what the umask leaves.
+        Err(_) => {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+            builder.tempfile_in(folder)
+        }
     };
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    let file = builder.tempfile_in(folder_of(&place)).map_err(failed)?;
+    #[cfg(not(unix))]
+    let file = builder.tempfile_in(folder);
+    let file = file.map_err(failed)?;
     Ok(Temporary { file, place })
+}
+
+/// The most bytes of an output's name that its temporary file has. File systems end names at 255 bytes, some at 143.
+const MOST_OF_NAME: usize = 100;
+
+/// The beginning of the file's name.
+fn beginning(place: &Path) -> String {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    name.char_indices()
+        .take_while(|(at, c)| at + c.len_utf8() <= MOST_OF_NAME)
+        .map(|(_, c)| c)
+        .collect()
+}
+
+/// Gives `file`, which nobody but its owner may read yet, the owner, the group and the mode of the one that it is to replace, as
+/// far as this process may.
+#[cfg(unix)]
+fn permit(file: &File, replaced: &std::fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let Ok(own) = file.metadata() else {
+        return;
+    };
+    let group = own.gid() == replaced.gid() || fchown(file, None, Some(replaced.gid())).is_ok();
+    if own.uid() != replaced.uid() {
+        // Only the system's administrator may give files away.
+        let _ = fchown(file, Some(replaced.uid()), None);
+    }
+    // What was for the members of a group is not for those of another one.
+    let kept = if group { 0o777 } else { 0o707 };
+    let mode = std::fs::Permissions::from_mode(replaced.mode() & kept);
+    // File systems without modes refuse it.
+    let _ = file.set_permissions(mode);
 }
 
 /// A track to write.

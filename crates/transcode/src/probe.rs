@@ -1,5 +1,7 @@
 //! What is in a file, without decoding it.
 
+use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use reelcore_media::{AudioCodec, AudioDecoderConfig, Registry, VideoCodec, Video
 use serde::Serialize;
 
 use crate::error::{self, JobError};
+use crate::file::{self, IMAGE_COLORS, Opened};
 
 /// What is in a file. Times are in microseconds, rates in bits or frames a second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +21,7 @@ pub struct FileReport {
     pub file: String,
     /// Its length in bytes, where it has one.
     pub size: Option<u64>,
-    /// The short name of the container.
+    /// The short name of the container, or `png`.
     pub container: &'static str,
     /// Microseconds.
     pub duration: Option<u64>,
@@ -52,7 +55,7 @@ pub struct TrackReport {
     pub kind: &'static str,
     /// The codec string of WebCodecs.
     pub codec: Option<String>,
-    /// For tracks that are neither video nor audio, or of an unknown codec: what the container calls it.
+    /// For tracks that are neither video nor audio, or have no codec string: what the container calls it.
     pub format: Option<String>,
     /// The language, as the container has it.
     pub language: Option<String>,
@@ -140,16 +143,75 @@ pub struct EncryptionReport {
 const MEASURED_PACKETS: usize = 300;
 
 /// Says what is in the file at `path`, and which decoders of `registry` its tracks would get. With `count` every packet is read.
+/// A PNG image is a track of one picture without a length.
 ///
 /// # Errors
 /// [`JobError::Input`] where it cannot be read, or is of no container that is known. What is wrong with one track is in its
 /// report.
 pub fn probe(path: &Path, count: bool, registry: &Registry) -> Result<FileReport, JobError> {
-    report(path, count, registry).map_err(|error| error::demux(path, &error))
+    match file::open(path)? {
+        Opened::Tracks(source) => {
+            report(path, source, count, registry).map_err(|error| error::demux(path, &error))
+        }
+        Opened::Image(file) => image_report(path, file, count),
+    }
 }
 
-fn report(path: &Path, count: bool, registry: &Registry) -> Result<FileReport, DemuxError> {
-    let source = Arc::new(FileSource::open(path)?);
+/// What is in a PNG image. With `count` its pixels are read too.
+fn image_report(path: &Path, file: File, count: bool) -> Result<FileReport, JobError> {
+    let failed = |error: std::io::Error| error::demux(path, &error.into());
+    let size = file.metadata().map_err(failed)?.len();
+    let mut again = file.try_clone().map_err(failed)?;
+    let info = file::image_info(path, file)?;
+    let mut track = TrackReport {
+        kind: "video",
+        format: Some(info.format),
+        packets: Some(1),
+        video: Some(VideoReport {
+            coded_width: info.size.width,
+            coded_height: info.size.height,
+            display_aspect_width: info.size.width,
+            display_aspect_height: info.size.height,
+            frame_rate: None,
+            rotation: 0,
+            flip: false,
+            primaries: IMAGE_COLORS.primaries.map(|value| value.as_str()),
+            transfer: IMAGE_COLORS.transfer.map(|value| value.as_str()),
+            matrix: IMAGE_COLORS.matrix.map(|value| value.as_str()),
+            full_range: IMAGE_COLORS.full_range,
+        }),
+        ..TrackReport::default()
+    };
+    match file::check_image_size(info.size) {
+        Ok(()) => track.decoder = Some("png"),
+        Err(error) => track.unsupported = Some(error.to_string()),
+    }
+    if count {
+        track.bytes = Some(size);
+        track.key_packets = Some(1);
+        if track.decoder.is_some() {
+            again.rewind().map_err(failed)?;
+            track.error = file::image(again).err().map(|error| error.to_string());
+        }
+    }
+    Ok(FileReport {
+        file: path.display().to_string(),
+        size: Some(size),
+        container: "png",
+        duration: None,
+        bit_rate: None,
+        tags: Vec::new(),
+        tracks: vec![track],
+    })
+}
+
+fn report(
+    path: &Path,
+    source: FileSource,
+    count: bool,
+    registry: &Registry,
+) -> Result<FileReport, DemuxError> {
+    let source = Arc::new(source);
     let size = source.len()?;
     let demuxer = reelcore_containers::open(source)?;
     let duration = demuxer.duration();

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 
 use reelcore_containers::mux::Format;
 use reelcore_engine::Engine;
-use reelcore_media::Registry;
+use reelcore_media::demux::TrackKind;
 use reelcore_media::mux::MuxOptions;
+use reelcore_media::{Registry, Rotation};
 use serde::Serialize;
 
+use crate::audio::filters::FromZero;
 use crate::codecs::{self, AudioChoice, VideoChoice};
 use crate::encode;
 use crate::error::JobError;
-use crate::graph::Graph;
+use crate::graph::{Graph, Length};
 use crate::job::{Alpha, Job, Operation, Output, SourceKind, Stream};
 use crate::output::{Container, EXISTS, Finished, Lane, OutputReport, Step, keep_all, write_png};
 use crate::probe::{FileReport, probe};
-use crate::source::{FOREVER, Inputs};
+use crate::source::{FOREVER, Inputs, Media};
 use crate::stream::{Cancel, Context};
 use crate::validate::{self, Target};
 use crate::video::filters::{Change, Each};
@@ -280,7 +282,7 @@ fn total(job: &Job, graph: &Graph<'_>) -> Result<Option<i64>, JobError> {
             };
             let source = validate::source(job, &path, source.as_ref(), kind)?;
             let length = graph
-                .length(&source, false)?
+                .length(&source, Length::Said)?
                 .filter(|&length| length < FOREVER / 2);
             longest = longest.zip(length).map(|(a, b): (i64, i64)| a.max(b));
         }
@@ -330,14 +332,18 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                 };
                 if choice == VideoChoice::Copy {
                     let (media, kind, number, to) = graph.track(&source)?;
+                    if let Target::Container(format) = target {
+                        check_turn(&path, format, &media, number)?;
+                    }
                     let inlet = encode::copy(context, media, kind, number, to)?;
                     lanes.push(Lane::new(index, path, inlet));
                     continue;
                 }
                 graph.ends(&format!("{path}.source"), &source)?;
                 let mut pictures = graph.pictures(&source)?;
-                // These have no place for an orientation, nor for an aspect ratio.
-                if matches!(target, Target::Container(Format::MpegTs | Format::Ivf)) {
+                if let Target::Container(format) = target
+                    && !says_turn(format)
+                {
                     pictures = Box::new(Each::new(&context.engine, pictures, Change::Plain, &path));
                 }
                 if Graph::is_filter(&source) {
@@ -374,7 +380,12 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                     }
                     AudioChoice::Exact(codec) => {
                         graph.ends(&format!("{path}.source"), &source)?;
-                        let sounds = graph.sounds(&source)?;
+                        let mut sounds = graph.sounds(&source)?;
+                        if let Target::Container(format) = target
+                            && !has_times(format)
+                        {
+                            sounds = Box::new(FromZero::new(sounds));
+                        }
                         let origin = encode::Origin {
                             language: graph.language(&source)?,
                             as_decoded: graph.is_as_decoded(&source)?,
@@ -390,6 +401,44 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
         Target::Container(format) => Ok(Plan::Container(format, lanes, tags(graph, output))),
         Target::Png => Err(JobError::spec(path, "an image has one stream, of video")),
     }
+}
+
+/// Whether packets have times there. Where they have none, the first one is at 0.
+const fn has_times(format: Format) -> bool {
+    !matches!(
+        format,
+        Format::Wav | Format::Flac | Format::Mp3 | Format::Adts
+    )
+}
+
+/// Refuses to copy pictures that are turned into a container that cannot say so.
+fn check_turn(path: &str, format: Format, media: &Media, number: usize) -> Result<(), JobError> {
+    let Some((_, track)) = media.track(SourceKind::Video, number) else {
+        return Ok(());
+    };
+    let TrackKind::Video { rotation, flip, .. } = track.kind else {
+        return Ok(());
+    };
+    if says_turn(format) || (rotation == Rotation::R0 && !flip) {
+        return Ok(());
+    }
+    let how = match (rotation.degrees(), flip) {
+        (0, _) => "mirrored".to_owned(),
+        (degrees, false) => format!("turned by {degrees} degrees"),
+        (degrees, true) => format!("turned by {degrees} degrees and mirrored"),
+    };
+    Err(JobError::spec(
+        format!("{path}.codec"),
+        format!(
+            "the pictures are {how}, which {} cannot say: they have to be encoded, and are painted upright then",
+            format.name()
+        ),
+    ))
+}
+
+/// Whether there is a place for how pictures are turned, and for an aspect ratio.
+const fn says_turn(format: Format) -> bool {
+    !matches!(format, Format::MpegTs | Format::Ivf)
 }
 
 /// Tags that are of the presentation, and not of how its file was made.

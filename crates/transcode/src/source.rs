@@ -1,23 +1,17 @@
 //! Inputs: files that are open, and where their parts lie on the job's time line.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-use reelcore_containers::FileSource;
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Track, TrackKind};
-use reelcore_media::{ChunkKind, ColorSpace, CpuImage, PixelFormat, Plane, Size, VideoFrame};
+use reelcore_media::{ChunkKind, VideoFrame};
 
 use crate::continuous::{Continuous, may_jump};
 use crate::error::{self, JobError};
+use crate::file::{self, Opened};
 use crate::job::{Input, Job, Named, SourceKind};
 use crate::stream::Cancel;
-
-/// The largest image, in pixels.
-const MAX_IMAGE_PIXELS: u64 = 16_384 * 16_384;
 
 /// The first packets of a track, among which the first that is shown is found.
 const FIRST_PACKETS: usize = 32;
@@ -32,7 +26,7 @@ pub(crate) const FOREVER: i64 = 1 << 50;
 pub(crate) struct Media {
     pub(crate) path: PathBuf,
     pub(crate) content: Content,
-    end: OnceLock<Result<i64, JobError>>,
+    ends: OnceLock<Result<Vec<i64>, JobError>>,
 }
 
 /// What it holds.
@@ -70,51 +64,55 @@ pub(crate) struct Inputs {
 impl Media {
     /// Opens the file at `path`, and finds out what it is.
     pub(crate) fn open(path: &Path) -> Result<Self, JobError> {
-        let failed = |error: &dyn std::fmt::Display| JobError::input(path, error);
-        // Looked at first: opening a pipe that nobody writes to would wait.
-        let metadata = path.metadata().map_err(|error| failed(&error))?;
-        if !metadata.is_file() {
-            return Err(failed(&"expected a file, which can be sought in"));
-        }
-        let mut file = File::open(path).map_err(|error| failed(&error))?;
-        let mut signature = [0; 8];
-        let mut len = 0;
-        while let Some(rest) = signature.get_mut(len..).filter(|rest| !rest.is_empty()) {
-            match file.read(rest).map_err(|error| failed(&error))? {
-                0 => break,
-                count => len += count,
+        let content = match file::open(path)? {
+            Opened::Image(file) => {
+                let image = file::image(file).map_err(|error| JobError::input(path, error))?;
+                Content::Image(image)
             }
-        }
-        let content = if signature == *b"\x89PNG\r\n\x1a\n" {
-            file.seek(SeekFrom::Start(0))
-                .map_err(|error| failed(&error))?;
-            Content::Image(image(path, file)?)
-        } else {
-            drop(file);
-            let source = FileSource::open(path).map_err(|error| failed(&error))?;
-            let demuxer =
-                reelcore_containers::open(Arc::new(source)).map_err(|e| error::demux(path, &e))?;
-            let origin = origin(path, &demuxer)?;
-            Content::Tracks(demuxer, origin)
+            Opened::Tracks(source) => {
+                let demuxer = reelcore_containers::open(Arc::new(source))
+                    .map_err(|e| error::demux(path, &e))?;
+                let origin = origin(path, &demuxer)?;
+                Content::Tracks(demuxer, origin)
+            }
         };
         Ok(Self {
             path: path.to_owned(),
             content,
-            end: OnceLock::new(),
+            ends: OnceLock::new(),
         })
     }
 
-    /// When the last picture or sound ends. All packets are read once for it: containers round, or do not say.
+    /// When the last picture or sound ends.
     fn end(&self, cancel: &Cancel) -> Result<i64, JobError> {
-        self.end.get_or_init(|| self.find_end(cancel)).clone()
+        if let Content::Image(_) = self.content {
+            return Ok(FOREVER);
+        }
+        Ok(self.ends(cancel)?.iter().copied().max().unwrap_or(0))
     }
 
-    fn find_end(&self, cancel: &Cancel) -> Result<i64, JobError> {
+    /// When the last picture or sound of that one track ends.
+    fn track_end(&self, kind: SourceKind, number: usize, cancel: &Cancel) -> Result<i64, JobError> {
+        match self.track(kind, number) {
+            Some((index, _)) => Ok(self.ends(cancel)?.get(index).copied().unwrap_or(0)),
+            None => self.end(cancel),
+        }
+    }
+
+    /// When the last picture or sound of each track ends. All packets are read once for it: containers round, or do not say.
+    fn ends(&self, cancel: &Cancel) -> Result<&[i64], JobError> {
+        match self.ends.get_or_init(|| self.find_ends(cancel)) {
+            Ok(ends) => Ok(ends),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    fn find_ends(&self, cancel: &Cancel) -> Result<Vec<i64>, JobError> {
         let Content::Tracks(demuxer, origin) = &self.content else {
-            return Ok(FOREVER);
+            return Ok(Vec::new());
         };
-        let mut end = 0;
-        for (index, track) in demuxer.tracks().iter().enumerate() {
+        let mut ends = vec![0; demuxer.tracks().len()];
+        for ((index, track), end) in demuxer.tracks().iter().enumerate().zip(&mut ends) {
             if matches!(track.kind, TrackKind::Other(_)) {
                 continue;
             }
@@ -137,12 +135,8 @@ impl Media {
                         .as_ref()
                         .map_or(0, |side| side.discard_end.as_micros());
                     let cut = i64::try_from(cut).unwrap_or(duration).min(duration);
-                    end = end.max(
-                        chunk
-                            .timestamp
-                            .saturating_add(duration - cut)
-                            .saturating_sub(*origin),
-                    );
+                    let shown = chunk.timestamp.saturating_add(duration - cut);
+                    *end = shown.saturating_sub(*origin).max(*end);
                 }
                 if last.is_none_or(|last| chunk.timestamp > last) {
                     before = last;
@@ -156,12 +150,12 @@ impl Media {
             if let Some(last) = last {
                 let step = last.saturating_sub(before.unwrap_or(last));
                 let reached = last.saturating_sub(*origin);
-                if reached >= end {
-                    end = reached.saturating_add(step);
+                if reached >= *end {
+                    *end = reached.saturating_add(step);
                 }
             }
         }
-        Ok(end)
+        Ok(ends)
     }
 
     /// What the container says of its length, in microseconds: enough for a progress bar.
@@ -263,51 +257,6 @@ fn origin(path: &Path, demuxer: &Arc<dyn Demuxer>) -> Result<i64, JobError> {
     Ok(origin.unwrap_or(0))
 }
 
-/// The picture in a PNG file, as RGBA of 8 bits.
-fn image(path: &Path, file: File) -> Result<VideoFrame, JobError> {
-    let failed = |error: &dyn std::fmt::Display| JobError::input(path, error);
-    let mut decoder =
-        png::Decoder::new_with_limits(BufReader::new(file), png::Limits { bytes: 1 << 30 });
-    decoder.set_transformations(
-        png::Transformations::normalize_to_color8() | png::Transformations::ALPHA,
-    );
-    let mut reader = decoder.read_info().map_err(|error| failed(&error))?;
-    let (width, height) = (reader.info().width, reader.info().height);
-    let size = Size::new(width, height);
-    if size.area() > MAX_IMAGE_PIXELS {
-        return Err(failed(&format!(
-            "expected an image of at most {MAX_IMAGE_PIXELS} pixels, found {width}x{height}"
-        )));
-    }
-    let len = reader
-        .output_buffer_size()
-        .ok_or_else(|| failed(&"the image exceeds the address space"))?;
-    let mut pixels = vec![0; len];
-    let info = reader
-        .next_frame(&mut pixels)
-        .map_err(|error| failed(&error))?;
-    pixels.truncate(info.buffer_size());
-    let pixels = match info.color_type {
-        png::ColorType::Rgba => pixels,
-        png::ColorType::GrayscaleAlpha => pixels
-            .chunks_exact(2)
-            .flat_map(|pixel| [pixel[0], pixel[0], pixel[0], pixel[1]])
-            .collect(),
-        other => {
-            return Err(failed(&format!(
-                "expected RGBA after conversion, found {other:?}"
-            )));
-        }
-    };
-    let plane = Plane {
-        data: Bytes::from(pixels),
-        stride: width as usize * 4,
-    };
-    let image =
-        CpuImage::new(PixelFormat::Rgba, size, vec![plane]).map_err(|error| failed(&error))?;
-    Ok(VideoFrame::from_cpu(image, 0, None, ColorSpace::SRGB))
-}
-
 impl OpenInput {
     fn open(
         input: &Input,
@@ -367,6 +316,22 @@ impl OpenInput {
         Ok(length)
     }
 
+    /// When that one track ends, in microseconds: the parts before the last are as long as their files in any case.
+    pub(crate) fn track_length(
+        &self,
+        kind: SourceKind,
+        number: usize,
+        cancel: &Cancel,
+    ) -> Result<i64, JobError> {
+        match self.parts.last() {
+            Some(last) => {
+                let length = last.length_to(last.media.track_end(kind, number, cancel)?);
+                Ok(last.offset.saturating_add(length))
+            }
+            None => Ok(0),
+        }
+    }
+
     /// The length in microseconds, as far as it is known without reading everything.
     pub(crate) fn said_length(&self) -> Option<i64> {
         let mut length = 0i64;
@@ -386,12 +351,16 @@ impl OpenInput {
 
 impl Part {
     fn find_length(&self, cancel: &Cancel) -> Result<i64, JobError> {
+        Ok(self.length_to(self.media.end(cancel)?))
+    }
+
+    /// Its length, where what it takes from the media ends at `end`.
+    fn length_to(&self, end: i64) -> i64 {
         let end = match (&self.media.content, self.to) {
             (Content::Image(_), Some(to)) => to,
-            (Content::Image(_), None) => FOREVER,
-            (Content::Tracks(..), to) => self.media.end(cancel)?.min(to.unwrap_or(i64::MAX)),
+            (_, to) => end.min(to.unwrap_or(i64::MAX)),
         };
-        Ok(end.saturating_sub(self.from).max(0))
+        end.saturating_sub(self.from).max(0)
     }
 }
 

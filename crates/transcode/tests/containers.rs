@@ -213,21 +213,20 @@ fn an_mp3_track_is_copied_to_a_file_of_its_own_without_a_gap() {
     );
 }
 
-#[test]
-fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
+/// Ten pictures of 64x48 in pixels that are twice as wide as high, which are turned by `rotation`, and mirrored then if `flip` is set.
+fn turned(folder: &Path, rotation: Rotation, flip: bool) -> PathBuf {
     let (track, samples) = packets(&made(
         "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.4 -c:v libx264 -profile:v main -pix_fmt yuv420p",
         "transcode-turned.mp4",
     ));
-    let folder = folder();
-    let source = folder.path().join("turned.mp4");
+    let source = folder.join("turned.mp4");
     let mut sink = FileSink::create(&source).expect("a file");
     let mut muxer = Mp4Muxer::new(MuxOptions::default());
     let kind = OutputKind::Video {
         coded_size: Size::new(64, 48),
         display_aspect: Some(Size::new(128, 48)),
-        rotation: Rotation::R90,
-        flip: false,
+        rotation,
+        flip,
         color_space: Default::default(),
         framerate: None,
         alpha: false,
@@ -240,6 +239,55 @@ fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
     }
     muxer.finish(&mut sink).expect("finished");
     sink.finish().expect("a file");
+    source
+}
+
+#[test]
+fn a_copy_does_not_lose_how_its_pictures_are_turned() {
+    let folder = folder();
+    for (rotation, flip, said) in [
+        (Rotation::R0, false, None),
+        (Rotation::R90, false, Some("turned by 90 degrees")),
+        (Rotation::R0, true, Some("mirrored")),
+    ] {
+        let source = turned(folder.path(), rotation, flip);
+        for name in ["a.ts", "a.mkv", "a.mp4"] {
+            let out = folder.path().join(name);
+            let _ = std::fs::remove_file(&out);
+            let copy = json!({
+                "version": 1, "inputs": { "in": { "path": source } },
+                "outputs": [{ "path": out, "streams": [{ "video": { "codec": "copy" } }] }],
+            });
+            match said.filter(|_| name == "a.ts") {
+                Some(said) => {
+                    let error = refused(copy);
+                    assert!(
+                        matches!(&error, JobError::Spec { path, message }
+                            if path == "outputs[0].streams[0].video.codec" && message.contains(said)),
+                        "{error:?}"
+                    );
+                }
+                None => {
+                    done(copy);
+                    let TrackKind::Video {
+                        rotation: got,
+                        flip: mirrored,
+                        ..
+                    } = packets(&out).0.kind
+                    else {
+                        panic!("pictures");
+                    };
+                    assert_eq!((got, mirrored), (rotation, flip), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
+    let folder = folder();
+    let source = turned(folder.path(), Rotation::R90, false);
     for (name, codec) in [("a.ts", "h264"), ("a.ivf", "vp8")] {
         let out = folder.path().join(name);
         done(json!({

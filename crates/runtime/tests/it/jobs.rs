@@ -381,6 +381,52 @@ fn a_probe_says_the_same_as_the_command() {
 }
 
 #[test]
+fn a_probe_of_an_image_says_what_is_in_it() {
+    let folder = folder();
+    let output = reelcore(folder.path(), &["transcode", "clip.mp4", "out.png"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = reelcore(folder.path(), &["probe", "out.png"]);
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for row in [
+        "container  png",
+        "track 0: video",
+        "truecolour, 8 bits",
+        "packets  1",
+        "decoder  png",
+    ] {
+        assert!(table.contains(row), "no {row:?} in:\n{table}");
+    }
+}
+
+// Other systems' file systems take no such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_unicode_are_names_of_files() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let [from, to] = [&b"caf\xe9.mp4"[..], b"caf\xe9.wav"].map(std::ffi::OsStr::from_bytes);
+    std::fs::rename(folder.path().join("clip.mp4"), folder.path().join(from)).expect("a file");
+    let transcode = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_reelcore"))
+            .current_dir(folder.path())
+            .arg("transcode")
+            .args([from, to])
+            .args(more)
+            .output()
+            .expect("the binary starts")
+    };
+    let output = transcode(&["--progress", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(folder.path().join(to).is_file());
+    let done = events(&output).pop().expect("an event");
+    assert_eq!(done["outputs"][0]["path"], "caf\u{fffd}.wav");
+    // JSON has no place for such a name.
+    let output = transcode(&["--print-job"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+}
+
+#[test]
 fn the_short_form_prints_the_job_that_it_is_short_for() {
     let folder = folder();
     let args = [

@@ -1,10 +1,13 @@
-//! Volume, fade, trim, shift, mix and resample.
+//! Volume, fade, trim, shift, mix and resample, and sound from time 0 on.
 
 use super::conform::Conform;
-use super::{floats, run, silence};
+use super::{floats, run, silence, silence_like};
 use crate::error::JobError;
 use crate::job::Direction;
 use crate::stream::{Pull, Sound, Sounds, frames_of};
+
+/// The most frames that are summed, or silent, at a time.
+const BLOCK: i64 = 4096;
 
 /// Multiplies every sample.
 pub(crate) struct Volume {
@@ -114,6 +117,51 @@ impl Pull<Sound> for Shift {
     }
 }
 
+/// From time 0 on, for what cannot say when sound begins: silence where it begins later.
+pub(crate) struct FromZero {
+    input: Sounds,
+    /// The first run, until the silence before it is given.
+    first: Option<Sound>,
+    /// Where the silence goes on, once it has begun.
+    silent: Option<i64>,
+}
+
+impl FromZero {
+    pub(crate) fn new(input: Sounds) -> Self {
+        Self {
+            input,
+            first: None,
+            silent: None,
+        }
+    }
+}
+
+impl Pull<Sound> for FromZero {
+    fn next(&mut self) -> Result<Option<Sound>, JobError> {
+        if self.silent.is_none() {
+            let Some(first) = self.input.next()? else {
+                return Ok(None);
+            };
+            self.first = Some(first);
+            self.silent = Some(0);
+        }
+        let (Some(first), Some(silent)) = (self.first.take(), self.silent) else {
+            return self.input.next();
+        };
+        let count = first.position.saturating_sub(silent).min(BLOCK);
+        self.silent = Some(silent.saturating_add(count.max(0)));
+        match u32::try_from(count) {
+            Ok(count) if count > 0 => {
+                // In the same format: it decides on what is encoded.
+                let data = silence_like(&first.data, count)?;
+                self.first = Some(first);
+                Ok(Some(Sound::new(silent, data)))
+            }
+            _ => Ok(Some(first)),
+        }
+    }
+}
+
 /// Another rate, other channels.
 pub(crate) struct Resample {
     input: Option<Sounds>,
@@ -186,9 +234,6 @@ pub(crate) struct Mix {
     /// Where the sum goes on.
     cursor: Option<i64>,
 }
-
-/// The most frames that are summed at a time.
-const BLOCK: i64 = 4096;
 
 impl Mix {
     /// Of inputs with their gains.
@@ -306,6 +351,7 @@ impl Pull<Sound> for Mix {
 mod tests {
     use super::*;
     use crate::stream::Listed;
+    use reelcore_media::{AudioData, SampleFormat};
 
     fn source(rate: f32, channels: u32, runs: &[(i64, &[f32])]) -> Sounds {
         let runs: Vec<_> = runs
@@ -372,6 +418,39 @@ mod tests {
             to: i64::MAX,
         });
         assert_eq!(got, (20, ramp.clone()), "what begins late stays late");
+    }
+
+    #[test]
+    fn sound_that_begins_late_is_silent_from_zero_on_in_its_own_format() {
+        let late = source(1000.0, 2, &[(5000, &[0.5; 4]), (5002, &[0.25; 2])]);
+        let (start, samples) = collect(FromZero::new(late));
+        let mut want = vec![0.0; 10_000];
+        want.extend([0.5, 0.5, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!((start, samples), (0, want));
+        let at_once = source(1000.0, 1, &[(0, &[0.5; 4]), (4, &[0.25; 2])]);
+        let got = collect(FromZero::new(at_once));
+        assert_eq!(got, (0, vec![0.5, 0.5, 0.5, 0.5, 0.25, 0.25]));
+        assert!(
+            FromZero::new(source(1000.0, 1, &[]))
+                .next()
+                .unwrap()
+                .is_none()
+        );
+        for (format, silent) in [(SampleFormat::U8Planar, 0x80), (SampleFormat::S16, 0)] {
+            let samples = bytes::Bytes::from_static(&[7; 8]);
+            let data = AudioData::new(format, 1000.0, 2, 2, 0, samples).unwrap();
+            let mut stream = FromZero::new(Box::new(Listed(
+                vec![Sound::new(3, data.clone())].into_iter(),
+            )));
+            let silence = stream.next().unwrap().unwrap();
+            assert_eq!((silence.position, silence.end()), (0, 3));
+            assert_eq!(silence.data.format, format);
+            let planes = silence.data.planes.iter();
+            assert!(planes.flatten().all(|&byte| byte == silent));
+            let first = stream.next().unwrap().unwrap();
+            assert_eq!((first.position, &first.data.planes), (3, &data.planes));
+            assert!(stream.next().unwrap().is_none());
+        }
     }
 
     #[test]

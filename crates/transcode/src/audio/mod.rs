@@ -46,3 +46,22 @@ pub(crate) fn silence(rate: f32, channels: u32, frames: i64) -> Result<AudioData
         .saturating_mul(channels as usize);
     run(vec![0.0; samples], rate, channels)
 }
+
+/// So many frames of silence of the format, the rate and the channels of `like`.
+pub(crate) fn silence_like(like: &AudioData, frames: u32) -> Result<AudioData, MediaError> {
+    let len = (frames as usize)
+        .saturating_mul(like.channels as usize)
+        .saturating_mul(like.format.sample_bytes());
+    let zero = match like.format {
+        SampleFormat::U8 | SampleFormat::U8Planar => 0x80,
+        _ => 0,
+    };
+    AudioData::new(
+        like.format,
+        like.sample_rate,
+        frames,
+        like.channels,
+        0,
+        Bytes::from(vec![zero; len]),
+    )
+}
