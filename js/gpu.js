@@ -298,6 +298,8 @@ function extendWebGPU(global, VideoFrame) {
     );
     const known = view === null ? undefined : ExternalView.external(view);
     if (known !== undefined) {
+      // The label is not of what is the same, and is set whether the result is new or not.
+      External.setLabel(known, name);
       return known;
     }
     const external = ObjectCreate(GPUExternalTexture.prototype);

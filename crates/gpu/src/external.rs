@@ -33,7 +33,7 @@ pub enum Source<'a> {
     Texture(TextureSource),
 }
 
-/// RGBA or BGRA pixels of eight bits in CPU memory: of ImageData, ImageBitmap or a canvas.
+/// RGBA or BGRA pixels in CPU memory: of ImageData, ImageBitmap or a canvas.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
     /// Rows from top to bottom. The last may end at its last pixel.
@@ -42,8 +42,8 @@ pub struct Pixels<'a> {
     pub stride: usize,
     /// Columns and rows.
     pub size: Size,
-    /// Blue comes first, not red.
-    pub bgra: bool,
+    /// What a pixel is: `rgba8unorm`, `bgra8unorm`, or `rgba16float`, whose values may lie outside 0 to 1.
+    pub format: TextureFormat,
     /// Colours have been multiplied by alpha.
     pub premultiplied: bool,
     /// The colours.
@@ -168,6 +168,7 @@ impl FrameInit {
 /// What a pass reads, held while it is recorded.
 enum Read {
     Image(Arc<GpuImage>),
+    Pixels(Arc<Texture>),
     Texture(Sampled),
 }
 
@@ -238,15 +239,16 @@ impl Gpu {
                 (Read::Image(image), from, map, display, false)
             }
             Source::Pixels(pixels) => {
-                let image = self.upload_pixels(&pixels)?;
+                let texture = self.upload_pixels(&pixels)?;
                 let from = From {
-                    format: image.format(),
+                    // Texels are read in this order whatever the texture's.
+                    format: PixelFormat::Rgba,
                     rect: Rect::of_size(pixels.size),
                     color: pixels.color_space.color_space(),
                     alpha: true,
                 };
                 (
-                    Read::Image(image),
+                    Read::Pixels(texture),
                     from,
                     Map::IDENTITY,
                     pixels.size,
@@ -342,6 +344,7 @@ impl Gpu {
         self.record("a copy to a texture", |encoder| {
             let (texels, planes) = match &read {
                 Read::Image(image) => (image.texels(), image.views()),
+                Read::Pixels(texture) => (Texels::Float, [texture.view_id(); 4]),
                 Read::Texture(sampled) => (Texels::Float, [sampled.record(self, encoder)?; 4]),
             };
             self.draw(encoder, texels, planes, &params, &target)
@@ -378,16 +381,21 @@ impl Gpu {
         })
     }
 
-    fn upload_pixels(self: &Arc<Self>, pixels: &Pixels<'_>) -> Result<Arc<GpuImage>, GpuError> {
+    fn upload_pixels(self: &Arc<Self>, pixels: &Pixels<'_>) -> Result<Arc<Texture>, GpuError> {
+        if !matches!(
+            pixels.format,
+            TextureFormat::Rgba8Unorm | TextureFormat::Bgra8Unorm | TextureFormat::Rgba16Float
+        ) {
+            return Err(GpuError::unsupported(format!(
+                "upload pixels of {:?}",
+                pixels.format
+            )));
+        }
         let _entered = self.enter()?;
-        let (format, texture) = match pixels.bgra {
-            false => (PixelFormat::Rgba, TextureFormat::Rgba8Unorm),
-            true => (PixelFormat::Bgra, TextureFormat::Bgra8Unorm),
-        };
-        let texture = self.texture(texture, pixels.size, Purpose::Plane)?;
+        let texture = self.texture(pixels.format, pixels.size, Purpose::Plane)?;
         self.write(&texture, pixels.data, pixels.stride)?;
         count_upload(usize::try_from(texture.byte_size()).unwrap_or(usize::MAX));
-        GpuImage::from_planes(self, format, pixels.size, vec![texture])
+        Ok(texture)
     }
 
     /// A view of one level and layer of somebody's texture.

@@ -27,6 +27,7 @@ mod mapped;
 mod plan;
 mod pool;
 mod readback;
+mod strips;
 mod upload;
 
 pub use naga;

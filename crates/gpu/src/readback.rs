@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reelcore_media::counters::count_download;
 use reelcore_media::frame::ReadBack;
-use reelcore_media::pool::BufferPool;
+use reelcore_media::pool::{BufferPool, PooledBuffer};
 use reelcore_media::{CpuImage, PixelFormat, Plane, Rect, Size};
 use wgpu_core::device::HostMap;
 use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
@@ -20,6 +20,7 @@ use crate::handles::Buffer;
 use crate::image::GpuImage;
 use crate::plan::{Plan, plan};
 use crate::pool::{Texture, extent};
+use crate::strips::{Piece, strips};
 
 /// Bytes of buffers that are kept for reuse.
 const MAX_IDLE_BYTES: u64 = 64 << 20;
@@ -190,9 +191,53 @@ impl Placed {
     }
 }
 
+/// What of a texture is read.
+#[derive(Clone, Copy, Debug)]
+struct Region {
+    texture: TextureId,
+    origin: (u32, u32),
+    width: u32,
+}
+
+/// `bytes` as a length in memory.
+fn address(bytes: u64) -> Result<usize, GpuError> {
+    usize::try_from(bytes)
+        .map_err(|_| GpuError::unsupported("read back more than the address space"))
+}
+
+/// The image whose planes lie in `memory`. Counts one download.
+fn image_of(
+    memory: Bytes,
+    format: PixelFormat,
+    size: Size,
+    places: &[Placed],
+) -> Result<CpuImage, GpuError> {
+    count_download(format.packed_size(size).unwrap_or(memory.len()));
+    let planes = places.iter().map(|place| {
+        let range = place.range();
+        Plane {
+            data: memory.slice(range.start..range.end.min(memory.len())),
+            stride: place.stride as usize,
+        }
+    });
+    Ok(CpuImage::new(format, size, planes.collect())?)
+}
+
 impl Gpu {
+    /// The bytes of the largest buffer that can be mapped.
+    fn largest_buffer(&self) -> u64 {
+        let most = self.limits().max_buffer_size;
+        most - most % u64::from(wgt::COPY_BYTES_PER_ROW_ALIGNMENT)
+    }
+
     fn buffer(&self, role: Role, bytes: u64) -> Result<InUse<'_>, GpuError> {
-        let bytes = bytes.next_multiple_of(GRANULARITY);
+        let most = self.largest_buffer();
+        if bytes > most {
+            return Err(GpuError::unsupported(format!(
+                "make a buffer of {bytes} bytes (its largest has {most})"
+            )));
+        }
+        let bytes = bytes.next_multiple_of(GRANULARITY).min(most);
         let found = {
             let mut state = lock(&self.readback.state);
             let fits = |lent: &Lent| {
@@ -208,11 +253,6 @@ impl Gpu {
         let lent = match found {
             Some(lent) => lent,
             None => {
-                if bytes > self.limits().max_buffer_size {
-                    return Err(GpuError::unsupported(format!(
-                        "make a buffer of {bytes} bytes"
-                    )));
-                }
                 let descriptor = BufferDescriptor {
                     label: Some("read-back".into()),
                     size: bytes,
@@ -326,46 +366,79 @@ impl Gpu {
             bytes += u64::from(place.stride) * u64::from(place.rows);
             places.push(place);
         }
-        let entered = self.enter()?;
-        let read = self.buffer(Role::Read, bytes)?;
-        self.record("a read-back", |encoder| {
-            for (index, (plane, place)) in image.planes().iter().zip(&places).enumerate() {
+        let regions: Vec<Region> = (image.planes().iter().zip(0..format.num_planes()))
+            .map(|(plane, index)| {
                 let (h, v) = format.subsampling(index);
-                let origin = (rect.x / h, rect.y / v);
-                let texels = format.plane_size(index, size);
-                self.copy_to_buffer(encoder, plane.id(), origin, texels, read.id(), place)?;
-            }
-            Ok(())
-        })?;
-        drop(entered);
-        self.fetch(read, bytes, format, size, &places)
+                Region {
+                    texture: plane.id(),
+                    origin: (rect.x / h, rect.y / v),
+                    width: format.plane_size(index, size).width,
+                }
+            })
+            .collect();
+        let memory = self.read_regions(&regions, &places)?;
+        image_of(memory, format, size, &places)
+    }
+
+    /// The memory that `places` lie in, one behind the other, with what the textures have there. Where that is more than a
+    /// buffer can hold, it comes in several.
+    fn read_regions(&self, regions: &[Region], places: &[Placed]) -> Result<Bytes, GpuError> {
+        let strips = strips(places, self.largest_buffer());
+        let length = address(strips.iter().map(|strip| strip.bytes).sum())?;
+        let mut memory = None;
+        let mut end = 0;
+        for strip in strips {
+            let entered = self.enter()?;
+            let read = self.buffer(Role::Read, strip.bytes)?;
+            self.record("a read-back", |encoder| {
+                for piece in &strip.pieces {
+                    self.copy_to_buffer(encoder, regions, places, piece, read.id())?;
+                }
+                Ok(())
+            })?;
+            drop(entered);
+            self.map(&read)?;
+            // Not before there is something to put into it.
+            let memory = memory.get_or_insert_with(|| self.readback.memory.take(length));
+            let start = end;
+            end += address(strip.bytes)?;
+            self.take_mapped(read, &mut memory[start..end])?;
+        }
+        Ok(memory.map(PooledBuffer::freeze).unwrap_or_default())
     }
 
     fn copy_to_buffer(
         &self,
         encoder: CommandEncoderId,
-        texture: TextureId,
-        (x, y): (u32, u32),
-        size: Size,
+        regions: &[Region],
+        places: &[Placed],
+        piece: &Piece,
         buffer: BufferId,
-        place: &Placed,
     ) -> Result<(), GpuError> {
+        let (region, place) = (regions[piece.plane], places[piece.plane]);
+        let (x, y) = region.origin;
+        let rows = piece.rows.end - piece.rows.start;
         let source = wgt::TexelCopyTextureInfo {
-            texture,
+            texture: region.texture,
             mip_level: 0,
-            origin: wgt::Origin3d { x, y, z: 0 },
+            origin: wgt::Origin3d {
+                x,
+                y: y + piece.rows.start,
+                z: 0,
+            },
             aspect: wgt::TextureAspect::All,
         };
         let destination = wgt::TexelCopyBufferInfo {
             buffer,
             layout: wgt::TexelCopyBufferLayout {
-                offset: place.offset,
+                offset: piece.offset,
                 bytes_per_row: Some(place.stride),
-                rows_per_image: Some(place.rows),
+                rows_per_image: Some(rows),
             },
         };
+        let size = extent(Size::new(region.width, rows));
         self.global
-            .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &extent(size))
+            .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)
             .map_err(|error| GpuError::of("a read-back", &error))
     }
 
@@ -382,14 +455,12 @@ impl Gpu {
             rows: size.height,
             row_bytes,
         };
-        let bytes = u64::from(place.stride) * u64::from(place.rows);
-        let entered = self.enter()?;
-        let read = self.buffer(Role::Read, bytes)?;
-        self.record("a read-back", |encoder| {
-            self.copy_to_buffer(encoder, texture.id(), (0, 0), size, read.id(), &place)
-        })?;
-        drop(entered);
-        let padded = self.fetch_bytes(read, bytes)?;
+        let region = Region {
+            texture: texture.id(),
+            origin: (0, 0),
+            width: size.width,
+        };
+        let padded = self.read_regions(&[region], &[place])?;
         let rows = padded.chunks(place.stride as usize);
         let rows = rows.flat_map(|row| row.get(..row_bytes as usize).unwrap_or_default());
         let texels: Vec<u8> = rows.copied().collect();
@@ -406,31 +477,23 @@ impl Gpu {
         size: Size,
         places: &[Placed],
     ) -> Result<CpuImage, GpuError> {
-        let memory = self.fetch_bytes(buffer, bytes)?;
-        count_download(format.packed_size(size).unwrap_or(memory.len()));
-        let planes = places.iter().map(|place| {
-            let range = place.range();
-            Plane {
-                data: memory.slice(range.start..range.end.min(memory.len())),
-                stride: place.stride as usize,
-            }
-        });
-        Ok(CpuImage::new(format, size, planes.collect())?)
-    }
-
-    fn fetch_bytes(&self, buffer: InUse<'_>, bytes: u64) -> Result<Bytes, GpuError> {
-        let length = usize::try_from(bytes)
-            .map_err(|_| GpuError::unsupported("read back more than the address space"))?;
+        let length = address(bytes)?;
         self.map(&buffer)?;
         let mut memory = self.readback.memory.take(length);
+        self.take_mapped(buffer, &mut memory)?;
+        image_of(memory.freeze(), format, size, places)
+    }
+
+    /// Copies the start of a buffer that is mapped, and gives the buffer back.
+    fn take_mapped(&self, buffer: InUse<'_>, to: &mut [u8]) -> Result<(), GpuError> {
         let entered = self.enter()?;
-        self.copy_mapped(&entered, buffer.id(), &mut memory)?;
+        self.copy_mapped(&entered, buffer.id(), to)?;
         self.global
             .buffer_unmap(buffer.id())
             .map_err(|error| GpuError::of("a read-back", &error))?;
         drop(entered);
         buffer.give_back();
-        Ok(memory.freeze())
+        Ok(())
     }
 
     /// Maps a buffer for reading, and waits until it is.

@@ -271,7 +271,10 @@ fn pixels_arrive_as_they_are_where_nothing_changes() {
                 data: &data,
                 stride: 17 * 4,
                 size,
-                bgra,
+                format: match bgra {
+                    true => TextureFormat::Bgra8Unorm,
+                    false => TextureFormat::Rgba8Unorm,
+                },
                 premultiplied,
                 color_space: PredefinedColorSpace::DisplayP3,
             };
@@ -295,6 +298,54 @@ fn pixels_arrive_as_they_are_where_nothing_changes() {
 }
 
 #[test]
+fn pixels_of_floats_keep_what_eight_bits_would_lose() {
+    let gpu = gpu();
+    let size = Size::new(3, 2);
+    // 0.5, 1, -1, 0.25; 2, 1/1024, 0, 1; and so on in each row.
+    let halves: [u16; 12] = [
+        0x3800, 0x3c00, 0xbc00, 0x3400, 0x4000, 0x1400, 0x0000, 0x3c00, 0x3801, 0x3802, 0x3803,
+        0x3bff,
+    ];
+    let row: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+    let mut data = row.clone();
+    // Rows are as far apart as the caller says.
+    data.extend([0xee; 8]);
+    data.extend(&row);
+    let pixels = Pixels {
+        data: &data,
+        stride: row.len() + 8,
+        size,
+        format: TextureFormat::Rgba16Float,
+        premultiplied: false,
+        color_space: PredefinedColorSpace::Srgb,
+    };
+    let to = texture(&gpu, TextureFormat::Rgba16Float, size);
+    let exact = destination(&to, size);
+    gpu.copy_to_texture(Source::Pixels(pixels), &exact).unwrap();
+    let found = gpu.read_texture(&to).unwrap();
+    assert_eq!(found, [row.clone(), row].concat());
+
+    let to = texture(&gpu, TextureFormat::Rgba8Unorm, size);
+    let premultiplied = Destination {
+        premultiplied_alpha: true,
+        ..destination(&to, size)
+    };
+    gpu.copy_to_texture(Source::Pixels(pixels), &premultiplied)
+        .unwrap();
+    let found = gpu.read_texture(&to).unwrap();
+    for (found, wanted) in found.iter().zip([32, 64, 0, 64, 255, 0, 0, 255]) {
+        assert!(found.abs_diff(wanted) <= 1, "{found}, not {wanted}");
+    }
+
+    let integers = Pixels {
+        format: TextureFormat::Rgba8Uint,
+        ..pixels
+    };
+    let refused = gpu.copy_to_texture(Source::Pixels(integers), &premultiplied);
+    assert!(matches!(refused, Err(GpuError::Unsupported { .. })));
+}
+
+#[test]
 fn alpha_is_multiplied_in_and_divided_out() {
     let gpu = gpu();
     let size = Size::new(16, 16);
@@ -311,7 +362,7 @@ fn alpha_is_multiplied_in_and_divided_out() {
             data: &data,
             stride: 64,
             size,
-            bgra: false,
+            format: TextureFormat::Rgba8Unorm,
             premultiplied,
             color_space: PredefinedColorSpace::Srgb,
         };
@@ -346,7 +397,7 @@ fn srgb_formats_get_the_code_values_of_those_without() {
         data: &data,
         stride: 256,
         size,
-        bgra: false,
+        format: TextureFormat::Rgba8Unorm,
         premultiplied: false,
         color_space: PredefinedColorSpace::Srgb,
     };

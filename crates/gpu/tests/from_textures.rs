@@ -105,7 +105,7 @@ fn a_texture_is_copied_as_pixels_in_memory_are() {
                                 data: if opaque { &solid } else { &data },
                                 stride: 64,
                                 size,
-                                bgra: false,
+                                format: TextureFormat::Rgba8Unorm,
                                 premultiplied,
                                 color_space: PredefinedColorSpace::Srgb,
                             }),

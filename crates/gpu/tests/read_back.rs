@@ -3,15 +3,15 @@
 
 mod support;
 
-use reelcore_gpu::GpuError;
+use reelcore_gpu::{Gpu, GpuError, OpenOptions, wgpu_types as wgt};
 use reelcore_media::color::{Matrix, Primaries, Transfer};
-use reelcore_media::convert::{Fitter, effective_color_space};
+use reelcore_media::convert::{Fitter, PredefinedColorSpace, effective_color_space};
 use reelcore_media::format::PixelLayout;
 use reelcore_media::frame::ReadBack;
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{ColorSpace, CpuImage, ErrorKind, PixelFormat, Rect, Size, VideoFrame};
 use support::reference::{Image, Kernel, chroma_position, to_codes};
-use support::{code, frame, gpu, on_gpu, rect, rows};
+use support::{code, frame, gpu, on_gpu, open, rect, rows};
 
 const PQ: ColorSpace = ColorSpace {
     primaries: Some(Primaries::Bt2020),
@@ -136,6 +136,74 @@ fn every_format_comes_back_bit_by_bit() {
             }
         }
     }
+}
+
+#[test]
+fn images_larger_than_any_buffer_come_back_whole() {
+    let limits = wgt::Limits {
+        // Ten rows of luma, with a rest that no row fits.
+        max_buffer_size: 10 * 512 + 300,
+        ..gpu().limits().clone()
+    };
+    let gpu = open(&OpenOptions {
+        limits: Some(limits),
+        ..OpenOptions::default()
+    })
+    .unwrap();
+    let size = Size::new(301, 47);
+    for format in [
+        PixelFormat::Rgba,
+        PixelFormat::I420,
+        PixelFormat::Nv12,
+        PixelFormat::I422AP10,
+    ] {
+        let frame = frame(format, size, ColorSpace::REC709, 5);
+        let stored = frame.resource.cpu().unwrap();
+        let back = on_gpu(&gpu, &frame).resource.read_back().unwrap();
+        assert_eq!((back.format(), back.size()), (format, size));
+        for plane in 0..format.num_planes() {
+            let same = rows(&back, plane) == rows(stored, plane);
+            assert!(same, "{format:?} plane {plane}");
+        }
+        let wanted = ReadBack {
+            rect: rect(2, 4, 262, 38),
+            size: Size::new(262, 38),
+            ..whole(&frame, format, frame.color_space)
+        };
+        let part = gpu.read_back_as(&gpu.image(&frame).unwrap(), &wanted);
+        let part = part.unwrap();
+        for plane in 0..format.num_planes() {
+            let (h, v) = format.subsampling(plane);
+            let left = (wanted.rect.x / h) as usize * format.sample_bytes(plane);
+            let stored = rows(stored, plane);
+            let below = &stored[(wanted.rect.y / v) as usize..];
+            for (found, row) in rows(&part, plane).iter().zip(below) {
+                let same = found[..] == row[left..][..found.len()];
+                assert!(same, "a part of {format:?}, plane {plane}");
+            }
+        }
+    }
+    let most = gpu.limits().max_buffer_size;
+    let stats = gpu.stats();
+    assert!(stats.buffer_bytes <= stats.buffers as u64 * most);
+    // What is converted is read whole and converted on the CPU.
+    let frame = frame(PixelFormat::Rgba, size, ColorSpace::SRGB, 6);
+    let wanted = whole(&frame, PixelFormat::I420, ColorSpace::REC709);
+    let image = gpu.image(&frame).unwrap();
+    let refused = gpu.read_back_as(&image, &wanted);
+    assert!(matches!(refused, Err(GpuError::Unsupported { .. })));
+    let texels = |gpu: &std::sync::Arc<Gpu>| {
+        let texture = gpu.rgba(&frame, PredefinedColorSpace::Srgb).unwrap();
+        gpu.read_texture(&texture).unwrap()
+    };
+    assert!(texels(&gpu) == texels(&support::gpu()));
+    // A row that no buffer holds.
+    let wide = on_gpu(
+        &gpu,
+        &support::frame(PixelFormat::Rgba, Size::new(1500, 2), ColorSpace::SRGB, 7),
+    );
+    let refused = wide.resource.read_back().unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unsupported, "{refused}");
 }
 
 #[test]

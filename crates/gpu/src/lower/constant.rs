@@ -1,10 +1,13 @@
 //! Override expressions as WGSL text: naga's WGSL writer knows none but literals and composites.
 
 use naga::common::wgsl::TryToWgsl;
+use naga::valid::ModuleInfo;
 use naga::{
-    BinaryOperator, Expression, Handle, Literal, Module, Override, RelationalFunction, Scalar,
-    ScalarKind, TypeInner, UnaryOperator, VectorSize,
+    ArraySize, BinaryOperator, Expression, Handle, Literal, Module, RelationalFunction, Scalar,
+    ScalarKind, Type, TypeInner, UnaryOperator, VectorSize,
 };
+
+use super::names::Names;
 
 /// Whether naga's WGSL writer can write this global expression.
 pub(super) fn writer_can(module: &Module, handle: Handle<Expression>) -> bool {
@@ -21,30 +24,45 @@ pub(super) fn writer_can(module: &Module, handle: Handle<Expression>) -> bool {
     }
 }
 
-/// The global expression `handle` as WGSL, with parentheses around every operation. `name` gives
-/// the names of overrides. `None` for what cannot be in a constant or override expression of WGSL.
+/// The global expression `handle` as WGSL, with parentheses around every operation. `names` are
+/// those of constants, overrides, structures and their members. `None` for what cannot be in a constant or
+/// override expression of WGSL.
 pub(super) fn write(
     module: &Module,
+    info: &ModuleInfo,
     handle: Handle<Expression>,
-    name: &impl Fn(Handle<Override>) -> String,
+    names: &Names<'_>,
 ) -> Option<String> {
-    let sub = |handle| write(module, handle, name);
+    let sub = |handle| write(module, info, handle, names);
+    let inner = |handle: Handle<Expression>| info[handle].inner_with(&module.types);
     Some(match &module.global_expressions[handle] {
         Expression::Literal(literal) => write_literal(*literal)?,
-        Expression::Constant(constant) => sub(module.constants[*constant].init)?,
-        Expression::Override(handle) => name(*handle),
-        Expression::ZeroValue(ty) => format!("{}()", value_type(&module.types[*ty].inner)?),
+        Expression::Constant(constant) => match module.constants[*constant].name {
+            Some(_) => names.of_constant(*constant),
+            None => sub(module.constants[*constant].init)?,
+        },
+        Expression::Override(handle) => names.of_override(*handle),
+        Expression::ZeroValue(ty) => format!("{}()", type_name(module, *ty, names)?),
         Expression::Compose { ty, components } => {
+            // A large one is written once, however many values are made of it.
+            let mut constants = module.constants.iter();
+            let named = constants.find(|(_, c)| c.init == handle && c.name.is_some());
+            if let Some((constant, _)) = named {
+                return Some(names.of_constant(constant));
+            }
             let parts: Option<Vec<String>> = components.iter().map(|&part| sub(part)).collect();
-            format!(
-                "{}({})",
-                value_type(&module.types[*ty].inner)?,
-                parts?.join(", ")
-            )
+            format!("{}({})", type_name(module, *ty, names)?, parts?.join(", "))
         }
         Expression::Splat { size, value } => format!("vec{}({})", count(*size), sub(*value)?),
         Expression::Access { base, index } => format!("{}[{}]", sub(*base)?, sub(*index)?),
-        Expression::AccessIndex { base, index } => format!("{}[{index}]", sub(*base)?),
+        Expression::AccessIndex { base, index } => match inner(*base) {
+            TypeInner::Struct { .. } => {
+                let ty = info[*base].handle()?;
+                let member = names.of_member(module, ty, *index)?;
+                format!("{}.{member}", sub(*base)?)
+            }
+            _ => format!("{}[{index}]", sub(*base)?),
+        },
         Expression::Swizzle {
             size,
             vector,
@@ -98,31 +116,37 @@ pub(super) fn write(
             }
             format!("{}({})", fun.try_to_wgsl()?, parts.join(", "))
         }
-        // A conversion of a scalar; without a width it is a bitcast.
+        // A conversion of each component; without a width it is a bitcast.
         Expression::As {
             expr,
             kind,
             convert,
-        } => match convert {
-            Some(width) => format!(
-                "{}({})",
-                Scalar {
-                    kind: *kind,
-                    width: *width
-                }
-                .try_to_wgsl()?,
-                sub(*expr)?
-            ),
-            None => format!(
-                "bitcast<{}>({})",
-                Scalar {
-                    kind: *kind,
-                    width: 4
-                }
-                .try_to_wgsl()?,
-                sub(*expr)?
-            ),
-        },
+        } => {
+            let to = |width: u8| Scalar { kind: *kind, width };
+            let of = inner(*expr);
+            let target = match *of {
+                TypeInner::Scalar(scalar) => TypeInner::Scalar(to(convert.unwrap_or(scalar.width))),
+                TypeInner::Vector { size, scalar } => TypeInner::Vector {
+                    size,
+                    scalar: to(convert.unwrap_or(scalar.width)),
+                },
+                TypeInner::Matrix {
+                    columns,
+                    rows,
+                    scalar,
+                } => TypeInner::Matrix {
+                    columns,
+                    rows,
+                    scalar: to(convert.unwrap_or(scalar.width)),
+                },
+                _ => return None,
+            };
+            let target = value_type(&target)?;
+            match convert {
+                Some(_) => format!("{target}({})", sub(*expr)?),
+                None => format!("bitcast<{target}>({})", sub(*expr)?),
+            }
+        }
         _ => return None,
     })
 }
@@ -142,8 +166,25 @@ fn write_literal(literal: Literal) -> Option<String> {
     })
 }
 
+/// The name of a type that a value in such an expression can have, or the element of an array.
+pub(super) fn type_name(module: &Module, ty: Handle<Type>, names: &Names<'_>) -> Option<String> {
+    match module.types[ty].inner {
+        TypeInner::Struct { .. } => names.of_struct(module, ty),
+        TypeInner::Atomic(scalar) => Some(format!("atomic<{}>", scalar.try_to_wgsl()?)),
+        TypeInner::Array {
+            base,
+            size: ArraySize::Constant(size),
+            ..
+        } => Some(format!(
+            "array<{}, {size}>",
+            type_name(module, base, names)?
+        )),
+        ref inner => value_type(inner),
+    }
+}
+
 /// The name of a scalar, vector or matrix type.
-pub(super) fn value_type(inner: &TypeInner) -> Option<String> {
+fn value_type(inner: &TypeInner) -> Option<String> {
     match *inner {
         TypeInner::Scalar(scalar) => scalar.try_to_wgsl().map(str::to_owned),
         TypeInner::Vector { size, scalar } => {

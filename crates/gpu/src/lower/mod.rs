@@ -13,6 +13,7 @@
 mod alike;
 mod constant;
 mod interface;
+mod names;
 mod rewrite;
 mod write;
 
@@ -179,7 +180,7 @@ fn finish(
 ) -> Result<String, LowerError> {
     let lacking = capabilities - Capabilities::TEXTURE_EXTERNAL;
     let unsupported = LowerError::Unsupported;
-    let written = write::write(module, source, lacking).map_err(unsupported)?;
+    let written = write::write(module, info, source, lacking).map_err(unsupported)?;
     let again = parse(&written, capabilities).map_err(|e| {
         unsupported(format!(
             "code that cannot be written back: {}",

@@ -3,28 +3,32 @@
 //! naga's own WGSL writer renames entry points and overrides whose names end in a digit or collide,
 //! and leaves out `@size` and `@align`, `@workgroup_size` over overrides, `@early_depth_test`,
 //! diagnostic filters, phony assignments of whole globals, and `enable f16` where only literals
-//! need it; an override expression makes it panic. So it writes a copy of the module in which every
-//! name is one that it leaves alone, and what it left out is put where those names appear.
+//! need it, and spells some `@interpolate` as another; an override expression makes it panic. So it
+//! writes a copy of the module in which every name is one that it leaves alone, and what it left
+//! out is put where those names appear.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use naga::back::wgsl::WriterFlags;
 use naga::proc::Layouter;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{
-    Arena, ArraySize, ConservativeDepth, EarlyDepthTest, EntryPoint, Expression, Function, Handle,
-    Literal, Module, Override, Scalar, ScalarKind, ShaderStage, TypeInner,
+    Arena, ArraySize, Binding, ConservativeDepth, EarlyDepthTest, EntryPoint, Expression, Function,
+    Handle, Interpolation, Literal, Module, Override, Sampling, Scalar, ScalarKind, ShaderStage,
+    TypeInner,
 };
 
 use super::constant;
+use super::names::{Names, is_predeclared, unused_prefix};
 
-/// `module` as WGSL; `source` is what it was parsed from.
+/// `module` as WGSL; `info` is what the validator says of it, `source` what it was parsed from.
 ///
 /// # Errors
 /// What of the module cannot be written.
 pub(super) fn write(
     module: &Module,
+    info: &ModuleInfo,
     source: &str,
     capabilities: Capabilities,
 ) -> Result<String, String> {
@@ -47,8 +51,11 @@ pub(super) fn write(
                     let name = names.member(handle.index(), index);
                     let own = member.name.replace(name.clone());
                     edits.restore(&name, own.unwrap_or_else(|| format!("member{index}_")));
-                    if let Some(attributes) = attributes {
-                        edits.replace(format!("{name}: "), format!("{attributes}{name}: "));
+                    let interpolation = take_interpolation(member.binding.as_mut());
+                    if attributes.is_some() || interpolation.is_some() {
+                        let (first, second) = (interpolation, attributes.unwrap_or_default());
+                        let first = first.unwrap_or_default();
+                        edits.replace(format!("{name}: "), format!("{first}{second}{name}: "));
                     }
                 }
             }
@@ -57,12 +64,11 @@ pub(super) fn write(
     }
     for (handle, constant) in copy.constants.iter_mut() {
         if constant.name.is_some() {
-            constant.name = Some(names.of('c', handle.index()));
+            constant.name = Some(names.of_constant(handle));
         }
     }
-    let override_name = |handle: Handle<Override>| names.of('o', handle.index());
     for (handle, over) in copy.overrides.iter_mut() {
-        let name = override_name(handle);
+        let name = names.of_override(handle);
         if let Some(own) = over.name.replace(name.clone()) {
             edits.restore(&name, own);
         }
@@ -70,7 +76,7 @@ pub(super) fn write(
             .init
             .take_if(|init| !constant::writer_can(module, *init))
         {
-            let text = constant::write(module, init, &override_name)
+            let text = constant::write(module, info, init, &names)
                 .ok_or_else(|| "the default of an override".to_owned())?;
             let ty = match module.types[over.ty].inner {
                 TypeInner::Scalar(scalar) => scalar_name(scalar)?,
@@ -90,7 +96,7 @@ pub(super) fn write(
             .init
             .take_if(|init| !constant::writer_can(module, *init))
         {
-            let text = constant::write(module, init, &override_name)
+            let text = constant::write(module, info, init, &names)
                 .ok_or_else(|| "the initial value of a variable".to_owned())?;
             edits.initial_values.push((format!(" {name}: "), text));
         }
@@ -103,7 +109,8 @@ pub(super) fn write(
     for (index, entry_point) in copy.entry_points.iter_mut().enumerate() {
         let name = names.of('e', index);
         rename_function(&mut entry_point.function, &name, &names, &mut edits);
-        write_entry_attributes(module, entry_point, &name, &override_name, &mut edits)?;
+        write_entry_attributes(module, info, entry_point, &name, &names, &mut edits)?;
+        write_interpolation(&mut entry_point.function, index, &name, &names, &mut edits);
         edits.restore(&name, entry_point.name.clone());
         entry_point.name = name;
     }
@@ -149,56 +156,6 @@ fn refuse(module: &Module) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A word that the source does not contain, so that no name of the source contains it.
-fn unused_prefix(source: &str) -> String {
-    let mut prefix = "lowered".to_owned();
-    while source.contains(&prefix) {
-        prefix.push('q');
-    }
-    prefix
-}
-
-/// Names that naga's namer leaves as they are: unique, of letters, no keyword.
-struct Names<'a> {
-    prefix: &'a str,
-}
-
-impl Names<'_> {
-    fn of(&self, kind: char, index: usize) -> String {
-        let mut name = format!("{}_{kind}_", self.prefix);
-        letters(&mut name, index);
-        name
-    }
-
-    fn member(&self, ty: usize, index: usize) -> String {
-        let mut name = self.of('m', ty);
-        name.push('_');
-        letters(&mut name, index);
-        name
-    }
-}
-
-/// `number` in letters, ended by one that is no digit of it: no such text is the start of another.
-fn letters(out: &mut String, number: usize) {
-    for digit in format!("{number:x}").bytes() {
-        let value = if digit.is_ascii_digit() {
-            digit - b'0'
-        } else {
-            digit - b'a' + 10
-        };
-        out.push(char::from(b'a' + value));
-    }
-    out.push('z');
-}
-
-fn is_predeclared(module: &Module, handle: Handle<naga::Type>) -> bool {
-    module
-        .special_types
-        .predeclared_types
-        .values()
-        .any(|&predeclared| predeclared == handle)
 }
 
 /// The `@size` or `@align` that each member needs, computed from where the members are.
@@ -300,33 +257,15 @@ fn name_array_sizes(
                 inner,
             },
         );
-        let element = element_type(module, base, names)?;
+        let element = constant::type_name(module, base, names).ok_or_else(|| {
+            "an array of such elements, of a size that an override gives".to_owned()
+        })?;
         edits.everywhere.push((
             format!("array<{name}>"),
             format!("array<{element}, {name}>"),
         ));
     }
     Ok(())
-}
-
-/// A type that can be in an array, as it is named in the text.
-fn element_type(
-    module: &Module,
-    ty: Handle<naga::Type>,
-    names: &Names<'_>,
-) -> Result<String, String> {
-    Ok(match module.types[ty].inner {
-        TypeInner::Struct { .. } if !is_predeclared(module, ty) => names.of('t', ty.index()),
-        TypeInner::Atomic(scalar) => format!("atomic<{}>", scalar_name(scalar)?),
-        TypeInner::Array {
-            base,
-            size: ArraySize::Constant(size),
-            ..
-        } => format!("array<{}, {size}>", element_type(module, base, names)?),
-        ref inner => constant::value_type(inner).ok_or_else(|| {
-            "an array of such elements, of a size that an override gives".to_owned()
-        })?,
-    })
 }
 
 /// Gives arguments, variables and `let`s names that can shadow nothing, and remembers the phony
@@ -350,18 +289,62 @@ fn rename_function(function: &mut Function, name: &str, names: &Names<'_>, edits
     }
 }
 
+/// The `@interpolate` of a binding that the writer would spell as another, where `binding` gets one that it leaves out.
+///
+/// To a pipeline they are the same, but wgpu compares those of two stages word by word.
+fn take_interpolation(binding: Option<&mut Binding>) -> Option<&'static str> {
+    let Some(Binding::Location {
+        interpolation,
+        sampling,
+        ..
+    }) = binding
+    else {
+        return None;
+    };
+    let attribute = match (*interpolation, *sampling) {
+        (Some(Interpolation::Perspective), None) => "@interpolate(perspective) ",
+        (Some(Interpolation::Linear), Some(Sampling::Center)) => "@interpolate(linear, center) ",
+        _ => return None,
+    };
+    *interpolation = Some(Interpolation::Perspective);
+    *sampling = Some(Sampling::Center);
+    Some(attribute)
+}
+
+/// Spells the `@interpolate` of an entry point's arguments and result.
+fn write_interpolation(
+    function: &mut Function,
+    index: usize,
+    name: &str,
+    names: &Names<'_>,
+    edits: &mut Edits,
+) {
+    for (place, argument) in function.arguments.iter_mut().enumerate() {
+        if let Some(attribute) = take_interpolation(argument.binding.as_mut()) {
+            let name = names.argument(index, place);
+            edits.replace(format!("{name}: "), format!("{attribute}{name}: "));
+            argument.name = Some(name);
+        }
+    }
+    let result = function.result.as_mut().and_then(|r| r.binding.as_mut());
+    if let Some(attribute) = take_interpolation(result) {
+        edits.results.push((name.to_owned(), attribute));
+    }
+}
+
 fn write_entry_attributes(
     module: &Module,
+    info: &ModuleInfo,
     entry_point: &EntryPoint,
     name: &str,
-    override_name: &impl Fn(Handle<Override>) -> String,
+    names: &Names<'_>,
     edits: &mut Edits,
 ) -> Result<(), String> {
     if let Some(overrides) = entry_point.workgroup_size_overrides {
         let mut sizes = Vec::with_capacity(3);
         for (size, over) in entry_point.workgroup_size.iter().zip(overrides) {
             sizes.push(match over {
-                Some(expression) => constant::write(module, expression, override_name)
+                Some(expression) => constant::write(module, info, expression, names)
                     .ok_or_else(|| "a workgroup size".to_owned())?,
                 None => size.to_string(),
             });
@@ -403,6 +386,8 @@ struct Edits {
     replacements: Vec<(String, String)>,
     /// Texts that appear wherever they do, and what stands there instead.
     everywhere: Vec<(String, String)>,
+    /// Functions, and an attribute of their result.
+    results: Vec<(String, &'static str)>,
     /// What a variable's declaration ends its name with, and its initial value.
     initial_values: Vec<(String, String)>,
     /// Functions, and the globals that are assigned to nothing in them.
@@ -434,11 +419,21 @@ impl Edits {
             let end = text[at..].find(';').ok_or_else(|| missing(name))? + at;
             text.insert_str(end, &format!(" = {value}"));
         }
-        let names = Names { prefix };
-        for (function, globals) in &self.phony {
+        let head = |text: &str, function: &str| {
             let head = format!("fn {function}(");
             let at = text.find(&head).ok_or_else(|| missing(&head))?;
-            let body = text[at..].find(" {\n").ok_or_else(|| missing(&head))? + at + 3;
+            let end = text[at..].find(" {\n").ok_or_else(|| missing(&head))? + at;
+            Ok::<_, String>(at..end)
+        };
+        for (function, attribute) in &self.results {
+            let head = head(&text, function)?;
+            let arrow = text[head.clone()].find(" -> ");
+            let at = head.start + arrow.ok_or_else(|| missing(function))? + " -> ".len();
+            text.insert_str(at, attribute);
+        }
+        let names = Names { prefix };
+        for (function, globals) in &self.phony {
+            let body = head(&text, function)?.end + " {\n".len();
             let mut statements = String::new();
             for global in globals {
                 let name = names.of('g', global.index());
@@ -476,7 +471,7 @@ impl Edits {
                 out.push_str(own);
             } else if top_level.contains(&word)
                 && !before.ends_with(['.', '@'])
-                && !out.ends_with("@builtin(")
+                && !is_context_dependent(&out)
             {
                 return Err(format!(
                     "the name {word:?}, which the lowered shader needs for something else"
@@ -489,6 +484,16 @@ impl Edits {
         out.push_str(rest);
         Ok(out)
     }
+}
+
+/// Whether the word that comes after `text` means something by its place alone, so that a declaration of that name does not
+/// change it: <https://www.w3.org/TR/WGSL/#context-dependent-names>.
+fn is_context_dependent(text: &str) -> bool {
+    let attribute = text.rfind('@').map_or("", |at| &text[at..]);
+    let in_attribute = ["@builtin(", "@interpolate(", "@early_depth_test("]
+        .iter()
+        .any(|start| attribute.starts_with(start) && !attribute.contains(')'));
+    in_attribute || text.ends_with("enable ")
 }
 
 /// Whether the module has 16-bit floats anywhere.

@@ -1,4 +1,5 @@
 //! What the tests of lowering share.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use reelcore_gpu::lower::{Lowered, LoweredShader};
 use reelcore_gpu::naga::valid::Capabilities;
@@ -10,6 +11,7 @@ pub const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16
     .union(Capabilities::EARLY_DEPTH_TEST)
     .union(Capabilities::CLIP_DISTANCE)
     .union(Capabilities::DUAL_SOURCE_BLENDING)
+    .union(Capabilities::MULTISAMPLED_SHADING)
     .union(Capabilities::TEXTURE_AND_SAMPLER_BINDING_ARRAY);
 
 /// A shader, lowered; it is one that can be.

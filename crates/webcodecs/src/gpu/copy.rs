@@ -43,7 +43,12 @@ pub struct ImageDataInfo {
 /// The pixels of a source, held for as long as they are copied.
 enum Image<'s> {
     Frame(MediaFrame),
-    Data(v8::Local<'s, v8::Uint8ClampedArray>, ImageDataInfo),
+    Data {
+        data: v8::Local<'s, v8::ArrayBufferView>,
+        /// What four numbers of `data` are.
+        format: TextureFormat,
+        info: ImageDataInfo,
+    },
     Bitmap(Bitmap),
     Texture(CanvasTexture),
 }
@@ -53,7 +58,7 @@ impl Image<'_> {
     fn size(&self) -> Size {
         match self {
             Image::Frame(frame) => frame.display_size,
-            Image::Data(_, info) => Size::new(info.width, info.height),
+            Image::Data { info, .. } => Size::new(info.width, info.height),
             Image::Bitmap(bitmap) => bitmap.size,
             Image::Texture(texture) => texture.size(),
         }
@@ -81,11 +86,20 @@ fn image<'s>(
         JsErrorBox::new("Reelcore.InvalidStateError", message)
     };
     if let Some(info) = info {
-        return match v8::Local::<v8::Uint8ClampedArray>::try_from(value) {
-            Ok(data) => Ok(Image::Data(data, info)),
-            Err(_) => Err(JsErrorBox::new(
+        // https://html.spec.whatwg.org/#imagedataarray
+        let format = if value.is_uint8_clamped_array() {
+            Some(TextureFormat::Rgba8Unorm)
+        } else if value.is_float16_array() {
+            Some(TextureFormat::Rgba16Float)
+        } else {
+            None
+        };
+        let data = v8::Local::<v8::ArrayBufferView>::try_from(value);
+        return match (data, format) {
+            (Ok(data), Some(format)) => Ok(Image::Data { data, format, info }),
+            _ => Err(JsErrorBox::new(
                 "Reelcore.NotSupportedError",
-                format!("{PREFIX}: ImageData of floats is not supported."),
+                format!("{PREFIX}: the data of ImageData is no Uint8ClampedArray or Float16Array."),
             )),
         };
     }
@@ -238,21 +252,25 @@ pub fn op_gpu_copy_external_image<'s>(
                     data: &bitmap.data,
                     stride: bitmap.size.width as usize * 4,
                     size: bitmap.size,
-                    bgra: false,
+                    format: TextureFormat::Rgba8Unorm,
                     premultiplied: false,
                     color_space: PredefinedColorSpace::Srgb,
                 };
                 gpu.copy_to_texture(Source::Pixels(pixels), &destination)
             }
-            Image::Data(data, info) => {
+            Image::Data { data, format, info } => {
                 // Copied, as a script's memory may be detached or, on another thread, changed.
                 let mut bytes = vec![0; data.byte_length()];
                 data.copy_contents(&mut bytes);
+                let pixel_bytes = match format {
+                    TextureFormat::Rgba16Float => 8,
+                    _ => 4,
+                };
                 let pixels = Pixels {
                     data: &bytes,
-                    stride: info.width as usize * 4,
+                    stride: info.width as usize * pixel_bytes,
                     size: Size::new(info.width, info.height),
-                    bgra: false,
+                    format: *format,
                     premultiplied: false,
                     color_space: space(&info.color_space),
                 };

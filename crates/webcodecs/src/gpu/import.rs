@@ -154,7 +154,8 @@ fn ahead(gpu: &Arc<Gpu>, frame: &MediaFrame, space: PredefinedColorSpace) {
     let Some(preparation) = frame.lease.as_ref().and_then(|lease| lease.preparation()) else {
         return;
     };
-    if !preparation.is_set() {
+    // A frame that is shown otherwise than the decoder gives them takes nothing of what would be prepared.
+    if !preparation.is_set() && preparation.gives(frame) {
         preparation.set(Arc::new(Ahead {
             gpu: gpu.clone(),
             space,

@@ -100,6 +100,19 @@ await test("a frame is uploaded once however often it is imported", async () => 
   clone.close();
 });
 
+await test("a frame that is imported again gives the same external texture, with the label of the last time", () => {
+  const frame = plain(100, 128, 128);
+  const first = device.importExternalTexture({ source: frame, label: "first" });
+  equal(first.label, "first");
+  const second = device.importExternalTexture({ source: frame, label: "second" });
+  equal(second === first, true);
+  equal(first.label, "second");
+  equal(device.importExternalTexture({ source: frame }).label, "");
+  const other = device.importExternalTexture({ source: frame, colorSpace: "display-p3", label: "wide" });
+  equal([other === first, other.label, first.label].join(), "false,wide,");
+  frame.close();
+});
+
 await test("an external texture expires with its frame, and not with a clone of it", async () => {
   const frame = plain(100, 128, 128);
   const clone = frame.clone();

@@ -96,6 +96,32 @@ await test("what is transparent does not darken the edges of what is scaled", as
   frame.close();
 });
 
+await test("ImageData of floats is copied to textures as it is, and to eight bits as it is shown", async () => {
+  const values = new Float16Array([0.5, 1, -1, 0.25, 2, 1 / 1024, 0, 1]);
+  const source = new ImageData(values, 2, 1, { pixelFormat: "rgba-float16" });
+  const floats = device.createTexture({ size: [2, 1], format: "rgba16float", usage });
+  device.queue.copyExternalImageToTexture({ source }, { texture: floats }, [2, 1]);
+  const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+  const encoder = device.createCommandEncoder();
+  encoder.copyTextureToBuffer({ texture: floats }, { buffer, bytesPerRow: 256 }, [2, 1]);
+  device.queue.submit([encoder.finish()]);
+  await buffer.mapAsync(GPUMapMode.READ);
+  equal([...new Float16Array(buffer.getMappedRange())].join(), [...values].join());
+  buffer.destroy();
+
+  const bytes = target(2, 1);
+  device.queue.copyExternalImageToTexture({ source }, { texture: bytes, premultipliedAlpha: true }, [2, 1]);
+  const found = await read(device, bytes);
+  const wanted = [32, 64, 0, 64, 255, 0, 0, 255];
+  assert(wanted.every((value, i) => Math.abs(value - found[i]) <= 1), `${found} is not ${wanted}`);
+
+  const wide = new ImageData(2, 1, { pixelFormat: "rgba-float16", colorSpace: "display-p3" });
+  wide.data.set([1, 0, 0, 1, 1, 1, 1, 1]);
+  device.queue.copyExternalImageToTexture({ source: wide }, { texture: floats }, [2, 1]);
+  device.queue.copyExternalImageToTexture({ source: wide }, { texture: bytes }, [2, 1]);
+  equal([...await read(device, bytes)].join(), "255,0,0,255,255,255,255,255");
+});
+
 const TEXTURE = "@group(0) @binding(0) var t: texture_external;";
 const SAMPLER = "@group(0) @binding(1) var s: sampler;";
 const FRAGMENT = `@fragment fn fs(@builtin(position) at: vec4f) -> @location(0) vec4f {
