@@ -104,12 +104,17 @@ pub(crate) fn check_image_size(size: Size) -> Result<(), MediaError> {
     }
 }
 
-/// The picture in a PNG file, as RGBA of 8 bits, or what is wrong with it.
+/// The picture in a PNG file, as RGBA of 8 bits, or RGBX where the file has no alpha; or what is wrong with it.
 pub(crate) fn image(file: File) -> Result<VideoFrame, MediaError> {
     let mut reader = begin(file)?;
     let (width, height) = (reader.info().width, reader.info().height);
     let size = Size::new(width, height);
     check_image_size(size)?;
+    let info = reader.info();
+    let has_alpha = matches!(
+        info.color_type,
+        png::ColorType::GrayscaleAlpha | png::ColorType::Rgba
+    ) || info.trns.is_some();
     let len = reader
         .output_buffer_size()
         .ok_or_else(|| MediaError::limit("the image exceeds the address space"))?;
@@ -132,6 +137,11 @@ pub(crate) fn image(file: File) -> Result<VideoFrame, MediaError> {
         data: Bytes::from(pixels),
         stride: width as usize * 4,
     };
-    let image = CpuImage::new(PixelFormat::Rgba, size, vec![plane])?;
+    let format = if has_alpha {
+        PixelFormat::Rgba
+    } else {
+        PixelFormat::Rgbx
+    };
+    let image = CpuImage::new(format, size, vec![plane])?;
     Ok(VideoFrame::from_cpu(image, 0, None, IMAGE_COLORS))
 }

@@ -13,7 +13,8 @@ use crate::error::{self, JobError};
 use crate::job::SourceKind;
 use crate::source::{Content, FOREVER, OpenInput, Part};
 use crate::stream::{Context, Outlet, Pictures};
-use crate::video::paint::{Painter, Shape};
+use crate::video::paint::Painter;
+use crate::video::shape::Shape;
 
 /// Pictures that wait for who takes them.
 const PICTURES_AHEAD: usize = 4;

@@ -129,7 +129,8 @@ pub struct Pad {
     pub color: Color,
 }
 
-/// Pictures over others. The result has the times and the length of the base.
+/// Pictures over others. The result has the times and the length of the base. A picture of the base that is shown for more than 0.1 s,
+/// as an image is, is shown anew wherever what lies over it changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Overlay {
@@ -205,7 +206,8 @@ pub enum Direction {
     Out,
 }
 
-/// From or to a colour (pictures), or from or to silence (sound).
+/// From or to a colour (pictures), or from or to silence (sound). A picture that is shown for more than 0.1 s, as an image is, becomes
+/// several of about 0.04 s while it fades.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fade {
@@ -213,7 +215,7 @@ pub struct Fade {
     pub input: Source,
     /// Which way.
     pub direction: Direction,
-    /// When it begins; by default at 0 for `in`, and for `out` so that it ends with the stream.
+    /// When it begins; by default at 0 for `in`, and for `out` so that it ends with the stream, which may be before its file does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Time>,
     /// How long it takes.
@@ -223,13 +225,14 @@ pub struct Fade {
     pub color: Option<Color>,
 }
 
-/// One stream, then another, with both for a while between them. Both are pictures, or both are sound.
+/// One stream, then another, with both for a while between them. Both are pictures, or both are sound. Where neither has another picture
+/// for more than 0.1 s, as with images, there is one about every 0.04 s between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Crossfade {
     /// What comes first.
     pub input: Source,
-    /// What comes next, brought to the size and format of the first.
+    /// What comes next, brought to the size, format, alpha and colours of the first.
     pub next: Source,
     /// How long both are there.
     pub duration: Time,

@@ -68,8 +68,8 @@ pub struct Input {
     /// A media file, or a PNG image, which stands still. Either this or `concat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Files that follow one another. Pictures and sound of later ones are brought to the size, the pixel format, the
-    /// sample rate and the channels of the first one.
+    /// Files that follow one another. Pictures and sound of later ones are brought to the size, the pixel format
+    /// (with alpha where that has it), the colours, the sample rate and the channels of the first one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub concat: Vec<Part>,
     /// Where to begin, counted from the file's first picture or sound.
@@ -158,7 +158,8 @@ pub struct VideoStream {
     /// The longest time between key pictures in seconds; 5 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_interval: Option<Time>,
-    /// Whether alpha is kept, where codec and container can. By default it is discarded.
+    /// Whether alpha is kept: by VP8 and VP9 in WebM and Matroska, and by PNG. Elsewhere `keep` is refused. By default it is
+    /// discarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<Alpha>,
     /// Temporal layers: `L1T1`, `L1T2` or `L1T3`.

@@ -121,6 +121,7 @@ impl JsonSchema for Time {
 }
 
 /// A frame rate: `numerator` frames in `denominator` seconds. In JSON a number or a string: `25`, `29.97`, `"30000/1001"`.
+/// The rates of NTSC, 1000/1001 of a multiple of 12 or 15, are told by two decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// Frames.
@@ -144,9 +145,14 @@ impl Rate {
         if rate.fract() == 0.0 && (1.0..=Self::MAX).contains(&rate) {
             return Self::checked(rate as u32, 1);
         }
-        // 23.976, 29.97, 59.94 and their like mean the rates of NTSC.
+        // 23.976, 29.97, 59.94 and their like mean the rates of NTSC, which are those of film and video less one in 1001. Two decimals
+        // are as few as they are told by.
         let whole = (rate * 1.001).round();
-        if (whole / 1.001 - rate).abs() < 0.0051 && (1.0..=Self::MAX).contains(&whole) {
+        let is_video = whole % 12.0 == 0.0 || whole % 15.0 == 0.0;
+        if is_video
+            && (whole / 1.001 / rate - 1.0).abs() < 2e-4
+            && (12.0..=Self::MAX).contains(&whole)
+        {
             return Self::checked(whole as u32 * 1000, 1001);
         }
         (0.001..=Self::MAX)
@@ -504,8 +510,25 @@ mod tests {
         assert_eq!(rate("25"), Ok((25, 1)));
         assert_eq!(rate("29.97"), Ok((30_000, 1001)));
         assert_eq!(rate("23.976"), Ok((24_000, 1001)));
+        assert_eq!(rate("23.98"), Ok((24_000, 1001)));
+        assert_eq!(rate("11.988"), Ok((12_000, 1001)));
+        assert_eq!(rate("14.985"), Ok((15_000, 1001)));
+        assert_eq!(rate("59.94"), Ok((60_000, 1001)));
+        assert_eq!(rate("119.88"), Ok((120_000, 1001)));
         assert_eq!(rate("30000/1001"), Ok((30_000, 1001)));
         assert_eq!(rate("12.5"), Ok((12_500, 1000)));
+        // What is near to such a rate by chance stays what it is.
+        for (text, thousandths) in [
+            ("3.001", 3001),
+            ("5.0001", 5000),
+            ("1.004", 1004),
+            ("1.994", 1994),
+            ("30.001", 30_001),
+            ("24.01", 24_010),
+            ("500.5", 500_500),
+        ] {
+            assert_eq!(rate(text), Ok((thousandths, 1000)), "{text}");
+        }
         for wrong in [
             "0",
             "-1",

@@ -1,12 +1,13 @@
 //! Colours as YUV samples.
 
-use reelcore_media::color::Matrix;
-use reelcore_media::convert::effective_color_space;
-use reelcore_media::{ColorSpace, PixelFormat, Size};
+use reelcore_media::color::{Matrix, Primaries, Transfer};
+use reelcore_media::convert::{YuvMatrix, effective_color_space};
+use reelcore_media::{ColorSpace, PixelFormat, Size, VideoFrame};
 
+use super::light::Light;
 use crate::job::Color;
 
-/// From R'G'B' of 8 bits to samples of one colour space and depth: the equations of ITU-T H.273, 8.3.
+/// From signals R'G'B' to samples of one colour space and depth: the equations of ITU-T H.273, 8.3.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToYuv {
     kr: f64,
@@ -17,6 +18,8 @@ pub(crate) struct ToYuv {
     c_range: f64,
     max: f64,
     identity: bool,
+    /// From sRGB.
+    light: Option<Light>,
 }
 
 impl ToYuv {
@@ -40,12 +43,12 @@ impl ToYuv {
             c_range: if full { max } else { 224.0 * unit },
             max,
             identity: color.matrix == Some(Matrix::Rgb),
+            light: Light::between(ColorSpace::SRGB, color),
         }
     }
 
-    /// The samples Y, U and V of a colour.
-    pub(crate) fn convert(&self, [r, g, b]: [u8; 3]) -> [u16; 3] {
-        let [r, g, b] = [r, g, b].map(|value| f64::from(value) / 255.0);
+    /// The samples Y, U and V of signals of the same primaries and transfer function, 1 for white.
+    pub(crate) fn samples(&self, [r, g, b]: [f64; 3]) -> [u16; 3] {
         let sample = |value: f64| value.round().clamp(0.0, self.max) as u16;
         if self.identity {
             return [g, b, r].map(|value| sample(self.y_zero + self.y_range * value));
@@ -60,10 +63,93 @@ impl ToYuv {
         ]
     }
 
+    /// The samples Y, U and V of a colour of sRGB.
+    pub(crate) fn convert(&self, color: [u8; 3]) -> [u16; 3] {
+        let signal = color.map(|value| f64::from(value) / 255.0);
+        self.samples(match &self.light {
+            Some(light) => light.convert(signal),
+            None => signal,
+        })
+    }
+
     /// The samples of a colour of a specification.
     pub(crate) fn color(&self, color: Color) -> [u16; 3] {
         self.convert(color.0)
     }
+}
+
+/// From samples of one colour space and depth to signals R'G'B': the same equations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FromYuv(YuvMatrix);
+
+impl FromYuv {
+    /// Of samples of so many bits; the matrix of `color`, of which nothing is unknown, is not that of RGB.
+    pub(crate) fn new(color: ColorSpace, depth: u32) -> Self {
+        let matrix = color.matrix.unwrap_or(Matrix::Bt709);
+        Self(YuvMatrix::new(
+            matrix,
+            color.full_range == Some(true),
+            depth,
+        ))
+    }
+
+    /// The signals of samples Y, U and V; they may be below 0 or above 1.
+    pub(crate) fn signals(&self, samples: [u32; 3]) -> [f64; 3] {
+        let matrix = &self.0;
+        let [y, u, v] = samples.map(f64::from);
+        let y = matrix.y_scale * (y - matrix.y_zero);
+        let (u, v) = (u - matrix.c_zero, v - matrix.c_zero);
+        [
+            y + matrix.r_v * v,
+            y + matrix.g_u * u + matrix.g_v * v,
+            y + matrix.b_u * u,
+        ]
+    }
+}
+
+/// The colours of a picture, nothing unknown.
+pub(crate) fn colors_of(frame: &VideoFrame) -> ColorSpace {
+    let format = frame.format.unwrap_or(PixelFormat::I420);
+    effective_color_space(frame.color_space, format, frame.visible_rect.size())
+}
+
+/// Whether samples of both mean the same; of neither anything is unknown.
+pub(crate) fn alike(a: ColorSpace, b: ColorSpace) -> bool {
+    a.matrix == b.matrix && a.full_range == b.full_range && Light::between(a, b).is_none()
+}
+
+/// Whether `frame` stores red, green and blue, be it as planes.
+pub(crate) fn is_rgb(frame: &VideoFrame) -> bool {
+    frame.format.is_some_and(PixelFormat::is_rgb) || frame.color_space.matrix == Some(Matrix::Rgb)
+}
+
+/// The colours of the YUV that pictures of `color` become where they are RGB (`Fitter::fit`).
+pub(crate) fn video_colors(color: ColorSpace) -> ColorSpace {
+    let primaries = color.primaries.unwrap_or(Primaries::Bt709);
+    ColorSpace {
+        primaries: Some(primaries),
+        transfer: Some(match color.transfer {
+            None | Some(Transfer::Iec61966_2_1) => Transfer::Bt709,
+            Some(other) => other,
+        }),
+        matrix: Some(match primaries {
+            Primaries::Bt2020 => Matrix::Bt2020Ncl,
+            _ => Matrix::Bt709,
+        }),
+        full_range: Some(false),
+    }
+}
+
+/// `made` of `frame`'s samples, with the matrix that those were taken to have: where none is said, the number of rows decides,
+/// which may be another now.
+pub(crate) fn colored_as(frame: &VideoFrame, mut made: VideoFrame) -> VideoFrame {
+    if !is_rgb(frame) && made.color_space == frame.color_space {
+        let matrix = colors_of(frame).matrix;
+        if colors_of(&made).matrix != matrix {
+            made.color_space.matrix = matrix;
+        }
+    }
+    made
 }
 
 #[cfg(test)]
@@ -93,5 +179,41 @@ mod tests {
         };
         let to = ToYuv::new(full, PixelFormat::I420P10, size);
         assert_eq!(to.convert([255; 3]), [1023, 512, 512]);
+    }
+
+    #[test]
+    fn a_colour_of_srgb_is_as_bright_in_hdr() {
+        let size = Size::new(1920, 1080);
+        let pq = ColorSpace {
+            primaries: Some(Primaries::Bt2020),
+            transfer: Some(Transfer::Pq),
+            matrix: Some(Matrix::Bt2020Ncl),
+            full_range: Some(false),
+        };
+        let to = ToYuv::new(pq, PixelFormat::I420P10, size);
+        // 203 nits are 58.07 % of PQ, and 0.2159 of that 42.8 %.
+        assert_eq!(to.convert([255; 3]), [64 + 509, 512, 512]);
+        let [grey, u, v] = to.convert([128; 3]);
+        assert!(grey.abs_diff(64 + 375) <= 1, "{grey}");
+        assert_eq!((u, v), (512, 512));
+    }
+
+    #[test]
+    fn signals_of_samples_have_those_samples() {
+        let size = Size::new(1920, 1080);
+        for format in [PixelFormat::I444, PixelFormat::I444P10] {
+            for full in [false, true] {
+                let color = ColorSpace {
+                    full_range: Some(full),
+                    ..ColorSpace::REC709
+                };
+                let from = FromYuv::new(color, format.bit_depth());
+                let to = ToYuv::new(color, format, size);
+                for samples in [[90, 100, 140], [40, 128, 128], [200, 60, 90]] {
+                    let same = to.samples(from.signals(samples)).map(u32::from);
+                    assert_eq!(same, samples);
+                }
+            }
+        }
     }
 }

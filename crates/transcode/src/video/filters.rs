@@ -3,7 +3,9 @@
 use reelcore_engine::Engine;
 use reelcore_media::{ErrorKind, MediaError, PixelFormat, Rect, Rotation, Size, VideoFrame};
 
+use super::color::colored_as;
 use super::paint::{Painter, planar_of, unnamed};
+use super::time::{end_of, split_off, stands_still, step_of};
 use crate::error::JobError;
 use crate::job::{self, Color, Direction, FitMode};
 use crate::stream::{Pictures, Pull};
@@ -28,6 +30,8 @@ pub(crate) struct Each {
     pub(crate) painter: Painter,
     /// Where the specification asks for it.
     path: String,
+    /// What is left of a picture that stands still while it fades.
+    rest: Option<VideoFrame>,
 }
 
 impl Each {
@@ -38,15 +42,41 @@ impl Each {
             change,
             painter: Painter::new(engine),
             path: path.to_owned(),
+            rest: None,
         }
+    }
+}
+
+impl Change {
+    /// When something else is to be done to a picture that stands still from `time` until `end`.
+    fn changes_at(&self, time: i64, end: i64) -> Option<i64> {
+        let Self::Fade(_, from, duration, _) = self else {
+            return None;
+        };
+        let until = from.saturating_add(*duration);
+        if time < *from {
+            return Some(*from);
+        }
+        (time < until).then(|| step_of(time, end.min(until)))
     }
 }
 
 impl Pull<VideoFrame> for Each {
     fn next(&mut self) -> Result<Option<VideoFrame>, JobError> {
-        let Some(frame) = self.input.next()? else {
-            return Ok(None);
+        let (mut frame, still) = match self.rest.take() {
+            Some(rest) => (rest, true),
+            None => {
+                let Some(frame) = self.input.next()? else {
+                    return Ok(None);
+                };
+                let still = stands_still(&frame);
+                (frame, still)
+            }
         };
+        if still {
+            let change = self.change.changes_at(frame.timestamp, end_of(&frame));
+            self.rest = split_off(&mut frame, change);
+        }
         let changed = apply(&mut self.painter, &self.change, &frame);
         Ok(Some(changed.map_err(|error| match error.kind {
             // Sizes that do not fit are known once there is a picture.
@@ -110,7 +140,7 @@ pub(crate) fn crop(frame: &VideoFrame, rect: Rect) -> Result<VideoFrame, MediaEr
             .unwrap_or(u32::MAX)
             .max(1)
     };
-    Ok(VideoFrame {
+    let cropped = VideoFrame {
         visible_rect: Rect {
             x: visible.x.saturating_add(rect.x),
             y: visible.y.saturating_add(rect.y),
@@ -121,7 +151,8 @@ pub(crate) fn crop(frame: &VideoFrame, rect: Rect) -> Result<VideoFrame, MediaEr
             scaled(frame.display_size.height, rect.height, visible.height),
         ),
         ..frame.clone()
-    })
+    };
+    Ok(colored_as(frame, cropped))
 }
 
 /// The size that a scale leads to, of pictures that are shown at `display`.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use reelcore_engine::Engine;
-use reelcore_media::convert::effective_color_space;
-use reelcore_media::{CpuImage, MediaError, PixelFormat, Plane, Size, VideoFrame};
+use reelcore_media::{ColorSpace, CpuImage, MediaError, PixelFormat, Plane, Size, VideoFrame};
 
-use super::color::ToYuv;
-use super::paint::{Canvas, Painter, Sample, finished, replaced, rgba_of};
-use super::time::{Shown, end_of};
+use super::alpha::samples_of;
+use super::color::colors_of;
+use super::paint::{Canvas, Painter, Sample, finished, replaced, unnamed, whole_chroma};
+use super::time::{Shown, end_of, split_off, stands_still};
 use crate::error::JobError;
 use crate::job::Overlay as Options;
 use crate::stream::{Pictures, Pull};
@@ -24,7 +24,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// `frame` upright, for a base like `base`.
+    /// `frame` upright, for a base like `base`, which is planar.
     pub(crate) fn new(
         painter: &mut Painter,
         frame: &VideoFrame,
@@ -32,9 +32,6 @@ impl Layer {
         opacity: f64,
     ) -> Result<Self, MediaError> {
         let frame = painter.upright(frame)?;
-        let base_format = base.format.unwrap_or(PixelFormat::I420);
-        let base_size = base.visible_rect.size();
-        let format = frame.format.ok_or_else(super::paint::unnamed)?;
         let size = frame.visible_rect.size();
         let pixels = size.area() as usize;
         let opacity = (opacity.clamp(0.0, 1.0) * 256.0).round() as u32;
@@ -46,38 +43,17 @@ impl Layer {
                 .collect(),
             None => vec![255 * opacity; pixels],
         };
-        let full = match base_format.bit_depth() {
-            8 => PixelFormat::I444,
-            10 => PixelFormat::I444P10,
-            _ => PixelFormat::I444P12,
+        let depth = base.format.ok_or_else(unnamed)?.bit_depth();
+        let full = whole_chroma(depth);
+        let image = match painter.recolored(&frame, colors_of(base), depth)? {
+            Some(image) => Arc::new(image),
+            None => painter.fit(&frame, full, size)?.resource.read_back()?,
         };
-        let own = effective_color_space(frame.color_space, format, size);
-        let wanted = effective_color_space(base.color_space, base_format, base_size);
-        let mut samples = [Vec::new(), Vec::new(), Vec::new()];
-        if !format.is_rgb() && own.matrix == wanted.matrix && own.full_range == wanted.full_range {
-            let image = painter.fit(&frame, full, size)?.resource.read_back()?;
-            for (samples, plane) in samples.iter_mut().zip(image.planes()) {
-                *samples = match full.sample_bytes(0) {
-                    1 => read_plane::<u8>(plane, size),
-                    _ => read_plane::<u16>(plane, size),
-                };
-            }
-        } else {
-            // By way of sRGB of 8 bits: what is laid over is as a rule a drawing.
-            let to = ToYuv::new(base.color_space, base_format, base_size);
-            let mut last = ([0; 3], to.convert([0; 3]));
-            for pixel in rgba_of(&frame)?.chunks_exact(4) {
-                if let [r, g, b, _] = *pixel {
-                    if last.0 != [r, g, b] {
-                        last = ([r, g, b], to.convert([r, g, b]));
-                    }
-                    samples
-                        .iter_mut()
-                        .zip(last.1)
-                        .for_each(|(plane, sample)| plane.push(sample));
-                }
-            }
-        }
+        let samples = [0, 1, 2].map(|index| match image.planes().get(index) {
+            Some(plane) if full.sample_bytes(index) == 1 => samples_of::<u8>(plane, size),
+            Some(plane) => samples_of::<u16>(plane, size),
+            None => Vec::new(),
+        });
         Ok(Self {
             size,
             samples,
@@ -85,33 +61,36 @@ impl Layer {
         })
     }
 
-    /// Laid over `base`, which is upright, with its left top corner at `x` and `y`.
-    pub(crate) fn over(
-        &self,
-        painter: &mut Painter,
-        base: &VideoFrame,
-        x: i32,
-        y: i32,
-    ) -> Result<VideoFrame, MediaError> {
-        let planar = painter.own_planar(base)?;
-        let image = planar.resource.read_back()?;
-        let (format, size) = (image.format(), image.size());
+    /// Laid over `base`, which is upright and planar, with its left top corner at `x` and `y`.
+    pub(crate) fn over(&self, base: &VideoFrame, x: i32, y: i32) -> Result<VideoFrame, MediaError> {
+        let image = base.resource.read_back()?;
+        let format = base.format.ok_or_else(unnamed)?;
+        let size = image.size();
+        let alpha = match format.has_alpha() {
+            true => image
+                .planes()
+                .get(3)
+                .map(|plane| samples_of::<u8>(plane, size)),
+            false => None,
+        };
+        let under = Under {
+            format,
+            size,
+            alpha,
+        };
         let mut planes = Vec::with_capacity(4);
-        for (index, plane) in image.planes().iter().enumerate() {
+        let own = image.planes().iter().take(format.num_planes());
+        for (index, plane) in own.enumerate() {
             planes.push(
                 match (self.samples.get(index), format.sample_bytes(index)) {
                     // The base's own alpha: what is opaque in either is.
                     (None, _) => self.cover(plane, size, (x, y)),
-                    (Some(samples), 1) => {
-                        self.lay::<u8>(plane, samples, format, index, size, (x, y))
-                    }
-                    (Some(samples), _) => {
-                        self.lay::<u16>(plane, samples, format, index, size, (x, y))
-                    }
+                    (Some(samples), 1) => self.lay::<u8>(plane, samples, &under, index, (x, y)),
+                    (Some(samples), _) => self.lay::<u16>(plane, samples, &under, index, (x, y)),
                 },
             );
         }
-        Ok(replaced(&planar, CpuImage::new(format, size, planes)?))
+        Ok(replaced(base, CpuImage::new(format, size, planes)?))
     }
 
     /// The place in the layer of a pixel of the base.
@@ -125,13 +104,13 @@ impl Layer {
         &self,
         plane: &Plane,
         samples: &[u16],
-        format: PixelFormat,
+        under: &Under,
         index: usize,
-        size: Size,
         at: (i32, i32),
     ) -> Plane {
-        let area = format.plane_size(index, size);
-        let (h, v) = format.subsampling(index);
+        let size = under.size;
+        let area = under.format.plane_size(index, size);
+        let (h, v) = under.format.subsampling(index);
         let (h, v) = (i64::from(h), i64::from(v));
         let stride = area.width as usize * S::BYTES;
         let mut data = Vec::with_capacity(stride * area.height as usize);
@@ -152,28 +131,28 @@ impl Layer {
         let columns = span(left, self.size.width, h, area.width);
         for row in span(top, self.size.height, v, area.height) {
             for column in columns.clone() {
-                let (mut count, mut weight, mut sum) = (0u64, 0u64, 0u64);
+                // What the layer and the base have of the sample, in parts of 255 times `OPAQUE` for each pixel.
+                let (mut over, mut rest, mut sum) = (0u64, 0u64, 0u64);
                 for y in row * v..(row * v + v).min(i64::from(size.height)) {
                     for x in column * h..(column * h + h).min(i64::from(size.width)) {
-                        count += 1;
-                        let Some(place) = self.place(x - left, y - top) else {
-                            continue;
-                        };
-                        let own = u64::from(self.weights.get(place).copied().unwrap_or(0));
-                        weight += own;
-                        sum += own * u64::from(samples.get(place).copied().unwrap_or(0));
+                        let place = self.place(x - left, y - top);
+                        let weight = place.and_then(|place| self.weights.get(place));
+                        let own = u64::from(weight.copied().unwrap_or(0));
+                        let sample = place.and_then(|place| samples.get(place));
+                        over += own * 255;
+                        sum += own * 255 * u64::from(sample.copied().unwrap_or(0));
+                        rest += (u64::from(OPAQUE) - own) * under.alpha(x, y);
                     }
                 }
                 let offset = row as usize * stride + column as usize * S::BYTES;
                 let Some(bytes) = data.get_mut(offset..offset + S::BYTES) else {
                     continue;
                 };
-                let whole = count * u64::from(OPAQUE);
-                if weight == 0 || whole == 0 {
+                if over == 0 {
                     continue;
                 }
-                let under = u64::from(S::read(bytes));
-                let mixed = (under * (whole - weight) + sum + whole / 2) / whole;
+                let whole = over + rest;
+                let mixed = (u64::from(S::read(bytes)) * rest + sum + whole / 2) / whole;
                 S::write(mixed as u32, bytes);
             }
         }
@@ -207,15 +186,23 @@ impl Layer {
     }
 }
 
-fn read_plane<S: Sample>(plane: &Plane, size: Size) -> Vec<u16> {
-    let width = size.width as usize * S::BYTES;
-    let rows = plane
-        .data
-        .chunks(plane.stride.max(1))
-        .take(size.height as usize);
-    rows.flat_map(|row| row.get(..width).unwrap_or_default().chunks_exact(S::BYTES))
-        .map(|sample| S::read(sample) as u16)
-        .collect()
+/// What a layer is laid over.
+struct Under {
+    format: PixelFormat,
+    size: Size,
+    /// Of each pixel, where there is any.
+    alpha: Option<Vec<u16>>,
+}
+
+impl Under {
+    /// The alpha of a pixel, up to 255.
+    fn alpha(&self, x: i64, y: i64) -> u64 {
+        let Some(alpha) = &self.alpha else {
+            return 255;
+        };
+        let place = y as usize * self.size.width as usize + x as usize;
+        alpha.get(place).copied().unwrap_or(0).into()
+    }
 }
 
 /// The filter.
@@ -224,8 +211,26 @@ pub(crate) struct Overlay {
     over: Shown,
     options: Options,
     painter: Painter,
-    /// The layer that was made last, with the picture that it was made of.
-    layer: Option<(VideoFrame, Layer)>,
+    /// The layer that was made last, with what it was made of and for.
+    layer: Option<(Made, Layer)>,
+    /// What is left of a picture that stands still.
+    rest: Option<VideoFrame>,
+}
+
+/// What a layer is made of and for.
+struct Made {
+    of: VideoFrame,
+    format: Option<PixelFormat>,
+    colors: ColorSpace,
+}
+
+impl Made {
+    fn is(&self, of: &VideoFrame, base: &VideoFrame) -> bool {
+        Arc::ptr_eq(&self.of.resource, &of.resource)
+            && self.of.visible_rect == of.visible_rect
+            && self.format == base.format
+            && self.colors == colors_of(base)
+    }
 }
 
 impl Overlay {
@@ -236,37 +241,61 @@ impl Overlay {
             options,
             painter: Painter::new(engine),
             layer: None,
+            rest: None,
         }
     }
 }
 
 impl Pull<VideoFrame> for Overlay {
     fn next(&mut self) -> Result<Option<VideoFrame>, JobError> {
-        let Some(base) = self.input.next()? else {
-            return Ok(None);
+        let (mut base, still) = match self.rest.take() {
+            Some(rest) => (rest, true),
+            None => {
+                let Some(base) = self.input.next()? else {
+                    return Ok(None);
+                };
+                let still = stands_still(&base);
+                (self.painter.upright(&base)?, still)
+            }
         };
-        let base = self.painter.upright(&base)?;
         let from = self.options.from.unwrap_or_default().0;
         let to = self.options.to.map_or(i64::MAX, |to| to.0);
-        if base.timestamp < from || base.timestamp >= to {
-            return Ok(Some(base));
+        let (mut over, mut change) = (None, Some(from));
+        if base.timestamp >= from {
+            let time = base.timestamp - from;
+            let (shown, next) = self.over.at(time)?;
+            over = shown
+                .filter(|over| base.timestamp < to && time < end_of(over))
+                .cloned();
+            // Where what lies over changes, ends, or is no longer wanted.
+            let end = over.as_ref().map(end_of);
+            change = [next, end].into_iter().flatten().min();
+            change = change.map(|change| change.saturating_add(from).min(to));
         }
-        let time = base.timestamp - from;
-        let (Some(over), _) = self.over.at(time)? else {
+        if still {
+            self.rest = split_off(&mut base, change);
+        }
+        let Some(over) = over else {
             return Ok(Some(base));
         };
-        if time >= end_of(over) {
-            return Ok(Some(base));
-        }
-        let same = |(of, _): &&mut (VideoFrame, Layer)| Arc::ptr_eq(&of.resource, &over.resource);
-        let layer = match self.layer.as_mut().filter(same) {
+        let base = self.painter.own_planar(&base)?;
+        let layer = match self
+            .layer
+            .as_mut()
+            .filter(|(made, _)| made.is(&over, &base))
+        {
             Some((_, layer)) => layer,
             None => {
-                let layer = Layer::new(&mut self.painter, over, &base, self.options.opacity)?;
-                &mut self.layer.insert((over.clone(), layer)).1
+                let layer = Layer::new(&mut self.painter, &over, &base, self.options.opacity)?;
+                let made = Made {
+                    format: base.format,
+                    colors: colors_of(&base),
+                    of: over,
+                };
+                &mut self.layer.insert((made, layer)).1
             }
         };
         let (x, y) = (self.options.x, self.options.y);
-        Ok(Some(layer.over(&mut self.painter, &base, x, y)?))
+        Ok(Some(layer.over(&base, x, y)?))
     }
 }

@@ -3,7 +3,8 @@
 use reelcore_engine::Engine;
 use reelcore_media::VideoFrame;
 
-use super::paint::{Painter, Shape};
+use super::paint::Painter;
+use super::shape::Shape;
 use crate::decode::Cut;
 use crate::error::JobError;
 use crate::job::Rate;
@@ -13,6 +14,37 @@ use crate::stream::{Pictures, Pull};
 pub(crate) fn end_of(frame: &VideoFrame) -> i64 {
     let duration = i64::try_from(frame.duration.unwrap_or(0)).unwrap_or(i64::MAX);
     frame.timestamp.saturating_add(duration)
+}
+
+/// A picture that is shown for longer, in microseconds, stands still: what changes while it is seen needs several of it.
+const STILL: i64 = 100_000;
+
+/// About how long each of those is shown.
+const STEP: i64 = 40_000;
+
+/// Whether a picture is shown so long that what is done to it cannot wait for the next one.
+pub(crate) fn stands_still(frame: &VideoFrame) -> bool {
+    end_of(frame).saturating_sub(frame.timestamp) > STILL
+}
+
+/// Where the first of even steps ends, by which `until` is reached.
+pub(crate) fn step_of(from: i64, until: i64) -> i64 {
+    let length = until.saturating_sub(from).max(0);
+    let steps = length.saturating_add(STEP - 1) / STEP;
+    from + length / steps.max(1)
+}
+
+/// Ends `frame` at `at`, if that is while it is shown, and gives what is left of it.
+pub(crate) fn split_off(frame: &mut VideoFrame, at: Option<i64>) -> Option<VideoFrame> {
+    let end = end_of(frame);
+    let at = at.filter(|at| (frame.timestamp.saturating_add(1)..end).contains(at))?;
+    let rest = VideoFrame {
+        timestamp: at,
+        duration: u64::try_from(end - at).ok(),
+        ..frame.clone()
+    };
+    frame.duration = u64::try_from(at - frame.timestamp).ok();
+    Some(rest)
 }
 
 /// A constant frame rate: at each time the last picture that begins before half a frame later.
@@ -186,6 +218,8 @@ pub(crate) struct Crossfade {
     duration: i64,
     /// Where the next picture begins.
     cursor: Option<i64>,
+    /// Until when both stand still.
+    still: Option<i64>,
 }
 
 impl Crossfade {
@@ -205,6 +239,7 @@ impl Crossfade {
             start,
             duration: duration.max(1),
             cursor: None,
+            still: None,
         }
     }
 }
@@ -238,11 +273,17 @@ impl Pull<VideoFrame> for Crossfade {
             let a_next = a_next.filter(|&next| next < end);
             let both = time >= self.start && time < end;
             let edge = both.then_some(end);
-            let next = [a_next, b_next, edge]
+            let mut next = [a_next, b_next, edge]
                 .into_iter()
                 .flatten()
                 .filter(|&next| next > time)
                 .min();
+            if let (Some(_), Some(_), Some(change)) = (a, b, next)
+                && (change - time > STILL || self.still == Some(change))
+            {
+                self.still = Some(change);
+                next = Some(step_of(time, change));
+            }
             let frame = match (a, b) {
                 (None, None) => match next {
                     Some(next) => {
