@@ -17,6 +17,32 @@ use shared::*;
 use support::{open_bytes, packets};
 
 #[test]
+fn clusters_that_go_back_hide_no_sound_from_a_seek() {
+    // A frame a second of which each fourth one is coded first: it begins a Cluster, and the sound before it stands behind it.
+    let sound = track(2, 2, "A_PCM/INT/LIT", &[&audio(1000.0, 1, 16)]);
+    let entry = track(1, 1, "V_VP8", &[&video(&[])]);
+    let clusters: Vec<Vec<u8>> = (0..10_u64)
+        .flat_map(|group| {
+            let start = group * 4000;
+            let key = simple(1, 0, 0x80, &[7; 20]);
+            let ahead = [4000, 2000].map(|ahead| cluster(start + ahead, &[&key]));
+            let here = (0..4).map(move |second| {
+                let time = start + second * 1000;
+                cluster(time, &[&simple(2, 0, 0x80, &[0; 2000])])
+            });
+            ahead.into_iter().chain(here)
+        })
+        .collect();
+    let bytes = file(&[&info(), &tracks(&[&entry, &sound]), &clusters.concat()]);
+    let demuxer = open_bytes(bytes).expect("valid");
+    let mut reader = demuxer.reader(1).expect("a reader");
+    for target in [0, 999_000, 1_500_000, 4_000_000, 21_300_000, 39_999_000] {
+        let found = reader.seek(target).expect("valid");
+        assert_eq!(found, Some(target / 1_000_000 * 1_000_000), "{target}");
+    }
+}
+
+#[test]
 fn cues_that_are_few_or_lead_astray_do_not_change_what_a_seek_finds() {
     let (clusters, front) = long(200);
     let all_clusters = clusters.concat();

@@ -169,6 +169,24 @@ fn seeking_finds_what_reading_from_the_start_finds() {
 }
 
 #[test]
+fn the_duration_counts_a_last_picture_that_stands_before_those_that_are_shown_earlier() {
+    // With so much stuffing, the last 256 KiB hold a frame or two: B-frames, which are coded after what they are shown before.
+    for rate in ["30M", "100M"] {
+        let args = format!(
+            "{INPUTS} -c:v libx264 -preset veryfast -bf 3 -g 250 -c:a aac -t 2.12 -muxrate {rate}"
+        );
+        let args: Vec<&str> = args.split(' ').collect();
+        let path = ffmpeg("stuffed.ts", &args);
+        let demuxer = open(Arc::new(FileSource::open(&path).expect("a file"))).expect("opens");
+        let ends = packets(&demuxer, 0).expect("reads").into_iter();
+        let ends = ends.map(|p| p.chunk.timestamp + p.chunk.duration.unwrap_or(0).cast_signed());
+        let end = ends.max().expect("pictures");
+        let said = demuxer.tracks()[0].duration.expect("a duration");
+        assert!(said.abs_diff(end as u64) <= 20, "{rate}: {said} of {end}");
+    }
+}
+
+#[test]
 fn a_long_stream_is_sought_by_bisection_and_measured_by_its_end() {
     let mut video = h264_units("h264-aac.mp4");
     let mut audio = adts_frames("h264-aac.mp4");

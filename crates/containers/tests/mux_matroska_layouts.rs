@@ -127,6 +127,125 @@ fn times_below_zero_move_the_whole_file() {
     assert_eq!(got[1].1[0].chunk.timestamp, 0);
 }
 
+/// The Timestamps of all Clusters: what no data of these tests looks like.
+fn cluster_times(file: &[u8]) -> Vec<u64> {
+    let at = |at: usize| {
+        let rest = file.get(at..)?.strip_prefix(&[0x1f, 0x43, 0xb6, 0x75])?;
+        let size = rest.first()?.leading_zeros() as usize + 1;
+        let rest = rest.get(size..)?.strip_prefix(&[0xe7])?;
+        let size = usize::from(*rest.first()? & 0x7f);
+        let time = rest.get(1..)?.get(..size)?;
+        Some(
+            time.iter()
+                .fold(0, |time, &byte| time << 8 | u64::from(byte)),
+        )
+    };
+    (0..file.len()).filter_map(at).collect()
+}
+
+/// Pictures in groups of four in decode order (the last, the middle one, the others), with their decode times in frames.
+fn reordered(frame: impl Fn(i64) -> i64, frames: i64) -> Vec<(i64, i64)> {
+    let shown = std::iter::once(0).chain((0..frames / 4).flat_map(|group| {
+        let first = group * 4;
+        [first + 4, first + 2, first + 1, first + 3]
+    }));
+    let decoded = |index: i64| frame(index) - 2 * (frame(1) - frame(0));
+    shown
+        .zip(0..)
+        .map(|(shown, index)| (frame(shown), decoded(index).min(frame(shown))))
+        .collect()
+}
+
+#[test]
+fn pictures_far_out_of_order_do_not_make_clusters_go_back() {
+    let even = |micros: i64| move |frame: i64| frame * micros;
+    // Every twentieth frame lasts a second.
+    let uneven = |frame: i64| frame * 40_000 + frame / 20 * 960_000;
+    let cases = [
+        ("25", false, reordered(even(40_000), 100)),
+        ("5", false, reordered(even(200_000), 100)),
+        ("1", false, reordered(even(1_000_000), 40)),
+        ("uneven", false, reordered(uneven, 100)),
+        ("webm", true, reordered(even(20_000_000), 20)),
+    ];
+    for (name, webm, pictures) in cases {
+        for (live, given) in [(false, true), (false, false), (true, true)] {
+            let options = MuxOptions {
+                live,
+                ..MuxOptions::default()
+            };
+            let codec = if given { "vp8" } else { "avc1.640028" };
+            // Decode times are found for these codecs alone, from 33 pictures: no other track waits so long for slower ones.
+            if (webm || name == "1") && !given {
+                continue;
+            }
+            let mut sink = MemorySink::default();
+            let mut muxer = match webm {
+                true => MatroskaMuxer::webm(options),
+                false => MatroskaMuxer::matroska(options),
+            };
+            let mut output = video(codec, 64, 48);
+            if !given {
+                let avcc = b"\x01\x64\0\x28\xff\xe1\0\x04\x67\x64\0\x28\x01\0\x02\x68\xee";
+                output.description = Some(Bytes::from_static(avcc));
+            }
+            muxer.add_track(output).expect("a track");
+            // WebM has no uncompressed sound; pictures that all stand alone do as well.
+            let (other, other_size) = match webm {
+                true => (video("vp8", 64, 48), 30),
+                false => (audio("pcm-s16", 48_000, 1), 1920),
+            };
+            muxer.add_track(other).expect("a track");
+            let end = pictures.iter().map(|picture| picture.0).max().unwrap_or(0);
+            let sounds = (0..end / 20_000).map(|index| index * 20_000);
+            let mut all: Vec<(i64, Option<i64>)> = sounds.map(|time| (time, None)).collect();
+            all.extend(
+                pictures
+                    .iter()
+                    .map(|&(time, decoded)| (time, Some(decoded))),
+            );
+            all.sort_by_key(|&(time, decoded)| decoded.unwrap_or(time));
+            for (time, decoded) in all {
+                let (track, size) = match decoded {
+                    Some(_) => (0, 30),
+                    None => (1, other_size),
+                };
+                let kind = match time {
+                    0 => ChunkKind::Key,
+                    _ if track == 0 => ChunkKind::Delta,
+                    _ => ChunkKind::Key,
+                };
+                let mut data = vec![1; size];
+                data[..4].copy_from_slice(&[0, 0, 0, 26]);
+                let mut out = packet(kind, time, 20_000, data);
+                out.decode_time = if given { decoded } else { None };
+                muxer.write(track, out, &mut sink).expect("written");
+            }
+            muxer.finish(&mut sink).expect("finished");
+            let bytes = sink.into_bytes();
+            let clusters = cluster_times(&bytes);
+            let what = format!("{name} live {live} given {given}");
+            assert!(clusters.len() > 1, "{what}: {clusters:?}");
+            // With decode times given, only the first pictures are looked at: what comes later may lie further apart. It is
+            // read and sought all the same.
+            let foreseen = name != "uneven" || !given;
+            assert!(clusters.is_sorted() || !foreseen, "{what}: {clusters:?}");
+            let demuxer = open_bytes(bytes);
+            let got = tracks(&demuxer);
+            let mut reader = demuxer.reader(1).expect("a reader");
+            for (packet, (want, _)) in got[0].1.iter().zip(&pictures) {
+                let off = packet.chunk.timestamp - want;
+                assert!(off.abs() <= 500, "{what}: {want} {off}");
+            }
+            for target in [end / 3, end / 2 + 10_000, end - 40_000] {
+                let found = reader.seek(target).expect("valid").expect("sound");
+                let late = target - found;
+                assert!((-500..20_500).contains(&late), "{what}: {target} {found}");
+            }
+        }
+    }
+}
+
 /// The blocks of each Cluster: their track, and whether they say how long they last.
 fn blocks(file: &[u8]) -> Vec<Vec<(u8, bool)>> {
     /// The ID of an element, and its data; the rest.

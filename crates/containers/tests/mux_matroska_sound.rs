@@ -6,11 +6,14 @@ mod made;
 mod muxed;
 mod support;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use muxed::{audio, ffprobe, open_bytes, packet, save, tracks};
+use made::ffmpeg;
+use muxed::{audio, ffprobe, open_bytes, packet, save, to_memory, tracks};
 use reelcore_containers::matroska::MatroskaMuxer;
 use reelcore_containers::mux::MemorySink;
 use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket};
@@ -136,4 +139,59 @@ fn sound_dropped_in_mid_track_is_negative_padding() {
         .map(|p| p.chunk.side.as_ref().map_or(0, |s| micros(s.discard_start)))
         .collect();
     assert_eq!(starts, [6500, 0, 0, 6500, 0, 0]);
+}
+
+/// Samples that ffmpeg decodes of a file with one channel.
+fn decoded(path: &Path) -> usize {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(path)
+        .args(["-f", "s16le", "-"])
+        .output()
+        .expect("the ffmpeg command (./x setup installs it)");
+    assert!(output.status.success(), "{}", path.display());
+    output.stdout.len() / 2
+}
+
+#[test]
+fn vorbis_from_ogg_is_as_long_in_matroska_as_it_was() {
+    // Ends at many places in the last block, also before its half.
+    for samples in [96_000, 96_100, 96_500, 96_700, 95_800, 144_001] {
+        let sound = format!("anoisesrc=r=48000:a=0.4:seed=7,atrim=end_sample={samples}");
+        let args = ["-f", "lavfi", "-i", &sound, "-c:a", "libvorbis"];
+        let path = ffmpeg(&format!("length-{samples}.ogg"), &args);
+        assert_eq!(decoded(&path), samples);
+        let source = tracks(&open_bytes(std::fs::read(&path).expect("it").into()));
+        let bytes = to_memory(
+            &source,
+            MatroskaMuxer::matroska(MuxOptions::default()),
+            true,
+        );
+        let copied = save(&format!("length-{samples}.mkv"), &bytes);
+        assert_eq!(decoded(&copied), samples);
+        let demuxer = open_bytes(bytes.clone());
+        let length = demuxer.duration().expect("a length");
+        assert!(
+            length.abs_diff(samples as u64 * 1_000_000 / 48_000) <= 1000,
+            "{samples}: {length}"
+        );
+        // From Matroska, where durations count what is dropped, it is copied as it is.
+        let read = tracks(&demuxer);
+        let dropped = |source: &[(_, Vec<reelcore_media::demux::Packet>)]| -> Vec<u64> {
+            let side = |packet: &reelcore_media::demux::Packet| {
+                packet
+                    .chunk
+                    .side
+                    .as_ref()
+                    .map_or(0, |side| micros(side.discard_end))
+            };
+            source[0].1.iter().map(side).collect()
+        };
+        assert_eq!(dropped(&read), dropped(&source), "{samples}");
+        let again = to_memory(&read, MatroskaMuxer::matroska(MuxOptions::default()), true);
+        assert_eq!(
+            decoded(&save(&format!("again-{samples}.mkv"), &again)),
+            samples
+        );
+    }
 }

@@ -18,8 +18,33 @@ use reelcore_containers::mp4::Mp4Muxer;
 use reelcore_containers::mux::{FileSink, MemorySink, QueueSink};
 use reelcore_containers::open;
 use reelcore_media::demux::{Source, TrackKind};
-use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, Sink};
+use reelcore_media::mux::{
+    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
+};
 use reelcore_media::{ChunkKind, ColorSpace, Rotation, Size};
+
+#[test]
+fn a_language_that_three_letters_do_not_say_is_read_back() {
+    for (language, want) in [
+        ("de", Some("de")),
+        ("en-US", Some("en-US")),
+        ("zh-Hant-TW", Some("zh-Hant-TW")),
+        ("ENG", Some("ENG")),
+        ("deu", Some("deu")),
+        ("und", None),
+        ("no language", None),
+    ] {
+        for options in [MuxOptions::default(), fragmented()] {
+            let track = OutputTrack {
+                language: Some(language.to_owned()),
+                ..video("vp8", 64, 48)
+            };
+            let frame = packet(ChunkKind::Key, 0, 40_000, vec![0; 9]);
+            let demuxer = open_bytes(write(options, track, &[frame]));
+            assert_eq!(demuxer.tracks()[0].language.as_deref(), want, "{language}");
+        }
+    }
+}
 
 #[test]
 fn orientation_aspect_colour_and_language_are_read_back() {
@@ -334,7 +359,8 @@ fn misuse_is_refused_with_what_was_expected() {
     muxer.write(0, good(), &mut sink).expect("written");
     assert!(muxer.add_track(opus()).is_err(), "too late");
     let mut early = good();
-    early.chunk.timestamp = -1;
+    // Further than an encoder that is flushed goes back.
+    early.chunk.timestamp = -100_000;
     let error = muxer.write(0, early, &mut sink).expect_err("goes back");
     assert!(error.to_string().contains("at least 0 us"), "{error}");
     for (data, timestamp, codec) in [

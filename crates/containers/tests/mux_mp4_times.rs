@@ -223,3 +223,120 @@ fn a_last_packet_of_unknown_or_no_duration_is_shown() {
         }
     }
 }
+
+#[test]
+fn uncompressed_sound_is_read_in_packets_that_end_at_gaps() {
+    // 10 ms at 0, 10, 1020 and 1030 ms.
+    let (frames, starts) = (480, [0, 10_000, 1_020_000, 1_030_000]);
+    for (codec, frame) in [("pcm-s16", 4), ("ulaw", 2)] {
+        let packets = starts.map(|at| packet(ChunkKind::Key, at, 10_000, vec![5; frames * frame]));
+        for options in [MuxOptions::default(), fragmented()] {
+            let got = read(write(options, audio(codec, 48_000, 2), &packets));
+            let got: Vec<(i64, Option<u64>, usize)> = got
+                .iter()
+                .map(|got| &got.chunk)
+                .map(|chunk| (chunk.timestamp, chunk.duration, chunk.data.len() / frame))
+                .collect();
+            let want = [0, 1_020_000].map(|at| (at, Some(20_000), 2 * frames));
+            assert_eq!(got, want, "{codec}");
+        }
+    }
+}
+
+#[test]
+fn uncompressed_sound_of_fragments_is_not_read_frame_by_frame() {
+    let packets: Vec<OutputPacket> = (0..100)
+        .map(|index| {
+            packet(
+                ChunkKind::Key,
+                index * 20_000,
+                20_000,
+                vec![index as u8; 3840],
+            )
+        })
+        .collect();
+    let bytes = write(fragmented(), audio("pcm-s16", 48_000, 2), &packets);
+    let demuxer = muxed::open_bytes(bytes);
+    let got = muxed::tracks(&demuxer).remove(0).1;
+    assert!(got.len() < 150, "{}", got.len());
+    let data: Vec<u8> = got.iter().flat_map(|p| p.chunk.data.to_vec()).collect();
+    let want: Vec<u8> = packets.iter().flat_map(|p| p.chunk.data.to_vec()).collect();
+    assert!(data == want);
+    // A seek lands on the very frame.
+    let mut reader = demuxer.reader(0).expect("a reader");
+    assert_eq!(reader.seek(1_234_000).expect("valid"), Some(1_234_000));
+    let here = reader.next_sample().expect("valid").expect("sound");
+    assert_eq!((here.chunk.timestamp, here.chunk.data[0]), (1_234_000, 61));
+}
+
+#[test]
+fn a_gap_of_hours_between_times_on_no_common_grid_is_written() {
+    for gap in [7_200_000_000, 50_000_000_000] {
+        let times = (0..10).map(|index: i64| index * 40_000 + 1 + if index > 4 { gap } else { 0 });
+        let packets: Vec<OutputPacket> = times
+            .enumerate()
+            .map(|(index, at)| {
+                let kind = match index {
+                    0 => ChunkKind::Key,
+                    _ => ChunkKind::Delta,
+                };
+                packet(kind, at, 40_000, vec![0; 9])
+            })
+            .collect();
+        // In one table all times become coarser; each fragment has a time of its own.
+        for (options, off) in [(MuxOptions::default(), 51), (fragmented(), 0)] {
+            let bytes = write(options, video("vp8", 64, 48), &packets);
+            if off > 0 {
+                assert_eq!(ffprobe(&save("gap.mp4", &bytes))[0].1, 10);
+            }
+            let got = read(bytes);
+            assert_eq!(got.len(), 10);
+            for (want, got) in packets.iter().zip(&got) {
+                let moved = want.chunk.timestamp - got.chunk.timestamp;
+                assert!(moved.abs() <= off, "{gap}: {moved}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sound_of_an_encoder_that_was_flushed_goes_on_where_it_was_put_in() {
+    // 400 ms in two goes, from an encoder with a delay of 1024 frames.
+    let step = |index: i64| index * 1024 * 1_000_000 / 48_000;
+    let go = |start: i64| {
+        (0..20).map(move |index| {
+            let length = (step(index + 1) - step(index)) as u64;
+            let mut out = packet(ChunkKind::Key, start + step(index), length, vec![1; 30]);
+            let frames = |count: u64| Duration::from_nanos(count * 1_000_000_000 / 48_000);
+            out.chunk.side = Some(Arc::new(SideData {
+                discard_start: frames(if index == 0 { 1024 } else { 0 }),
+                discard_end: frames(if index == 19 { 256 } else { 0 }),
+                counts_kept: index == 0,
+                ..SideData::default()
+            }));
+            out
+        })
+    };
+    let packets: Vec<OutputPacket> = go(0).chain(go(400_000)).collect();
+    let track = described(audio("mp4a.40.2", 48_000, 2), &[0x11, 0x90]);
+    for container in ["mp4", "fmp4", "matroska", "mpegts"] {
+        let mut muxer = reelcore_containers::mux::create(container, &MuxOptions::default())
+            .expect("a container");
+        let mut sink = reelcore_containers::mux::MemorySink::default();
+        muxer.add_track(track.clone()).expect("a codec");
+        for packet in &packets {
+            muxer
+                .write(0, packet.clone(), &mut sink)
+                .unwrap_or_else(|error| panic!("{container}: {error}"));
+        }
+        muxer.finish(&mut sink).expect(container);
+        let got = read(sink.into_bytes());
+        assert_eq!(got.len(), packets.len(), "{container}");
+        // All are earlier by the delay: what is heard of each keeps its time.
+        let first = got[0].chunk.timestamp;
+        for (want, got) in packets.iter().zip(&got) {
+            let moved = got.chunk.timestamp - first - want.chunk.timestamp;
+            assert!(moved.abs() <= 23, "{container}: {moved}");
+        }
+    }
+}

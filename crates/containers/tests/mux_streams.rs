@@ -322,6 +322,40 @@ fn the_clock_goes_on_every_tenth_of_a_second_and_counters_never_break() {
 }
 
 #[test]
+fn slow_pictures_leave_no_gap_in_the_clock_and_the_tables() {
+    let mut sink = MemorySink::default();
+    let mut muxer = TsMuxer::new(&MuxOptions::default());
+    muxer
+        .add_track(video("avc1.42001e", 64, 48))
+        .expect("a track");
+    let times = [0, 1_000_000, 2_000_000, 9_030_000, 4_000_000_000];
+    for at in times {
+        // Parameter sets and a picture, as far as a muxer looks.
+        let data = b"\0\0\0\x01\x67\x42\0\x1e\0\0\0\x01\x68\xce\0\0\0\x01\x65\x88\x80";
+        let out = packet(ChunkKind::Key, at, 40_000, data.to_vec());
+        muxer.write(0, out, &mut sink).expect("written");
+    }
+    muxer.finish(&mut sink).expect("finished");
+    let bytes = sink.into_bytes();
+    let clocks = clocks(&bytes);
+    // 9.03 seconds; what lies further apart is not filled.
+    assert_eq!(clocks.len(), 91 + 1 + 1);
+    let (filled, last) = clocks.split_at(clocks.len() - 1);
+    for pair in filled.windows(2) {
+        assert!(
+            pair[0] < pair[1] && pair[1] - pair[0] <= 2_700_000,
+            "{pair:?}"
+        );
+    }
+    assert_eq!(last[0] - clocks[0], 4_000_000_000 * 27);
+    // The table of programs stands before each.
+    let tables = bytes
+        .chunks(188)
+        .filter(|packet| packet[1] & 31 == 0 && packet[2] == 0);
+    assert_eq!(tables.count(), clocks.len());
+}
+
+#[test]
 fn times_wrap_around_and_may_begin_below_0() {
     // 33 bits at 90 kHz: 26.5 hours.
     let wrap = (1_i64 << 33) * 100 / 9;

@@ -200,7 +200,9 @@ pub struct Subsample {
 pub struct Packet {
     /// The chunk to decode.
     pub chunk: EncodedChunk,
-    /// Decode time in microseconds, on the same time line as the chunk's timestamp.
+    /// Decode time in microseconds, on the same time line as the chunk's timestamp, and never after it: where a container's
+    /// own decode times are (offsets below 0 in MP4), all of the track's are moved back. They do not decrease from packet to
+    /// packet as long as the container's do not, where the container tells beforehand how far pictures are reordered.
     pub decode_time: i64,
     /// Where the data begins in the source.
     pub offset: u64,

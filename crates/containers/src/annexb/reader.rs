@@ -244,6 +244,13 @@ impl RawReader {
         }
         let delay = i64::try_from(self.demuxer.delay).unwrap_or(0);
         let decode = i64::try_from(unit.decode).unwrap_or(i64::MAX);
+        // A stream may reorder more than it says. What is decoded later and shown earlier is in the queue, with its time:
+        // nothing is decoded after it is shown, and decode times do not go back for that.
+        let waiting = self.queue.iter().filter_map(|unit| unit.shown);
+        let earliest = waiting.fold(shown, u64::min);
+        let decode = decode
+            .saturating_sub(delay)
+            .min(i64::try_from(earliest).unwrap_or(i64::MAX));
         Packet {
             chunk: EncodedChunk {
                 kind: if unit.unit.picture.key {
@@ -256,7 +263,7 @@ impl RawReader {
                 data,
                 side: None,
             },
-            decode_time: self.demuxer.tick.micros(decode.saturating_sub(delay)),
+            decode_time: self.demuxer.tick.micros(decode),
             offset: unit.offset,
             presented: true,
             encryption: None,

@@ -159,6 +159,32 @@ fn fields_are_access_units_of_their_own_and_last_half_a_frame() {
 }
 
 #[test]
+fn a_stream_that_reorders_more_than_it_says_is_not_decoded_after_it_is_shown() {
+    // Shown by count: 0, 8, 4, 2, 6, 10, though the sets say that one frame is reordered.
+    let counts = [(1, 8), (2, 4), (3, 2), (3, 1), (3, 6), (3, 10)];
+    let pictures = counts.map(|(frame, lsb)| slice(0x41, 0, frame, None, lsb));
+    let stream = [sets(), slice(0x65, 0, 0, None, 0), pictures.concat()].concat();
+    let mut reader = opened(&stream).reader(0).expect("the track");
+    let (mut times, mut last) = (Vec::new(), i64::MIN);
+    while let Some(packet) = reader.next_sample().expect("reads") {
+        let (shown, decoded) = (packet.chunk.timestamp, packet.decode_time);
+        assert!(decoded <= shown, "decoded at {decoded}, shown at {shown}");
+        assert!(decoded >= last, "from {last} back to {decoded}");
+        last = decoded;
+        times.push((shown, decoded));
+    }
+    assert_eq!(times.len(), 7);
+    let as_said = (-1..6).map(|frame| frame * 40_000);
+    assert!(
+        times
+            .iter()
+            .zip(as_said)
+            .any(|((_, found), said)| *found != said),
+        "the stream keeps what it says: {times:?}"
+    );
+}
+
+#[test]
 fn units_are_cut_the_same_however_the_bytes_arrive() {
     let units = [fields(false), fields(true), fields(false)].concat();
     let stream: Vec<u8> = units.concat();

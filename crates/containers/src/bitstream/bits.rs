@@ -32,6 +32,11 @@ impl<'a> Bits<'a> {
         (self.at <= self.bytes.len().checked_mul(8)?).then_some(())
     }
 
+    /// Bytes that were read, the last perhaps in part.
+    pub(crate) fn bytes(&self) -> usize {
+        self.at.div_ceil(8)
+    }
+
     /// An unsigned Exp-Golomb code: ue(v) of H.264 and HEVC, and uvlc() of AV1.
     pub(crate) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;

@@ -2,7 +2,8 @@
 
 use reelcore_media::demux::DemuxError;
 
-use super::header::{self, MAX_HEADER, StreamInfo};
+use super::header::{self, Header, MAX_HEADER, StreamInfo};
+use super::subframes;
 use crate::audio::crc;
 use crate::audio::file::{Frame, Framing, Position};
 use crate::audio::invalid;
@@ -73,6 +74,28 @@ impl Frames {
             None if !tails => self.size_before(window, at, ahead, true),
             size => Ok(size),
         }
+    }
+
+    /// Where the samples end, as STREAMINFO counts them.
+    fn total(&self) -> Option<u64> {
+        let samples = self.info.samples?;
+        Some(self.start.sample.saturating_add(samples))
+    }
+
+    /// As [`Frames::size`], of the frame with the last samples: it is followed by what its content says, and not by another.
+    fn last_size(
+        &self,
+        window: &mut Window,
+        at: u64,
+        header: &Header,
+        ahead: usize,
+    ) -> Result<Option<usize>, DemuxError> {
+        let end = header.sample.saturating_add(u64::from(header.samples));
+        if self.total().is_none_or(|total| end < total) {
+            return Ok(None);
+        }
+        let bytes = self.peek(window, at, self.max_frame, ahead)?;
+        Ok(subframes::frame_size(bytes, &self.info, header.samples))
     }
 
     /// As [`Frames::size`]; with `tails` the frame may also end before a tag.
@@ -195,9 +218,8 @@ impl Framing for Frames {
             return Ok(None);
         }
         let Some(header) = header::parse(head, &self.info) else {
-            // Zeros after the last frame are padding.
-            let all = self.info.samples.is_some_and(|all| from.sample >= all);
-            if all && head.iter().all(|&byte| byte == 0) {
+            // After the last samples: padding, or whatever was put there.
+            if self.total().is_some_and(|total| from.sample >= total) {
                 return Ok(None);
             }
             return Err(invalid(
@@ -205,7 +227,11 @@ impl Framing for Frames {
                 "expected the header of a FLAC frame with its CRC-8, found other bytes",
             ));
         };
-        let Some(size) = self.size(window, from.at, ahead)? else {
+        let size = match self.last_size(window, from.at, &header, ahead)? {
+            None => self.size(window, from.at, ahead)?,
+            size => size,
+        };
+        let Some(size) = size else {
             return Err(invalid(
                 from.at,
                 "expected a FLAC frame with its CRC-16, found one that is cut off or damaged",

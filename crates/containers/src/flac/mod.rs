@@ -3,6 +3,7 @@
 mod frames;
 pub(crate) mod header;
 mod mux;
+mod subframes;
 
 use std::sync::Arc;
 

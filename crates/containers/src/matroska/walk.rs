@@ -17,6 +17,10 @@ const WHOLE_GROUP: u64 = 1 << 20;
 /// Bytes of other tracks after which it is better to read in small steps.
 const SPARSE: u64 = 64 << 10;
 
+/// Clusters beyond a time in a row, behind which no block at or before it is looked for. Writers that begin a Cluster with a
+/// picture that is shown much later, and coded before what is shown first, put the next one before it.
+const BEYOND: u32 = 8;
+
 /// A place between blocks. Copying it marks the place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walker {
@@ -87,13 +91,15 @@ impl Walker {
         self.next_until(window, track, i128::MAX)
     }
 
-    /// As [`Walker::next`]; `None` also where no block that follows can be at or before the tick `last`.
+    /// As [`Walker::next`]; `None` also behind [`BEYOND`] Clusters of which no block can be at or before the tick `last`.
     pub(crate) fn next_until(
         &mut self,
         window: &mut Window,
         track: u64,
         last: i128,
     ) -> Result<Option<Block>, DemuxError> {
+        // A block in one of them ends what is looked for: they are counted here alone.
+        let mut beyond = 0;
         loop {
             let at = self.pos;
             let Some(cluster) = self.cluster else {
@@ -133,8 +139,12 @@ impl Walker {
             let block = match header.id {
                 ids::TIMESTAMP => {
                     let time = uint(window, &header)?;
-                    // Times in blocks are relative, of 16 bits; those of Clusters ascend.
-                    if i128::from(time) + i128::from(i16::MIN) > last {
+                    // Times in blocks are relative, of 16 bits.
+                    beyond = match i128::from(time) + i128::from(i16::MIN) > last {
+                        true => beyond + 1,
+                        false => 0,
+                    };
+                    if beyond >= BEYOND {
                         return Ok(None);
                     }
                     self.cluster = Some(Cluster {

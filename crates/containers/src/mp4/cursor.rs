@@ -17,8 +17,6 @@ pub(crate) struct Cursor {
     table: TableCursor,
     table_done: bool,
     fragments: Option<FragmentCursor>,
-    /// How far before its decode time a sample may be presented, as far as is known: at most 0.
-    min_composition_offset: i64,
 }
 
 impl Cursor {
@@ -26,9 +24,9 @@ impl Cursor {
     pub(crate) fn new(track: &Mp4Track, index: usize, fragments: Option<Arc<Fragments>>) -> Self {
         let table = TableCursor::new(Arc::clone(&track.table));
         Self {
-            min_composition_offset: table.table().min_composition_offset(),
             fragments: fragments.map(|fragments| {
                 FragmentCursor::new(fragments, index, track.public.id, track.table.duration())
+                    .with_frames(track.frames)
             }),
             table,
             table_done: false,
@@ -44,9 +42,12 @@ impl Cursor {
         }
     }
 
-    /// How far before its decode time a sample was presented so far: at most 0.
-    pub(crate) fn min_composition_offset(&self) -> i64 {
-        self.min_composition_offset
+    /// By how much decode times are moved back here; see [`DecodeShift`](super::decode_shift::DecodeShift). No sample of the
+    /// tables, and none of the fragment that is loaded, is presented further before its decode time.
+    pub(crate) fn decode_shift(&self) -> i64 {
+        let table = self.table.table().decode_shift();
+        let fragments = self.fragments.as_ref().map(FragmentCursor::decode_shift);
+        table.max(fragments.unwrap_or(0))
     }
 
     /// The next sample.
@@ -55,10 +56,7 @@ impl Cursor {
             return Ok(Some(sample));
         }
         match &mut self.fragments {
-            Some(fragments) => {
-                let sample = fragments.next()?;
-                Ok(self.note(sample))
-            }
+            Some(fragments) => fragments.next(),
             None => Ok(None),
         }
     }
@@ -71,11 +69,9 @@ impl Cursor {
                 None => self.table_done = true,
             }
         }
-        let sample = self
-            .fragments
+        self.fragments
             .as_mut()
-            .and_then(FragmentCursor::next_loaded);
-        self.note(sample)
+            .and_then(FragmentCursor::next_loaded)
     }
 
     /// How the samples around the one that came last are encrypted, where that is a fragment's business.
@@ -87,14 +83,6 @@ impl Cursor {
     /// Whether the last sample of the tables came last.
     pub(crate) fn at_end_of_table(&self, sample: &Sample) -> bool {
         !self.table_done && sample.number.saturating_add(1) == self.table.table().samples()
-    }
-
-    fn note(&mut self, sample: Option<Sample>) -> Option<Sample> {
-        if let Some(sample) = &sample {
-            let offset = sample.composition_time.saturating_sub(sample.decode_time);
-            self.min_composition_offset = self.min_composition_offset.min(offset);
-        }
-        sample
     }
 
     /// Moves to the last sync sample whose composition time is at or before `time`. False, and no particular

@@ -3,9 +3,11 @@
 mod budget;
 pub(crate) mod codec;
 mod cursor;
+mod decode_shift;
 mod edits;
 mod file;
 mod fragment;
+mod frames;
 mod movie;
 pub(crate) mod mux;
 mod orientation;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
 
+use self::decode_shift::DecodeShift;
 use self::file::File;
 use self::fragment::Fragments;
 use self::movie::Movie;
@@ -113,7 +116,8 @@ impl Mp4Demuxer {
                 .iter()
                 .filter_map(|track| Some((track.public.id, track.protection.clone()?)))
                 .collect();
-            let opened = Fragments::open(&file, defaults, moov.end, &tracks, protections)?;
+            let shifts = DecodeShift::of_tracks(&movie);
+            let opened = Fragments::open(&file, defaults, moov.end, &tracks, protections, shifts)?;
             let opened = Arc::new(opened);
             for (index, track) in movie.tracks.iter_mut().enumerate() {
                 if track.public.duration.is_none() {

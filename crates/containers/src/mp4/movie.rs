@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reelcore_media::demux::DemuxError;
 
+use super::decode_shift;
 use super::orientation::Matrix;
 use super::parse::Reader;
 use super::tags;
@@ -37,6 +38,8 @@ pub(crate) struct Movie {
     pub(crate) tracks: Vec<Mp4Track>,
     /// One for each track that fragments may extend; `None` in a progressive file.
     pub(crate) fragments: Option<Vec<FragmentDefaults>>,
+    /// By how much the decode times of fragments are moved back, where `cslg` in `trep` says it, by the number of the track.
+    pub(crate) shifts: Vec<(u32, i64)>,
     /// Tags, in the order of the file.
     pub(crate) tags: Vec<(String, String)>,
     /// Duration with all fragments in ticks of the movie, where `mehd` gives it.
@@ -47,6 +50,7 @@ pub(crate) struct Movie {
 pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> {
     let mut header = None;
     let mut fragments = None;
+    let mut shifts = Vec::new();
     let mut fragment_duration = None;
     let mut pssh: Vec<Bytes> = Vec::new();
     let mut tags = Vec::new();
@@ -76,6 +80,9 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
                                 size: child.body.u32()?,
                                 flags: child.body.u32()?,
                             });
+                        }
+                        b"trep" if shifts.len() < limits.max_tracks => {
+                            shifts.extend(decode_shift::parse_trep(child.body));
                         }
                         _ => {}
                     }
@@ -115,6 +122,7 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
         tracks,
         tags,
         fragments,
+        shifts,
         fragment_duration,
     })
 }

@@ -51,6 +51,8 @@ pub(crate) struct Mp4PacketReader {
     at_start: Option<i64>,
     /// Decode time of the first sound that is heard after a seek; what comes before it lets the decoder settle.
     heard_from: Option<i64>,
+    /// Decode time of the last packet, as the file counts it and as it was given, in ticks of the media.
+    last: Option<(i64, i64)>,
     failed: bool,
     budget: Budget,
     window: Window,
@@ -104,6 +106,7 @@ impl Mp4PacketReader {
             entered: false,
             at_start: None,
             heard_from: None,
+            last: None,
             failed: false,
             window: Window::default(),
             entry: Some(0),
@@ -165,7 +168,7 @@ impl Mp4PacketReader {
     /// Moves the cursor to the first sample that decoding the segment needs.
     fn enter(&mut self, track: &Mp4Track, segment: &Segment) -> Result<(), DemuxError> {
         self.entered = true;
-        (self.at_start, self.heard_from) = (None, None);
+        (self.at_start, self.heard_from, self.last) = (None, None, None);
         let mut from = segment.media_start;
         if track.is_audio {
             let pre_roll = pre_roll(track).max(i64::from(track.media_scale) * PRE_ROLL_MS / 1000);
@@ -193,7 +196,7 @@ impl Mp4PacketReader {
                 // Past the end of the segment, nothing that follows in decode order can still be shown in it.
                 let earliest = sample
                     .decode_time
-                    .saturating_add(self.cursor.min_composition_offset());
+                    .saturating_sub(self.cursor.decode_shift());
                 if segment.media_end.is_none_or(|end| earliest < end) {
                     return self.packet(track, segment, &sample).map(Some);
                 }
@@ -225,6 +228,7 @@ impl Mp4PacketReader {
         let encryption = self.encryption(track, sample)?;
         let data = self.data(sample)?;
         self.see_layer(track, sample, &data)?;
+        let decode_time = self.decode_time(sample);
         let side = match track.is_audio {
             true if settles => Some(Arc::new(SideData {
                 discard_start: WHOLE,
@@ -250,12 +254,28 @@ impl Mp4PacketReader {
                 data,
                 side,
             },
-            decode_time: timeline.micros(segment, sample.decode_time),
+            decode_time: timeline.micros(segment, decode_time),
             offset: sample.offset,
             presented,
             encryption,
             config,
         })
+    }
+
+    /// When a sample is decoded, in ticks of the media: never after it is presented. Where a fragment moves decode times
+    /// further back than those before it did, the first ones wait for the last that was given.
+    fn decode_time(&mut self, sample: &Sample) -> i64 {
+        let mut time = sample
+            .decode_time
+            .saturating_sub(self.cursor.decode_shift());
+        if let Some((before, given)) = self.last
+            && before <= sample.decode_time
+        {
+            time = time.max(given);
+        }
+        let time = time.min(sample.composition_time);
+        self.last = Some((sample.decode_time, time));
+        time
     }
 
     /// What was not looked into at opening, because it was a stream's: that MPEG audio is MP3, as the boxes have no other name
@@ -470,7 +490,7 @@ impl Mp4PacketReader {
             self.cursor.seek_first_sync(&mut self.budget)?;
         }
         self.entered = true;
-        (self.at_start, self.heard_from) = (None, None);
+        (self.at_start, self.heard_from, self.last) = (None, None, None);
         let mut ahead = self.cursor.clone();
         let Some(next) = ahead.next()? else {
             return Ok(None);

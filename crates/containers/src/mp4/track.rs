@@ -10,6 +10,7 @@ use super::cursor::Cursor;
 use super::edits::Timeline;
 use super::file::File;
 use super::fragment::Fragments;
+use super::frames::PcmFrames;
 use super::movie::MovieHeader;
 use super::orientation::Matrix;
 use super::parse::{Child, FourCc, Reader};
@@ -42,6 +43,8 @@ pub(crate) struct Mp4Track {
     references: Option<Reader>,
     /// Bytes of one frame of uncompressed sound, as the tables were read with it.
     pcm_frame: Option<u32>,
+    /// What such frames are, where fragments have them.
+    pub(crate) frames: Option<PcmFrames>,
     /// What the samples are, where there is no codec string for it.
     pub(crate) format: Option<String>,
     /// How much sound the last packet decodes to: where its duration is less, it ends in padding.
@@ -93,11 +96,13 @@ pub(crate) fn parse(
 
     let at = media.clone();
     let mut media_header = None;
+    let mut extended = None;
     let mut handler = FourCc(*b"    ");
     let mut information = None;
     while let Some(mut child) = media.child()? {
         match &child.kind.0 {
             b"mdhd" => media_header = Some(parse_media_header(child.body)?),
+            b"elng" => extended = extended_language(child.body).or(extended),
             b"hdlr" => {
                 child.body.skip(8)?;
                 handler = child.body.fourcc()?;
@@ -108,6 +113,7 @@ pub(crate) fn parse(
     }
     let (media_scale, media_duration, language) =
         media_header.ok_or_else(|| at.error("expected a mdhd box, found none"))?;
+    let language = extended.or(language);
     let mut information = information.ok_or_else(|| at.error("expected a minf box, found none"))?;
 
     let at = information.clone();
@@ -132,12 +138,14 @@ pub(crate) fn parse(
     let entry = descriptions.first.as_ref();
     // A clear beginning may have an entry of its own.
     let mut protection = descriptions.protection();
-    let pcm_frame = match entry.map(|entry| &entry.media) {
+    let frames = match entry.map(|entry| &entry.media) {
         // Each protected sample has information of its own.
-        Some(Media::Audio(audio)) if protection.is_none() => audio.pcm_frame,
+        Some(Media::Audio(audio)) if protection.is_none() => audio
+            .pcm_frame
+            .map(|size| PcmFrames::new(size, audio.sample_rate, media_scale)),
         _ => None,
     };
-    let table = SampleTable::parse(tables, pcm_frame)?;
+    let table = SampleTable::parse(tables, frames)?;
     let timeline = match edits {
         Some(mut elst) => Timeline::parse(&mut elst, movie.scale, media_scale, fragmented)?,
         None => Timeline::identity(movie.scale, media_scale),
@@ -205,7 +213,8 @@ pub(crate) fn parse(
         movie_matrix: movie.matrix,
         handler,
         references,
-        pcm_frame,
+        pcm_frame: frames.map(|frames| frames.size),
+        frames,
         format,
         packet_length,
         layer_known: false,
@@ -368,6 +377,19 @@ fn parse_media_header(mut reader: Reader) -> Result<(u32, i64, Option<String>), 
         duration,
         Some(language).filter(|language| known && language != "und"),
     ))
+}
+
+/// The tag of an `elng` box, which says more than three letters.
+fn extended_language(mut reader: Reader) -> Option<String> {
+    /// RFC 5646, section 4.4.1, has room for all that is in use in 35.
+    const MOST: usize = 64;
+    reader.full_box().ok()?;
+    let text = reader.rest();
+    let tag = text.split(|&byte| byte == 0).next()?;
+    let of_tag = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let is_tag = (1..=MOST).contains(&tag.len()) && tag.iter().all(of_tag);
+    let tag = String::from_utf8(tag.to_vec()).ok()?;
+    Some(tag).filter(|tag| is_tag && tag != "und")
 }
 
 /// Whether the data reference at `index` (from 1) leads to another file.

@@ -110,6 +110,12 @@ impl Framer {
         }
     }
 
+    /// How long a picture lasts as the parameter sets say, in ticks.
+    pub(super) fn frame_ticks(&self) -> Option<i64> {
+        self.video()
+            .and_then(|info| frame_ticks(info.frame_duration))
+    }
+
     /// The parameter sets there are.
     pub(super) fn parameter_sets(&self) -> Vec<u8> {
         match &self.cutter {
@@ -265,10 +271,7 @@ impl Framer {
 
     fn access_unit(&mut self, unit: AccessUnit) {
         let (offset, pts, dts) = self.take_mark();
-        let info = self.video();
-        let ticks = info
-            .as_ref()
-            .and_then(|info| frame_ticks(info.frame_duration));
+        let ticks = self.frame_ticks();
         let parts = if unit.picture.field { 2 } else { 1 };
         // 25 frames a second, to count on with where nothing tells.
         let frame = ticks.unwrap_or(RATE / 25);

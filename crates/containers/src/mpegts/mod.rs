@@ -37,7 +37,7 @@ use reelcore_media::demux::{
     DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackKind,
 };
 
-use self::clock::Clock;
+use self::clock::{Clock, Moment};
 use self::follow::{Entry, Follower, Program, Survey, SurveyedStream};
 use self::packet::{Layout, Packets};
 use self::psi::Kind;
@@ -55,6 +55,9 @@ const MAX_SURVEY: u64 = 32 << 20;
 const TAIL: u64 = 256 << 10;
 const MAX_TAIL: u64 = 16 << 20;
 
+/// Pictures at the end among which is the one that is shown last: one more than any codec holds back.
+const LAST_PICTURES: usize = 17;
+
 /// Whether the first bytes of a source can be a transport stream.
 pub fn probe(head: &[u8]) -> bool {
     Layout::detect(head).is_some()
@@ -66,6 +69,8 @@ struct TsTrack {
     entry: Entry,
     /// The first parameter sets.
     sets: Vec<u8>,
+    /// How long a picture lasts as they say, in ticks.
+    frame: Option<i64>,
 }
 
 /// An opened transport stream.
@@ -143,6 +148,7 @@ impl TsDemuxer {
                             .count(),
                     },
                     sets: stream.stream.framer.parameter_sets(),
+                    frame: stream.stream.framer.frame_ticks(),
                 });
                 demuxer.tracks.push(track(stream));
             }
@@ -179,15 +185,24 @@ impl TsDemuxer {
         let mut tail = TAIL;
         loop {
             let from = len.saturating_sub(tail).max(self.layout.first);
+            // Pictures in the tail, and whether it has one before which none is shown later than those behind it.
+            let mut seen = vec![(0, false); entries.len()];
             follower.goto(from, AHEAD, &|entry| Clock::after(self.base(entry)));
             loop {
                 let more = follower.step()?;
-                for (index, (end, entry)) in ends.iter_mut().zip(&entries).enumerate() {
+                let each = ends.iter_mut().zip(&mut seen).zip(&entries);
+                for (index, ((end, (pictures, key)), entry)) in each.enumerate() {
                     while let Some(frame) = follower.pop(index) {
-                        let last = frame
-                            .end
-                            .or(frame.pts)
-                            .map(|at| at.micros(self.base(entry)));
+                        *pictures += 1;
+                        *key |= frame.key;
+                        // Between key pictures no parameter sets tell how long the last one is.
+                        let lasts = self.details.get(index).and_then(|track| track.frame);
+                        let until = |pts: Moment| Moment {
+                            ticks: pts.ticks.saturating_add(lasts.unwrap_or(0)),
+                            ..pts
+                        };
+                        let last = frame.end.or(frame.pts.map(until));
+                        let last = last.map(|at| at.micros(self.base(entry)));
                         *end = (*end).max(last);
                     }
                 }
@@ -196,11 +211,15 @@ impl TsDemuxer {
                 }
             }
             // Sound and pictures go on to the end; subtitles may not.
-            let known = self
-                .tracks
-                .iter()
-                .zip(&ends)
-                .all(|(track, end)| track.codec.is_none() || end.is_some());
+            let known = self.tracks.iter().zip(ends.iter().zip(&seen)).all(
+                |(track, (end, &(pictures, key)))| {
+                    let enough = match track.kind {
+                        TrackKind::Video { .. } => key || pictures >= LAST_PICTURES,
+                        _ => true,
+                    };
+                    track.codec.is_none() || (end.is_some() && enough)
+                },
+            );
             if known || from == self.layout.first || tail >= MAX_TAIL {
                 break;
             }

@@ -255,7 +255,8 @@ impl PesStream {
         let pts = stamp(0, flags & 0x80 != 0).map(|stamp| self.clock.unroll(stamp));
         let dts = stamp(5, flags & 0xc0 == 0xc0)
             .zip(pts)
-            .map(|(stamp, pts)| Clock::near(pts).unroll(stamp));
+            // Nothing is presented before it is decoded, whatever a damaged field or a faulty writer says.
+            .map(|(stamp, pts)| Clock::near(pts).unroll(stamp).min(pts));
         self.framer.mark(Mark {
             offset: self.start,
             pts,

@@ -244,6 +244,7 @@ fn language(info: &[u8]) -> Option<String> {
         .and_then(|(_, body)| body.get(..3))
         .filter(|code| code.iter().all(u8::is_ascii_alphabetic))
         .and_then(|code| String::from_utf8(code.to_ascii_lowercase()).ok())
+        .filter(|code| code != "und")
 }
 
 /// What a stream_type (table 2-34, and those in wide use beyond it) with its descriptors is; `None` for sections.
@@ -351,5 +352,6 @@ mod tests {
             language(&[10, 4, b'D', b'e', b'u', 0]).as_deref(),
             Some("deu")
         );
+        assert_eq!(language(b"\x0a\x04und\0"), None, "not known");
     }
 }

@@ -19,6 +19,10 @@ const WINDOW: usize = 2 * MAX_DEPTH + 1;
 /// How long a frame is taken to be where nothing tells: 25 frames a second.
 const FRAME_MICROS: i64 = 40_000;
 
+/// Packets of sound by which times may go back: an encoder that is flushed has more packets than what was put in, by its delay,
+/// and counts on from what was put in.
+const FLUSHED: i64 = 4;
+
 /// A packet with its decode time in microseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Timed {
@@ -38,6 +42,11 @@ pub(crate) struct DecodeTimes {
 enum Mode {
     /// The order of packets is that of timestamps.
     InOrder,
+    /// The same, but for a few packets of an encoder's that was flushed. The latest time so far, and how long packets are.
+    Sound {
+        last: i64,
+        length: i64,
+    },
     /// Packets have decode times.
     Given,
     Reordered(Reorder),
@@ -63,6 +72,18 @@ impl DecodeTimes {
     pub(crate) fn in_order() -> Self {
         Self {
             mode: Mode::InOrder,
+            started: false,
+        }
+    }
+
+    /// For sound: the order of packets is that of their timestamps, but where an encoder was flushed they go back by up to
+    /// [`FLUSHED`] packets. Their decode times wait then; the timestamps stay, so that what is heard keeps its time.
+    pub(crate) fn sound() -> Self {
+        Self {
+            mode: Mode::Sound {
+                last: i64::MIN,
+                length: 0,
+            },
             started: false,
         }
     }
@@ -114,6 +135,28 @@ impl DecodeTimes {
                 decode_time: packet.chunk.timestamp,
                 packet,
             }),
+            (Mode::Sound { last, length }, None) => {
+                let time = packet.chunk.timestamp;
+                let decode_time = match last.saturating_sub(time) <= length.saturating_mul(FLUSHED)
+                {
+                    true => time.max(*last),
+                    false => time,
+                };
+                let said = packet
+                    .chunk
+                    .duration
+                    .and_then(|said| i64::try_from(said).ok());
+                *length = match said {
+                    Some(said) if said > 0 => said,
+                    _ if time > *last && *last > i64::MIN => time.saturating_sub(*last),
+                    _ => *length,
+                };
+                *last = decode_time;
+                out(Timed {
+                    packet,
+                    decode_time,
+                })
+            }
             (Mode::Reordered(reorder), None) => reorder.push(packet, out),
         }
     }
@@ -288,6 +331,25 @@ mod tests {
             at = next;
         }
         order.into_iter().map(|index| shown[index]).collect()
+    }
+
+    #[test]
+    fn sound_of_a_flushed_encoder_waits_and_what_goes_back_further_is_told() {
+        // 400 ms of AAC at 48 kHz with a delay of 2112 frames, then the next.
+        let first: Vec<i64> = (0..21).map(|index| index * 64_000 / 3).collect();
+        let order: Vec<i64> = first
+            .iter()
+            .copied()
+            .chain([400_000, 421_333, 442_667])
+            .collect();
+        let got = times(DecodeTimes::sound(), &order);
+        let want = [(400_000, 426_666), (421_333, 426_666), (442_667, 442_667)];
+        assert_eq!(got[21..], want);
+        assert!(got[..21].iter().all(|(shown, decoded)| shown == decoded));
+        let back = times(DecodeTimes::sound(), &[0, 20_000, 200_000, 100_000]);
+        assert_eq!(back[3], (100_000, 200_000), "as far as what it followed");
+        let back = times(DecodeTimes::sound(), &[0, 20_000, 40_000, -60_000]);
+        assert_eq!(back[3], (-60_000, -60_000), "an error of the interleaver");
     }
 
     #[test]

@@ -50,6 +50,12 @@ impl<T> Interleaver<T> {
         });
     }
 
+    /// What waits, on any track.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
+        let all = self.tracks.iter().flat_map(|lane| &lane.waiting);
+        all.map(|waiting| &waiting.item)
+    }
+
     /// Bytes that wait.
     #[cfg(test)]
     pub(crate) fn buffered_bytes(&self) -> usize {

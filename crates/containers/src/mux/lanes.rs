@@ -138,6 +138,11 @@ impl Lanes {
         self.interleaver.pop()
     }
 
+    /// Packets whose turn has not come.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Timed> {
+        self.interleaver.waiting()
+    }
+
     /// Remembers that something went wrong.
     pub(crate) fn kept<T>(&mut self, result: Result<T, MuxError>) -> Result<T, MuxError> {
         if result.is_err() {

@@ -26,6 +26,7 @@ pub(crate) mod aac;
 pub(crate) mod decode_times;
 mod format;
 pub(crate) mod hidden;
+mod in_band;
 pub(crate) mod interleave;
 pub(crate) mod lanes;
 pub(crate) mod nal;
@@ -50,6 +51,7 @@ use crate::ogg::OggMuxer;
 use crate::wav::WavMuxer;
 
 pub use format::Format;
+pub use in_band::InBand;
 pub use sinks::{FileSink, MemorySink, QueueSink};
 
 /// That a muxer was called, or given data, in a way that its documentation excludes.

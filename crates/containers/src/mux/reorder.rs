@@ -16,6 +16,16 @@ pub(crate) fn decode_times(codec: &VideoCodec, description: Option<&Bytes>) -> D
     }
 }
 
+/// How many pictures are coded before another and shown after it, at most, where the parameter sets of a track with this codec
+/// string say so.
+pub(crate) fn depth(codec: &str, description: &[u8]) -> Option<usize> {
+    match codec.get(..4)? {
+        "avc1" | "avc3" => h264(description),
+        "hvc1" | "hev1" => hevc(description),
+        _ => None,
+    }
+}
+
 /// What the stream says itself. Without it the bound that the standard infers is many times what is used: packets are
 /// looked at then.
 fn h264(description: &[u8]) -> Option<usize> {

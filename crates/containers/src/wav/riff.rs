@@ -124,8 +124,12 @@ pub(crate) fn read(window: &mut Window, kind: Kind, tags: &mut Tags) -> Result<R
     let (mut format, mut data, mut long) = (None, None, None);
     let (mut fact, mut long_fact) = (None, None);
     for _ in 0..MAX_CHUNKS {
-        let Some(chunk) = chunk(window, kind, at, long)? else {
-            break;
+        let chunk = match chunk(window, kind, at, long) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            // What is behind the sound and no chunk is padding, or something else that was put there.
+            Err(DemuxError::Invalid { .. }) if data.is_some() => break,
+            Err(error) => return Err(error),
         };
         let size = chunk.size.unwrap_or(0);
         match &chunk.id {

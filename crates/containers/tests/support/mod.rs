@@ -23,11 +23,23 @@ pub fn open_bytes(bytes: Vec<u8>) -> Result<Arc<dyn Demuxer>, DemuxError> {
     open(Arc::new(BytesSource::new(bytes)))
 }
 
+/// What holds for every packet of every container.
+pub fn assert_decodes_in_time(packet: &Packet) {
+    assert!(
+        packet.decode_time <= packet.chunk.timestamp,
+        "the packet at byte {} is decoded at {} us, after {} us at which it is shown",
+        packet.offset,
+        packet.decode_time,
+        packet.chunk.timestamp
+    );
+}
+
 /// All packets of a track.
 pub fn packets(demuxer: &Arc<dyn Demuxer>, track: usize) -> Result<Vec<Packet>, DemuxError> {
     let mut reader = Arc::clone(demuxer).reader(track)?;
     let mut all = Vec::new();
     while let Some(packet) = reader.next_sample()? {
+        assert_decodes_in_time(&packet);
         all.push(packet);
     }
     Ok(all)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use reelcore_containers::{BytesSource, open};
-use reelcore_media::demux::{DemuxError, Demuxer, Source};
+use reelcore_media::demux::{DemuxError, Demuxer, Packet, Source};
 
 /// Counts the bytes that are allocated, and the most there were.
 struct Counting;
@@ -43,6 +43,18 @@ pub struct Outcome {
     pub errors: Vec<String>,
 }
 
+impl Outcome {
+    fn note(&mut self, packet: &Packet) {
+        assert!(
+            packet.decode_time <= packet.chunk.timestamp,
+            "decoded at {} us, after {} us at which it is shown",
+            packet.decode_time,
+            packet.chunk.timestamp
+        );
+        self.packets += 1;
+    }
+}
+
 /// Reads every packet of every track, and from several seeks.
 pub fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
     let mut outcome = Outcome::default();
@@ -55,8 +67,8 @@ pub fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
             }
         };
         loop {
-            match reader.next_packet() {
-                Ok(Some(_)) => outcome.packets += 1,
+            match reader.next_sample() {
+                Ok(Some(packet)) => outcome.note(&packet),
                 Ok(None) => break,
                 Err(error) => {
                     outcome.errors.push(error.to_string());
@@ -72,8 +84,8 @@ pub fn read_all(demuxer: &Arc<dyn Demuxer>) -> Outcome {
             match reader.seek(time) {
                 Ok(_) => {
                     for _ in 0..3 {
-                        match reader.next_packet() {
-                            Ok(Some(_)) => outcome.packets += 1,
+                        match reader.next_sample() {
+                            Ok(Some(packet)) => outcome.note(&packet),
                             Ok(None) => break,
                             Err(error) => {
                                 outcome.errors.push(error.to_string());

@@ -33,7 +33,7 @@ pub(crate) struct Vorbis {
 
 impl Vorbis {
     /// From the three headers with Xiph's lacing.
-    fn parse(private: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(private: &[u8]) -> Option<Self> {
         let mut sizes = Vec::new();
         let size = private.len() as u64;
         // The count of headers stands where the count of frames of a block does.

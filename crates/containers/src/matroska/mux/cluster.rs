@@ -34,6 +34,8 @@ pub(super) struct Block {
     pub(super) track: u64,
     /// In ticks of the file.
     pub(super) time: i64,
+    /// When it is decoded, in ticks of the file: no block that follows is shown earlier.
+    pub(super) decode: i64,
     pub(super) key: bool,
     /// Decoded and not shown.
     pub(super) invisible: bool,
@@ -154,6 +156,8 @@ pub(super) struct Clusters {
     /// Where the next byte goes in the Segment.
     place: u64,
     open: Option<i64>,
+    /// Timestamp of the last Cluster.
+    last: i64,
     /// Of the open Cluster, which has to be whole before it is known which of them are the last of their tracks in it.
     blocks: Vec<Block>,
     pieces: Pieces,
@@ -174,6 +178,7 @@ impl Clusters {
             scale,
             place,
             open: None,
+            last: 0,
             blocks: Vec::new(),
             pieces: Pieces::default(),
             size: 0,
@@ -199,7 +204,7 @@ impl Clusters {
             Some(open) => open,
             None => {
                 self.close(sink)?;
-                self.begin(block.time)?
+                self.begin(self.timestamp(&block))?
             }
         };
         self.size = self.size.saturating_add(block.size());
@@ -210,6 +215,19 @@ impl Clusters {
         block.write(relative(open).unwrap_or(0), &mut self.pieces);
         self.place += self.pieces.len();
         self.pieces.write(sink)
+    }
+
+    /// The Timestamp of a Cluster that begins with `block`: its time, but not so late that a block which follows, and is shown
+    /// before it, would not fit in, and not before the last one's. Only where a picture is shown more than 65,535 ticks after it
+    /// is decoded do Clusters go back.
+    fn timestamp(&self, block: &Block) -> i64 {
+        const BEFORE: i64 = -(i16::MIN as i64);
+        let latest = block.decode.saturating_add(BEFORE);
+        let time = block.time.min(latest).max(self.last).max(0);
+        match i16::try_from(block.time.saturating_sub(time)) {
+            Ok(_) => time,
+            Err(_) => block.time,
+        }
     }
 
     fn begin(&mut self, time: i64) -> Result<i64, MuxError> {
@@ -228,6 +246,7 @@ impl Clusters {
         self.pieces.put(head.bytes());
         self.size = 0;
         self.open = Some(time);
+        self.last = time;
         Ok(time)
     }
 

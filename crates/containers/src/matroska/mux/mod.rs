@@ -2,6 +2,7 @@
 //!
 //! - **Times** are ticks of 10 microseconds, to which they are rounded: sound stays exact to the sample up to 48 kHz. WebM with
 //!   pictures has the ticks of 1 millisecond that its guidelines ask for.
+//!   Both are coarser where pictures out of order lie further apart than the 65,535 ticks of a Cluster.
 //!   [`MatroskaMuxer::with_timestamp_scale`] chooses others; 1000 keeps every microsecond, with a Cluster every 32 ms. Where
 //!   packets have times below 0, which Matroska has no place for, the whole file is that much later.
 //! - **Durations** are written where neither the codec, nor the frame rate, nor the next packet in the same Cluster tells them.
@@ -38,6 +39,12 @@ const WEBM_SCALE: u64 = 1_000_000;
 
 /// Fine enough for a sample of 48 kHz, and for Clusters of a third of a second.
 const FINE_SCALE: u64 = 10_000;
+
+/// The coarsest ticks: a second.
+const MAX_SCALE: u64 = 1_000_000_000;
+
+/// Ticks over which the times of a Cluster's blocks can lie.
+const SPAN: i128 = u16::MAX as i128;
 
 /// The smallest room for Cues that is worth keeping.
 const MIN_CUES: usize = 16;
@@ -106,7 +113,7 @@ impl MatroskaMuxer {
     /// lasts 32,767 of them at most.
     #[must_use]
     pub fn with_timestamp_scale(mut self, nanos: u64) -> Self {
-        self.scale = Some(nanos.clamp(1000, 1_000_000_000));
+        self.scale = Some(nanos.clamp(1000, MAX_SCALE));
         self
     }
 
@@ -161,14 +168,49 @@ impl MatroskaMuxer {
     /// Writes the packets whose turn has come.
     fn pump(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
         while let Some((index, timed)) = self.lanes.pop() {
-            self.start(sink)?;
+            self.start(Some(&timed), sink)?;
             self.packet(index, timed, sink)?;
         }
         Ok(())
     }
 
-    /// Writes what stands before the first Cluster.
-    fn start(&mut self, sink: &mut dyn Sink) -> Result<(), MuxError> {
+    /// The ticks of the file, in nanoseconds, of which `first` is the first packet: coarser than usual where pictures are shown
+    /// so long after they are decoded that the blocks between would not fit in a Cluster with them.
+    fn scale(&self, first: Option<&Timed>) -> u64 {
+        if let Some(scale) = self.scale {
+            return scale;
+        }
+        let usual = match self.tracks.iter().any(MuxTrack::is_video) {
+            true if self.webm => WEBM_SCALE,
+            _ => FINE_SCALE,
+        };
+        let reach = |timed: &Timed| {
+            let chunk = &timed.packet.chunk;
+            let ahead = i128::from(chunk.timestamp) - i128::from(timed.decode_time);
+            // A key picture waits for as many frames as are held back; one that refers to it may be further ahead.
+            ahead
+                * if chunk.kind == ChunkKind::Key {
+                    4000
+                } else {
+                    1000
+                }
+        };
+        let ahead = first.into_iter().chain(self.lanes.waiting()).map(reach);
+        let ahead = ahead.max().unwrap_or(0);
+        let mut steps = [2, 5, 10].into_iter().cycle();
+        let (mut unit, mut scale) = (usual, usual);
+        while SPAN * i128::from(scale) <= ahead && scale < MAX_SCALE {
+            let step = steps.next().unwrap_or(10);
+            scale = unit * step;
+            if step == 10 {
+                unit = scale;
+            }
+        }
+        scale.min(MAX_SCALE)
+    }
+
+    /// Writes what stands before the first Cluster. `first` is the first packet, where there is any.
+    fn start(&mut self, first: Option<&Timed>, sink: &mut dyn Sink) -> Result<(), MuxError> {
         if self.file.is_some() {
             return Ok(());
         }
@@ -179,11 +221,7 @@ impl MatroskaMuxer {
             )));
         }
         let pictures = self.tracks.iter().position(MuxTrack::is_video);
-        let default = match pictures {
-            Some(_) if self.webm => WEBM_SCALE,
-            _ => FINE_SCALE,
-        };
-        let scale = self.scale.unwrap_or(default);
+        let scale = self.scale(first);
         let earliest = self.tracks.iter().filter_map(|track| track.earliest).min();
         let shift = earliest.map_or(0, |earliest| (-earliest).max(0));
         let mut out = header::ebml(self.webm);
@@ -240,9 +278,10 @@ impl MatroskaMuxer {
         let time = i128::from(chunk.timestamp) * 1000;
         let start = time + track.priming.later() + file.shift;
         let tick = file.tick(start)?;
+        let decoded = i128::from(timed.decode_time) * 1000 + track.priming.later() + file.shift;
         let side = chunk.side.as_deref().cloned().unwrap_or_default();
         let implied = track.implied(&chunk.data);
-        let coded = track.coded(&chunk.data);
+        let coded = track.coded_next(&chunk.data);
         let said = chunk.duration.map(|micros| i128::from(micros) * 1000);
         // Some containers count what is dropped in the duration, others do not: what is coded counts.
         let said = match coded {
@@ -277,6 +316,7 @@ impl MatroskaMuxer {
         let block = Block {
             track: index as u64 + 1,
             time: tick,
+            decode: file.tick(decoded)?,
             key,
             invisible: side.hidden,
             opens: key && video && index == file.cue_track,
@@ -302,7 +342,7 @@ impl MatroskaMuxer {
             self.end(index)?;
         }
         self.pump(sink)?;
-        self.start(sink)?;
+        self.start(None, sink)?;
         let Some(file) = &mut self.file else {
             return Ok(());
         };

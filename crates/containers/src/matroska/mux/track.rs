@@ -6,9 +6,10 @@ use reelcore_media::{AudioCodec, ChunkKind, VideoCodec};
 
 use super::codec;
 use crate::adts::header::Header;
-use crate::bitstream::audio::Timing;
+use crate::bitstream::audio::{Frames, Timing};
+use crate::matroska::codec::Vorbis;
 use crate::mp4::mux::entry::av1_config;
-use crate::mux::aac;
+use crate::mux::aac::{self, AdtsFrames};
 use crate::mux::decode_times::DecodeTimes;
 use crate::mux::hidden::{Hidden, Room};
 use crate::mux::invalid;
@@ -41,6 +42,8 @@ pub(super) struct MuxTrack {
     /// AAC comes as ADTS frames, of which this is the first one's header.
     adts: Option<Header>,
     pub(super) timing: Timing,
+    /// How long packets of Vorbis are, and the block of the last.
+    vorbis: Option<(Vorbis, Option<u32>)>,
     /// Nanoseconds between pictures, where the frame rate is known.
     pub(super) default_duration: Option<u64>,
     pub(super) priming: Priming,
@@ -74,6 +77,10 @@ impl MuxTrack {
             default_duration = Some((1e9 / rate).round() as u64);
         }
         let timing = codec::timing(&codec, &output);
+        let vorbis = match codec {
+            Codec::Audio(AudioCodec::Vorbis) => private.as_deref().and_then(Vorbis::parse),
+            _ => None,
+        };
         // Blocks can be invisible wherever they are.
         let room = Room {
             container: "Matroska",
@@ -104,6 +111,7 @@ impl MuxTrack {
             hidden,
             adts: None,
             timing,
+            vorbis: vorbis.map(|vorbis| (vorbis, None)),
             default_duration,
             earliest: None,
             last_block: None,
@@ -119,7 +127,7 @@ impl MuxTrack {
     pub(super) fn decode_times(&self) -> DecodeTimes {
         match &self.codec {
             Codec::Video(codec) => reorder::decode_times(codec, self.private.as_ref()),
-            Codec::Audio(_) => DecodeTimes::in_order(),
+            Codec::Audio(_) => DecodeTimes::sound(),
         }
     }
 
@@ -134,8 +142,17 @@ impl MuxTrack {
     /// How long a packet of sound lasts as its codec says, in nanoseconds.
     pub(super) fn coded(&self, data: &[u8]) -> Option<i128> {
         let frames = self.timing.frames(data, data.len() as u64)?;
-        let rate = i128::from(frames.rate.max(1));
-        Some((i128::from(frames.count) * 1_000_000_000 + rate / 2) / rate)
+        Some(nanos(frames))
+    }
+
+    /// How long the next packet of sound lasts as its codec says, in nanoseconds: of Vorbis it takes the one before it.
+    pub(super) fn coded_next(&mut self, data: &[u8]) -> Option<i128> {
+        let Some((vorbis, before)) = &mut self.vorbis else {
+            return self.coded(data);
+        };
+        let begins = before.is_none();
+        let frames = vorbis.frames(data, before)?;
+        (!begins).then(|| nanos(frames))
     }
 
     /// Whether the next packet's time may tell how long one lasts: packets come in the order of their times, and nothing else says it.
@@ -224,9 +241,11 @@ impl MuxTrack {
             .take()
             .filter(|new| self.current.as_ref() != Some(new));
         match self.codec {
-            Codec::Video(VideoCodec::Avc(_) | VideoCodec::Hevc(_)) => {
+            Codec::Video(codec @ (VideoCodec::Avc(_) | VideoCodec::Hevc(_))) => {
                 if let Some(new) = changed {
                     packet.description = Some(self.sets_of(&new)?);
+                    // From here on with lengths, whatever came before.
+                    self.nal = NalStream::new(&codec, Some(&new))?;
                     self.current = Some(new);
                 }
                 if let Some(nal) = &mut self.nal {
@@ -250,8 +269,12 @@ impl MuxTrack {
                     self.private = Some(av1_config(&self.output, data)?.into());
                 }
             }
-            Codec::Audio(AudioCodec::Aac(_)) if self.output.description.is_none() => {
+            Codec::Audio(AudioCodec::Aac(_)) if self.current.is_none() && changed.is_none() => {
                 self.strip_adts(packet)?;
+            }
+            // After ADTS frames: without headers from here on.
+            Codec::Audio(AudioCodec::Aac(_)) if self.goes_on_as(changed.as_ref()) => {
+                self.current = changed;
             }
             Codec::Audio(_) if changed.is_some() => {
                 return Err(MuxError::Unsupported(format!(
@@ -272,6 +295,13 @@ impl MuxTrack {
             )));
         }
         Ok(())
+    }
+
+    /// Whether an AudioSpecificConfig after ADTS frames says what they did.
+    fn goes_on_as(&self, config: Option<&Bytes>) -> bool {
+        let frames = |config: &Bytes| AdtsFrames::new(config).ok();
+        let told = self.private.as_ref().and_then(frames);
+        self.adts.is_some() && told.is_some() && told == config.and_then(frames)
     }
 
     /// The parameter sets of another description, as NAL units to stand before a picture: CodecPrivate cannot change.
@@ -315,6 +345,11 @@ impl MuxTrack {
         packet.chunk.data = packet.chunk.data.slice(header.size()..);
         Ok(())
     }
+}
+
+fn nanos(frames: Frames) -> i128 {
+    let rate = i128::from(frames.rate.max(1));
+    (i128::from(frames.count) * 1_000_000_000 + rate / 2) / rate
 }
 
 fn check_times(packet: &OutputPacket) -> Result<(), MuxError> {

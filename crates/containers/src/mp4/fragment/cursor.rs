@@ -5,9 +5,11 @@ use std::sync::Arc;
 use reelcore_media::demux::DemuxError;
 
 use super::index::{self, Index};
-use super::{Fragment, MoofContext, parse_moof};
+use super::{Fragment, MoofContext, Run, parse_moof};
 use crate::mp4::budget::Budget;
+use crate::mp4::decode_shift::DecodeShift;
 use crate::mp4::file::File;
+use crate::mp4::frames::PcmFrames;
 use crate::mp4::movie::FragmentDefaults;
 use crate::mp4::protection::{SampleInfo, TrackProtection};
 use crate::mp4::sample::Sample;
@@ -24,6 +26,8 @@ pub(crate) struct Fragments {
     ends: Vec<(u32, u64, u32)>,
     /// By the number of the track.
     protections: Vec<(u32, TrackProtection)>,
+    /// By the number of the track: those of pictures.
+    shifts: Vec<(u32, DecodeShift)>,
 }
 
 /// No source is longer than this, as far as counts of samples are concerned: 1 TiB.
@@ -38,6 +42,7 @@ impl Fragments {
         first: u64,
         tracks: &[(u32, u32)],
         protections: Vec<(u32, TrackProtection)>,
+        shifts: Vec<(u32, DecodeShift)>,
     ) -> Result<Self, DemuxError> {
         if !file.source.is_seekable() {
             // Nothing is known of what has not arrived.
@@ -48,6 +53,7 @@ impl Fragments {
                 index: Index::Offsets(Vec::new()),
                 ends: Vec::new(),
                 protections,
+                shifts,
             });
         }
         let mut segments = Vec::new();
@@ -114,6 +120,7 @@ impl Fragments {
                 .map(|segment| (segment.track, segment.end_time, segment.scale))
                 .collect(),
             protections,
+            shifts,
         })
     }
 
@@ -140,7 +147,7 @@ impl Fragments {
         let mut budget = Budget::new(self.file.len);
         for start in last {
             let mut cursor = FragmentCursor::new(Arc::clone(self), track_index, id, 0);
-            cursor.next_box = start;
+            cursor.go_to(start);
             let mut end = None;
             loop {
                 match cursor.next() {
@@ -156,6 +163,42 @@ impl Fragments {
             if end.is_some() {
                 return end;
             }
+        }
+        None
+    }
+
+    /// By how much decode times of a track are moved back, in all its fragments.
+    fn decode_shift(&self, track_index: usize, track: u32) -> i64 {
+        let Some(shift) = self.shift_of(track) else {
+            return 0;
+        };
+        // A stream is not waited for, nor gone back in.
+        if !shift.is_open() && self.file.source.is_seekable() {
+            let first = self.first_fragment(track_index, track);
+            shift.open(&first.unwrap_or_default());
+        }
+        shift.ticks()
+    }
+
+    fn shift_of(&self, track: u32) -> Option<&DecodeShift> {
+        let mut shifts = self.shifts.iter();
+        shifts.find(|(id, _)| *id == track).map(|(_, shift)| shift)
+    }
+
+    /// The first fragment with samples of a track, where it is one of the first.
+    fn first_fragment(&self, track_index: usize, track: u32) -> Option<Fragment> {
+        const LOOK_AHEAD: usize = 8;
+        let mut at = match &self.index {
+            Index::Timed(tracks) => tracks.get(track_index)?.first()?.1,
+            Index::Offsets(_) => self.first,
+        };
+        for _ in 0..LOOK_AHEAD {
+            // What is damaged there is reported when it is read.
+            let (fragment, end) = self.parse_at(at, track, 0).ok().flatten()?;
+            if let Some(fragment) = fragment.filter(|fragment| !fragment.runs.is_empty()) {
+                return Some(fragment);
+            }
+            at = end;
         }
         None
     }
@@ -215,6 +258,10 @@ pub(crate) struct FragmentCursor {
     place: Place,
     /// Whether the time is known from the file, not by counting from the start.
     timed: bool,
+    /// Whether no sample of the track has been passed: it stands before the first.
+    first: bool,
+    /// For PCM, whose samples are single frames that one packet holds many of.
+    frames: Option<PcmFrames>,
 }
 
 impl FragmentCursor {
@@ -234,9 +281,16 @@ impl FragmentCursor {
             current: Arc::default(),
             place: Place::default(),
             timed: false,
+            first: true,
+            frames: None,
         };
         this.rewind();
         this
+    }
+
+    /// With samples that are frames of uncompressed sound, which are given many at a time.
+    pub(crate) fn with_frames(self, frames: Option<PcmFrames>) -> Self {
+        Self { frames, ..self }
     }
 
     /// To the first sample.
@@ -248,6 +302,19 @@ impl FragmentCursor {
         });
         self.place = Place::default();
         self.timed = false;
+        self.first = true;
+    }
+
+    /// To the first fragment from `offset` on.
+    fn go_to(&mut self, offset: u64) {
+        self.next_box = offset;
+        self.first = false;
+    }
+
+    /// By how much decode times are moved back here: as in all fragments, or further where the one that is loaded asks for it.
+    pub(crate) fn decode_shift(&self) -> i64 {
+        let whole = self.fragments.decode_shift(self.track_index, self.track);
+        whole.max(self.current.shift)
     }
 
     /// How the samples of the fragment that is loaded are encrypted.
@@ -255,30 +322,53 @@ impl FragmentCursor {
         self.current.info.as_ref()
     }
 
-    /// The next sample of the fragment that is loaded.
+    /// The next sample of the fragment that is loaded, or a group of samples where they are frames of PCM.
     pub(crate) fn next_loaded(&mut self) -> Option<Sample> {
-        loop {
-            let run = self.current.runs.get(self.place.run)?;
-            if self.place.index >= run.count() {
-                self.place = Place {
-                    run: self.place.run + 1,
-                    ..Place::default()
-                };
-                continue;
+        let first = self.next_one()?;
+        // Larger samples are packets already.
+        match self.frames {
+            Some(frames) if first.size == u64::from(frames.size) => {
+                Some(frames.group(first, self, Self::peek, Self::step))
             }
-            if self.place.index == 0 {
-                self.place.offset = run.offset;
-                self.place.decode_time = run.decode_time;
-            }
-            let sample = run.sample(self.place.index, self.place.offset, self.place.decode_time);
-            self.place.index += 1;
-            self.place.offset = self.place.offset.saturating_add(sample.size);
-            self.place.decode_time = self
-                .place
-                .decode_time
-                .saturating_add(i64::try_from(sample.duration).unwrap_or(i64::MAX));
-            return Some(sample);
+            _ => Some(first),
         }
+    }
+
+    fn next_one(&mut self) -> Option<Sample> {
+        let sample = self.peek()?;
+        self.step(&sample);
+        Some(sample)
+    }
+
+    /// The sample at hand of the fragment that is loaded.
+    fn peek(&self) -> Option<Sample> {
+        let runs = self.current.runs.get(self.place.run..)?;
+        let (first, rest) = runs.split_first()?;
+        let Place {
+            index,
+            offset,
+            decode_time,
+            ..
+        } = self.place;
+        if index > 0 && index < first.count() {
+            return Some(first.sample(index, offset, decode_time));
+        }
+        // No run is empty.
+        let next = if index == 0 { first } else { rest.first()? };
+        Some(next.sample(0, next.offset, next.decode_time))
+    }
+
+    /// Goes past the sample at hand.
+    fn step(&mut self, sample: &Sample) {
+        let count = self.current.runs.get(self.place.run).map_or(0, Run::count);
+        if self.place.index >= count {
+            self.place.run += 1;
+            self.place.index = 0;
+        }
+        self.place.index += 1;
+        self.place.offset = sample.offset.saturating_add(sample.size);
+        let duration = i64::try_from(sample.duration).unwrap_or(i64::MAX);
+        self.place.decode_time = sample.decode_time.saturating_add(duration);
     }
 
     /// The next sample.
@@ -305,6 +395,12 @@ impl FragmentCursor {
             self.next_box = end;
             if let Some(fragment) = fragment {
                 self.timed |= fragment.timed;
+                if self.first && !fragment.runs.is_empty() {
+                    self.first = false;
+                    if let Some(shift) = self.fragments.shift_of(self.track) {
+                        shift.open(&fragment);
+                    }
+                }
                 self.current = Arc::new(fragment);
                 self.place = Place::default();
                 return Ok(true);
@@ -387,7 +483,7 @@ impl FragmentCursor {
         let mut limit = u64::MAX;
         for start in starts {
             self.rewind();
-            self.next_box = start;
+            self.go_to(start);
             match self.walk(limit, time, false, budget)? {
                 Walk::Found => return Ok(true),
                 Walk::NotFound => limit = start,
@@ -424,7 +520,7 @@ impl FragmentCursor {
             let mut best = None;
             loop {
                 let place = self.place;
-                let Some(sample) = self.next_loaded() else {
+                let Some(sample) = self.next_one() else {
                     break;
                 };
                 budget.spend(1)?;

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     decode_time: i64,
     /// Number of the first sample in its track fragment.
     number: u64,
+    /// Version of the box: from 1 on, composition offsets are signed.
+    version: u8,
 }
 
 /// The runs of one track in one `moof` box.
@@ -39,6 +41,8 @@ pub(crate) struct Fragment {
     pub(crate) end_time: i64,
     /// How the samples are encrypted.
     pub(crate) info: Option<SampleInfo>,
+    /// How far before its decode time a sample is presented, at most.
+    pub(crate) shift: i64,
 }
 
 const SIZE_PRESENT: u32 = 0x200;
@@ -85,6 +89,21 @@ impl Run {
             .unwrap_or(self.defaults.duration)
     }
 
+    fn composition_offset(&self, index: u32) -> i32 {
+        // Version 0 has unsigned offsets, but nobody means two thousand million ticks.
+        let offset = self.value(index, COMPOSITION_PRESENT);
+        offset.unwrap_or(0).cast_signed()
+    }
+
+    /// How far before its decode time a sample is presented, at most.
+    fn shift(&self) -> i64 {
+        if self.flags & COMPOSITION_PRESENT == 0 {
+            return 0;
+        }
+        let offsets = (0..self.count).map(|index| self.composition_offset(index));
+        -i64::from(offsets.min().unwrap_or(0).min(0))
+    }
+
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
@@ -97,11 +116,7 @@ impl Run {
                 .value(index, FLAGS_PRESENT)
                 .unwrap_or(self.defaults.flags),
         };
-        // Version 0 has unsigned offsets, but nobody means two thousand million ticks.
-        let composition = self
-            .value(index, COMPOSITION_PRESENT)
-            .unwrap_or(0)
-            .cast_signed();
+        let composition = self.composition_offset(index);
         Sample {
             offset,
             size: u64::from(self.size(index)),
@@ -131,6 +146,27 @@ impl Run {
             sum(SIZE_PRESENT, self.defaults.size),
             sum(DURATION_PRESENT, self.defaults.duration),
         )
+    }
+}
+
+impl Fragment {
+    /// By how much the decode times of a track are moved back that begins with this fragment. `reorder`: how many pictures are
+    /// coded before another and shown after it, where the stream says so.
+    ///
+    /// A first picture is shown when as many more have been decoded, so it is decoded by as many frames earlier: what of this
+    /// its own offset does not give, signed offsets leave to decode times.
+    pub(crate) fn opening_shift(&self, reorder: Option<usize>) -> i64 {
+        let Some(run) = self.runs.first() else {
+            return self.shift;
+        };
+        let first = run.sample(0, run.offset, run.decode_time);
+        let Some(frames) = reorder.filter(|_| run.version > 0 && first.sync) else {
+            return self.shift;
+        };
+        let ticks = i64::try_from(first.duration).unwrap_or(0);
+        let waits = ticks.saturating_mul(i64::try_from(frames).unwrap_or(0));
+        let given = i64::from(run.composition_offset(0));
+        self.shift.max(waits.saturating_sub(given))
     }
 }
 
@@ -247,6 +283,7 @@ pub(crate) fn parse_moof(
                     .ok_or_else(|| {
                         invalid(at, "trun box: the durations add up to more than 64 bits")
                     })?;
+                fragment.shift = fragment.shift.max(run.shift());
                 fragment.runs.push(run);
             }
         }
@@ -331,7 +368,7 @@ fn parse_trun(
     position: u64,
     defaults: FragmentDefaults,
 ) -> Result<Run, DemuxError> {
-    let (_, flags) = reader.full_box()?;
+    let (version, flags) = reader.full_box()?;
     let count = reader.u32()?;
     let mut offset = position;
     if flags & 0x1 != 0 {
@@ -352,6 +389,7 @@ fn parse_trun(
         offset,
         decode_time: 0,
         number: 0,
+        version,
     };
     run.entries = reader.table(count, run.entry_size())?;
     Ok(run)

@@ -62,6 +62,15 @@ impl Lane {
     fn tick(&self, micros: i64) -> i64 {
         time::ticks(micros, self.scale).saturating_sub(self.kept)
     }
+
+    /// The time scale, or the finest that it may become.
+    fn finest(&self, track: Option<&MuxTrack>) -> u32 {
+        if self.scale > 0 {
+            return self.scale;
+        }
+        let scales = track.map(|track| time::scales(&track.output.kind));
+        scales.into_iter().flatten().max().unwrap_or(1_000_000)
+    }
 }
 
 impl Fragmented {
@@ -133,6 +142,11 @@ impl Fragmented {
             .samples
             .last()
             .is_some_and(|last| last.entry != sample.entry);
+        // What a duration of 32 bits does not reach over, the next fragment's own time does.
+        let wide = lane.samples.last().is_some_and(|last| {
+            let gap = sample.time.decode.saturating_sub(last.time.decode);
+            time::ticks(gap, lane.finest(tracks.get(index))) > i64::from(u32::MAX)
+        });
         let size = sample.data.len();
         let pcm = tracks
             .get(index)
@@ -140,8 +154,8 @@ impl Fragmented {
         let max = options.max_buffered_bytes.min(MAX_BYTES);
         let full = self.bytes.saturating_add(size) > max
             || (pcm && lane.bytes.saturating_add(size) > MAX_PCM_BYTES);
-        if due || other_entry || full {
-            let next = Some((index, sample.time.decode));
+        if due || other_entry || full || wide {
+            let next = Some((index, sample.time.decode)).filter(|_| !wide);
             self.flush(tracks, options, next, sink)?;
         }
         self.bytes = self
@@ -179,13 +193,17 @@ impl Fragmented {
         let mut views = Vec::new();
         for (track, lane) in tracks.iter().zip(&mut self.tracks) {
             let scales = time::scales(&track.output.kind);
-            let fits = |scale: &&u32| {
-                let on_grid = |at| time::on_grid(at, **scale);
-                let mut times = lane.samples.iter().map(|sample| sample.time);
-                times.all(|time| on_grid(time.present))
-            };
-            let scale = scales.iter().find(fits).or(scales.last()).copied();
-            lane.scale = scale.unwrap_or(1_000_000);
+            let times = || lane.samples.iter().map(|sample| sample.time);
+            let exact = |scale: &&u32| times().all(|time| time::on_grid(time.present, **scale));
+            let longest = times().map(|time| time.duration).max().unwrap_or(0);
+            let fits = |scale: &&u32| time::ticks(longest, **scale) <= i64::from(u32::MAX);
+            let coarser = scales.iter().rev().chain(&time::COARSER);
+            let scale = scales
+                .iter()
+                .filter(fits)
+                .find(exact)
+                .or_else(|| coarser.clone().find(fits));
+            lane.scale = scale.copied().unwrap_or(1_000_000);
             lane.entries = track.entries.len();
             lane.kept = time::ticks_of_nanos(track.counts_kept(), lane.scale);
             let first = lane.samples.first().map_or(0, |s| lane.tick(s.time.decode));

@@ -189,6 +189,9 @@ fn trak(b: &mut Boxes, view: &TrackView<'_>, index: usize, movie: u32, duration:
                 b.u16(language(output.language.as_deref()));
                 b.u16(0);
             });
+            if let Some(tag) = extended_language(output.language.as_deref()) {
+                b.full(b"elng", 0, 0, |b| b.bytes(&[tag.as_bytes(), &[0]].concat()));
+            }
             let (handler, name): (&[u8; 4], &str) = match output.kind {
                 OutputKind::Video { .. } => (b"vide", "VideoHandler"),
                 OutputKind::Audio { .. } => (b"soun", "SoundHandler"),
@@ -241,6 +244,15 @@ fn edit_list(b: &mut Boxes, view: &TrackView<'_>, movie: u32) {
         }
         entry(length, view.edit.media_start);
     });
+}
+
+/// A language that three letters do not say, as RFC 5646 has it (ISO/IEC 14496-12, 8.4.6).
+fn extended_language(language: Option<&str>) -> Option<&str> {
+    let tag = language?;
+    let of_tag = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let is_tag = !tag.is_empty() && tag.as_bytes().iter().all(of_tag);
+    let packed = tag.len() == 3 && tag.as_bytes().iter().all(u8::is_ascii_lowercase);
+    Some(tag).filter(|_| is_tag && !packed)
 }
 
 /// ISO 639-2/T in three times five bits; "und" for what is none.

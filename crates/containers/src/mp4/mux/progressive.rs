@@ -42,6 +42,7 @@ struct Lane {
     entry: usize,
     /// Where the sound of the last sample ends that is to be heard, in ticks, where that is not its end.
     trim: Option<i64>,
+    /// In microseconds.
     first_duration: Option<i64>,
 }
 
@@ -109,7 +110,7 @@ impl Progressive {
         lane.table.push(&sample.time, size, sample.key)?;
         let times = &lane.table.times;
         if lane.first_duration.is_none() {
-            lane.first_duration = Some(time::ticks(sample.time.duration, times.scale));
+            lane.first_duration = Some(sample.time.duration);
         }
         lane.trim = sample.heard_nanos.map(|nanos| {
             let start = times.tick(sample.time.present);
@@ -183,7 +184,10 @@ impl Progressive {
                 edit: edit(track, lane),
                 media_duration: lane.table.times.duration(),
                 table: Some(&lane.table),
-                first_duration: lane.first_duration.unwrap_or(0),
+                first_duration: time::ticks(
+                    lane.first_duration.unwrap_or(0),
+                    lane.table.times.scale,
+                ),
             })
             .collect();
         let build = |media_start: u64| moov(&views, options, false, media_start);

@@ -95,10 +95,10 @@ impl Times {
         time::ticks(micros, self.scale).saturating_sub(self.shift)
     }
 
-    /// Adds a sample.
+    /// Adds a sample. Where a gap or an offset does not fit in 32 bits, all ticks become coarser, and times are rounded to them.
     ///
     /// # Errors
-    /// [`MuxError::Invalid`] for times that decrease, or a gap or an offset that does not fit in 32 bits.
+    /// [`MuxError::Invalid`] for times that decrease, and for a gap in uncompressed sound that does not fit in 32 bits.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), MuxError> {
         // Decode times are for order: those that are no ticks are rounded.
         let off = |scale| !time::on_grid(entry.present, scale);
@@ -107,11 +107,30 @@ impl Times {
             if off(scale) {
                 continue;
             }
-            if let Some(finer) = self.in_scale(scale) {
+            if let Some(finer) = self.in_scale(scale, true) {
                 *self = finer;
                 break;
             }
         }
+        let wide = match self.add_entry(entry) {
+            // Frames of uncompressed sound take a tick each; and times that decrease do so in any ticks.
+            Err(wide) if !self.pcm && self.tick(entry.decode) >= self.last_decode => wide,
+            result => return result,
+        };
+        for scale in time::COARSER {
+            if scale < self.scale
+                && let Some(mut coarser) = self.in_scale(scale, false)
+                && coarser.add_entry(entry).is_ok()
+            {
+                coarser.finer.clear();
+                *self = coarser;
+                return Ok(());
+            }
+        }
+        Err(wide)
+    }
+
+    fn add_entry(&mut self, entry: &Entry) -> Result<(), MuxError> {
         let (decode, present) = (self.tick(entry.decode), self.tick(entry.present));
         let end = self.tick(entry.present.saturating_add(entry.duration.max(0)));
         self.add(decode, present, end, entry.frames)
@@ -126,19 +145,23 @@ impl Times {
         };
         let offset = present.saturating_sub(decode);
         let offset = i32::try_from(offset).map_err(|_| fits("composition offset", offset))?;
-        if self.count == 0 {
-            self.first_decode = decode;
-        } else {
-            let gap = decode.saturating_sub(self.last_decode);
-            let delta = u32::try_from(gap).map_err(|_| fits("gap between decode times", gap))?;
-            self.deltas.push(1, delta);
-        }
+        let gap = decode.saturating_sub(self.last_decode);
+        let delta = match self.count {
+            0 => 0,
+            _ => u32::try_from(gap).map_err(|_| fits("gap between decode times", gap))?,
+        };
         let duration = match self.pcm {
             true => 1,
             // What lasts less than a tick is shown all the same.
             false => end.saturating_sub(present).max(1),
         };
-        self.last_duration = u32::try_from(duration).map_err(|_| fits("duration", duration))?;
+        let duration = u32::try_from(duration).map_err(|_| fits("duration", duration))?;
+        if self.count == 0 {
+            self.first_decode = decode;
+        } else {
+            self.deltas.push(1, delta);
+        }
+        self.last_duration = duration;
         self.last_decode = decode;
         if self.pcm {
             let rest = frames.saturating_sub(1);
@@ -155,10 +178,11 @@ impl Times {
         Ok(())
     }
 
-    /// The same in another scale; `None` where a time is no tick of it.
-    fn in_scale(&self, scale: u32) -> Option<Self> {
+    /// The same in another scale; `None` where it does not fit in there or, if it is to be `exact`, a time is no tick of it.
+    fn in_scale(&self, scale: u32, exact: bool) -> Option<Self> {
         let mut this = Self::new(&[scale], self.pcm);
         this.finer.clone_from(&self.finer);
+        this.shift = time::ticks(time::micros(self.shift, self.scale), scale);
         let mut decode = self.first_decode;
         let mut deltas = self
             .deltas
@@ -172,7 +196,7 @@ impl Times {
                 let last = this.count + 1 == self.count;
                 let old = |tick| time::micros(tick, self.scale);
                 let (d, p) = (old(decode), old(present));
-                if !time::on_grid(p, scale) {
+                if exact && !time::on_grid(p, scale) {
                     return None;
                 }
                 let end = match last {
@@ -374,11 +398,40 @@ mod tests {
     }
 
     #[test]
-    fn times_that_decrease_and_wide_gaps_are_errors() {
+    fn times_that_decrease_and_wide_gaps_of_uncompressed_sound_are_errors() {
         let mut times = Times::new(&[1_000_000], false);
         times.push(&entry(10, 10, 1)).expect("fits");
         assert!(times.push(&entry(9, 9, 1)).is_err());
-        assert!(times.push(&entry(1 << 40, 1 << 40, 1)).is_err());
-        assert!(times.push(&entry(11, 1 << 40, 1)).is_err());
+        assert_eq!((times.scale, times.count), (1_000_000, 1));
+        let mut sound = Times::new(&[48_000], true);
+        sound.push(&entry(0, 0, 1)).expect("fits");
+        assert!(sound.push(&entry(1 << 40, 1 << 40, 1)).is_err());
+    }
+
+    #[test]
+    fn a_gap_of_hours_makes_all_ticks_coarser() {
+        let hour = 3_600_000_000;
+        for (gap, scale, off) in [(2 * hour, 90_000, 6), (24 * hour, 10_000, 51)] {
+            let mut times = Times::new(&[90_000, 120_000, 1_000_000], false);
+            let given = [1, 40_001, gap + 80_003, gap + 120_003];
+            for time in given {
+                times.push(&entry(time, time, 40_000)).expect("fits");
+            }
+            assert_eq!(times.scale, scale);
+            let mut at = times.first_decode;
+            for (want, (_, delta)) in given.iter().zip(times.deltas().iter()) {
+                let got = time::micros(at, times.scale);
+                assert!((got - want).abs() <= off, "{want} {got}");
+                at += i64::from(delta);
+            }
+            // What comes is in the same ticks, even where they do not fit.
+            times
+                .push(&entry(gap + 160_001, gap + 160_001, 1))
+                .expect("fits");
+            assert_eq!(times.scale, scale);
+        }
+        let mut still = Times::new(&[1_000_000], false);
+        still.push(&entry(0, 0, 3 * hour)).expect("fits");
+        assert_eq!((still.scale, still.duration()), (90_000, 3 * 3600 * 90_000));
     }
 }

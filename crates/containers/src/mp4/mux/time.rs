@@ -7,6 +7,9 @@ const MICROS: i128 = 1_000_000;
 /// Times beyond this (35 years) are refused, so that ticks of every scale fit in 64 bits.
 const MAX_MICROS: i64 = 1 << 50;
 
+/// Scales for times that are too far apart for 32 bits of a finer one: in the last, all that are not refused fit.
+pub(super) const COARSER: [u32; 6] = [90_000, 10_000, 1000, 100, 10, 1];
+
 /// `numerator / denominator` rounded to the nearest, halves upward; `denominator` is positive.
 fn round_div(numerator: i128, denominator: i128) -> i128 {
     (2 * numerator + denominator).div_euclid(2 * denominator)

@@ -13,7 +13,7 @@ use crate::adts::header::Header;
 use crate::bitstream::audio::{Frames, Timing, aac_frames};
 use crate::bitstream::av1::{self, SequenceHeader};
 use crate::bitstream::vp9;
-use crate::mux::aac;
+use crate::mux::aac::{self, AdtsFrames};
 use crate::mux::decode_times::{DecodeTimes, Timed};
 use crate::mux::hidden::{Hidden, Room};
 use crate::mux::invalid;
@@ -58,7 +58,9 @@ pub(super) struct MuxTrack {
     vp9: Option<Vp9>,
     /// The last sequence header of AV1.
     sequence: Option<SequenceHeader>,
-    /// AAC comes as ADTS frames, of which this is the first one's header.
+    /// AAC comes as ADTS frames.
+    in_adts: bool,
+    /// The first ADTS frame's header.
     adts: Option<Header>,
     /// Made with the first packet: the parameter sets tell how pictures are ordered.
     times: Option<DecodeTimes>,
@@ -124,6 +126,8 @@ impl MuxTrack {
                 _ => None,
             },
             sequence: None,
+            in_adts: matches!(codec, Codec::Audio(AudioCodec::Aac(_)))
+                && output.description.is_none(),
             adts: None,
             times: None,
             entries: Vec::new(),
@@ -244,7 +248,7 @@ impl MuxTrack {
             let description = self.entries.first().and_then(Entry::description);
             self.times = Some(match &self.codec {
                 Codec::Video(codec) => reorder::decode_times(codec, description),
-                Codec::Audio(_) => DecodeTimes::in_order(),
+                Codec::Audio(_) => DecodeTimes::sound(),
             });
         }
         let lasts = self.coded(&packet.chunk.data);
@@ -339,9 +343,10 @@ impl MuxTrack {
                     packet.description = Some(av1_config(&self.output, data)?.into());
                 }
             }
-            Codec::Audio(AudioCodec::Aac(_)) if self.output.description.is_none() => {
-                self.strip_adts(packet)?;
-            }
+            Codec::Audio(AudioCodec::Aac(_)) if self.in_adts => match packet.description.take() {
+                None => self.strip_adts(packet)?,
+                Some(config) => packet.description = self.leave_adts(config)?,
+            },
             _ => {}
         }
         if let Some(frame) = self.pcm_frame
@@ -389,6 +394,20 @@ impl MuxTrack {
         }
         packet.chunk.data = packet.chunk.data.slice(header.size()..);
         Ok(())
+    }
+
+    /// From here on without headers, whatever came before. The AudioSpecificConfig, unless it says what the headers did.
+    fn leave_adts(&mut self, config: Bytes) -> Result<Option<Bytes>, MuxError> {
+        self.in_adts = false;
+        if self.entries.is_empty() {
+            self.timing = aac_frames(&config).map_or(Timing::Unknown, Timing::Constant);
+            self.first_entry(Some(config), None)?;
+            return Ok(None);
+        }
+        let frames = |config: &Bytes| AdtsFrames::new(config).ok();
+        let told = self.entries.first().and_then(Entry::description);
+        let goes_on = frames(&config).is_some() && told.and_then(frames) == frames(&config);
+        Ok((!goes_on).then_some(config))
     }
 
     /// What a packet is as a sample.

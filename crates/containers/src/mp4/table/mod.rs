@@ -13,6 +13,8 @@ use reelcore_media::demux::DemuxError;
 use self::chunks::{ChunkOffsets, ChunkPosition, Chunks};
 use self::runs::{RunPosition, Runs};
 use self::sizes::Sizes;
+use super::decode_shift;
+use super::frames::PcmFrames;
 use super::parse::{Reader, invalid, u32_at};
 use super::protection::InfoBoxes;
 use super::sample::Sample;
@@ -27,16 +29,17 @@ pub(crate) struct SampleTable {
     chunks: Chunks,
     /// Numbers of the sync samples, from 1, rising; `None` where every sample is one.
     sync: Option<Bytes>,
-    /// Samples that one packet may hold: more than 1 for PCM, whose samples are single frames.
-    group: u32,
+    /// For PCM, whose samples are single frames that one packet holds many of.
+    frames: Option<PcmFrames>,
     /// The boxes that say how the samples are encrypted.
     pub(crate) info: InfoBoxes,
+    /// By how much decode times are moved back, where a `cslg` box says it.
+    pub(crate) said_shift: i64,
 }
 
 impl SampleTable {
-    /// Parses the tables of a `stbl` box. `pcm_frame` is the size in bytes of one frame of uncompressed sound:
-    /// such frames are read many at a time.
-    pub(crate) fn parse(mut stbl: Reader, pcm_frame: Option<u32>) -> Result<Self, DemuxError> {
+    /// Parses the tables of a `stbl` box. `pcm` says what the frames of uncompressed sound are: they are read many at a time.
+    pub(crate) fn parse(mut stbl: Reader, pcm: Option<PcmFrames>) -> Result<Self, DemuxError> {
         let start = stbl.offset();
         let mut stts = None;
         let mut ctts = None;
@@ -45,10 +48,14 @@ impl SampleTable {
         let mut offsets = None;
         let mut sync = None;
         let mut info = InfoBoxes::default();
+        let mut said_shift = None;
         while let Some(child) = stbl.child()? {
             info.note(&child);
             let mut body = child.body;
             let kind = child.kind;
+            if &kind.0 == b"cslg" && said_shift.is_none() {
+                said_shift = decode_shift::parse_cslg(body.clone());
+            }
             if !matches!(
                 &kind.0,
                 b"stts" | b"ctts" | b"stsc" | b"stsz" | b"stz2" | b"stco" | b"co64" | b"stss"
@@ -78,6 +85,7 @@ impl SampleTable {
             // A fragmented file's tables are empty; it may define sample groups all the same.
             return Ok(Self {
                 info,
+                said_shift: said_shift.unwrap_or(0),
                 ..Self::default()
             });
         }
@@ -98,13 +106,14 @@ impl SampleTable {
         let composition = ctts
             .map(|mut ctts| Runs::parse(&mut ctts, samples, false))
             .transpose()?;
-        let mut group = 1;
-        if let (Some(frame), Some(size)) = (pcm_frame, sizes.all()) {
+        let mut frames = None;
+        if let (Some(pcm), Some(size)) = (pcm, sizes.all()) {
             // QuickTime writes a size of 1 for a frame of sound, whatever it takes.
-            if size == 1 && frame > 1 {
-                sizes = Sizes::constant(frame, sizes.count());
+            if size == 1 && pcm.size > 1 {
+                sizes = Sizes::constant(pcm.size, sizes.count());
             }
-            group = PCM_FRAMES;
+            // Larger samples are packets already.
+            frames = Some(pcm.with_usual(durations.usual(samples))).filter(|_| size <= pcm.size);
         }
         Ok(Self {
             samples,
@@ -113,14 +122,15 @@ impl SampleTable {
             sizes,
             chunks,
             sync,
-            group,
+            frames,
             info,
+            said_shift: said_shift.unwrap_or(0),
         })
     }
 
     /// The number of packets, where it is not a matter of grouping.
     pub(crate) fn packets(&self) -> Option<u64> {
-        (self.group <= 1).then_some(self.samples)
+        self.frames.is_none().then_some(self.samples)
     }
 
     /// The number of samples in each chunk, in their order.
@@ -151,11 +161,11 @@ impl SampleTable {
         self.durations.total()
     }
 
-    /// How far before its decode time a sample may be presented: at most 0.
-    pub(crate) fn min_composition_offset(&self) -> i64 {
+    /// How far before its decode time a sample is presented, at most.
+    pub(crate) fn decode_shift(&self) -> i64 {
         self.composition
             .as_ref()
-            .map_or(0, |runs| i64::from(runs.min()))
+            .map_or(0, |runs| -i64::from(runs.min()))
     }
 
     /// The composition time of a sample.
@@ -220,9 +230,6 @@ impl SampleTable {
             .filter(|&sample| sample < self.samples)
     }
 }
-
-/// Frames of PCM in one packet, at most.
-const PCM_FRAMES: u32 = 1024;
 
 /// Parses a `stss` box after its version and flags.
 fn parse_sync(reader: &mut Reader) -> Result<Bytes, DemuxError> {
@@ -300,25 +307,17 @@ impl TableCursor {
 
     /// The next sample, or a group of samples where they are frames of PCM.
     pub(crate) fn next(&mut self) -> Option<Sample> {
-        let table = Arc::clone(&self.table);
-        let mut sample = self.next_one(&table)?;
-        let mut grouped = 1;
-        while grouped < table.group
-            && self.chunk.left > 0
-            && self.offset == sample.offset.saturating_add(sample.size)
-            && self.chunk.description == sample.description
-        {
-            let Some(more) = self.next_one(&table) else {
-                break;
-            };
-            sample.size = sample.size.saturating_add(more.size);
-            sample.duration = sample.duration.saturating_add(more.duration);
-            grouped += 1;
+        let first = self.peek()?;
+        self.step(&first);
+        match self.table.frames {
+            Some(frames) => Some(frames.group(first, self, Self::peek, Self::step)),
+            None => Some(first),
         }
-        Some(sample)
     }
 
-    fn next_one(&mut self, table: &SampleTable) -> Option<Sample> {
+    /// The sample at hand.
+    fn peek(&self) -> Option<Sample> {
+        let table = &self.table;
         if self.sample >= table.samples {
             return None;
         }
@@ -328,23 +327,27 @@ impl TableCursor {
                 self.sync < table.sync_count() && table.sync_sample(self.sync) == self.sample
             }
         };
-        let duration = table.durations.value(self.duration, true);
         let offset = table.composition.as_ref().map_or(0, |runs| {
             i64::from(runs.value(self.composition, false).cast_signed())
         });
-        let size = u64::from(table.sizes.size(self.sample));
-        let sample = Sample {
+        Some(Sample {
             offset: self.offset,
-            size,
+            size: u64::from(table.sizes.size(self.sample)),
             decode_time: self.decode_time,
             composition_time: self.decode_time.saturating_add(offset),
-            duration: u64::from(duration),
+            duration: u64::from(table.durations.value(self.duration, true)),
             sync,
             description: self.chunk.description,
             number: self.sample,
-        };
+        })
+    }
+
+    /// Goes past the sample at hand.
+    fn step(&mut self, sample: &Sample) {
+        let table = &self.table;
         self.sample += 1;
-        self.decode_time = self.decode_time.saturating_add(i64::from(duration));
+        let duration = i64::try_from(sample.duration).unwrap_or(i64::MAX);
+        self.decode_time = self.decode_time.saturating_add(duration);
         table.durations.step(&mut self.duration);
         if let Some(runs) = &table.composition {
             runs.step(&mut self.composition);
@@ -352,11 +355,10 @@ impl TableCursor {
         self.offset = if table.chunks.step(&mut self.chunk) {
             table.chunks.offset(self.chunk)
         } else {
-            self.offset.saturating_add(size)
+            self.offset.saturating_add(sample.size)
         };
-        if sync {
+        if sample.sync {
             self.sync = self.sync.saturating_add(1);
         }
-        Some(sample)
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Runs {
     entries: Bytes,
     /// For each `EVERY`th entry, the first sample and the tick at which it begins.
     checkpoints: Vec<(u64, i64)>,
-    /// Smallest value, read as signed.
+    /// Smallest value of the samples there are, read as signed.
     min: i32,
     /// Sum of count times value over the samples there are.
     total: i64,
@@ -52,8 +52,10 @@ impl Runs {
                 this.checkpoints.push((first, tick));
             }
             let (count, value) = this.entry(entry);
-            this.min = this.min.min(value.cast_signed());
             let counted = u64::from(count).min(samples.saturating_sub(first));
+            if counted > 0 {
+                this.min = this.min.min(value.cast_signed());
+            }
             if timed {
                 tick = advance(tick, counted, value).ok_or_else(|| {
                     crate::mp4::parse::invalid(

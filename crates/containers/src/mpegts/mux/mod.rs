@@ -4,7 +4,8 @@
 //!   MP3, Opus (private data with its registration). Others have no place.
 //! - **Times** are at 90 kHz, modulo 33 bits, 1.4 seconds after those of the packets, so that some may be below 0. The clock
 //!   reference is on the first track with pictures, else the first, 0.7 seconds before decode times, at least every 100 ms.
-//! - **Tables** are repeated every 100 ms, and before key pictures.
+//! - **Tables** are repeated every 100 ms, and before key pictures. They and the clock fill the time between packets, up to ten
+//!   minutes of it.
 //! - Frames of sound go together into PES packets of up to 2,800 bytes, as long as they follow one another without a gap.
 
 mod packets;
@@ -35,6 +36,8 @@ const OFFSET: i64 = 126_000;
 const DELAY: i64 = 63_000;
 /// At most so long between two tables, and two clock references, in microseconds.
 const REPEAT: i64 = 100_000;
+/// A gap between packets that is longer than this many microseconds is not filled with them.
+const MAX_FILLED: i64 = 600_000_000;
 
 /// PIDs: of the program map, and of the first track.
 const MAP_PID: u16 = 0x1000;
@@ -287,16 +290,30 @@ impl TsMuxer {
             u64::try_from(ticks.rem_euclid(1 << 33)).unwrap_or(0)
         };
         let clock = self.clock_track();
-        let due =
-            |last: Option<i64>| last.is_none_or(|last| decode_time.saturating_sub(last) >= REPEAT);
         let mut out = BytesMut::new();
         let is_video = self.tracks.get(index).is_some_and(|t| t.form.is_video());
+        let pcr = |micros: i64| (stamp(micros).wrapping_sub(DELAY as u64) & 0x1_ffff_ffff) * 300;
+        // Between packets that lie further apart, clock and tables go on alone (2.7.2: at most 100 ms).
+        while let Some(last) = self.last_clock
+            && (REPEAT + 1..=MAX_FILLED).contains(&decode_time.saturating_sub(last))
+        {
+            let at = last.saturating_add(REPEAT);
+            self.last_clock = Some(at);
+            if self.last_tables.is_none_or(|last| at - last >= REPEAT) {
+                self.last_tables = Some(at);
+                self.tables(clock, &mut out)?;
+            }
+            if let Some(track) = self.tracks.get(clock) {
+                track.carrier.clock(pcr(at), &mut out);
+            }
+        }
+        let due =
+            |last: Option<i64>| last.is_none_or(|last| decode_time.saturating_sub(last) >= REPEAT);
         if due(self.last_tables) || (key && is_video) {
             self.last_tables = Some(decode_time);
             self.tables(clock, &mut out)?;
         }
-        let reference = stamp(decode_time).wrapping_sub(DELAY as u64) & 0x1_ffff_ffff;
-        let pcr = reference * 300;
+        let pcr = pcr(decode_time);
         let mut adaptation = Adaptation {
             random_access: key,
             pcr: None,
@@ -462,7 +479,7 @@ impl Muxer for TsMuxer {
                 hidden = Some(Hidden::new(codec, description, room, self.max_bytes));
                 reorder::decode_times(&codec, description)
             }
-            _ => DecodeTimes::in_order(),
+            _ => DecodeTimes::sound(),
         };
         self.tracks.push(TsTrack {
             timing: form.timing(&track),
