@@ -9,6 +9,7 @@ import {
   op_reelcore_muxer_end,
   op_reelcore_muxer_finish,
   op_reelcore_muxer_new,
+  op_reelcore_muxer_refuse,
   op_reelcore_muxer_take,
   op_reelcore_muxer_write_audio,
   op_reelcore_muxer_write_video,
@@ -70,12 +71,19 @@ class MuxerTrack {
 
   #configure(config) {
     const found = trackConfig(this.#video, config, this.#options);
-    this.#muxer((handle) => op_reelcore_muxer_configure(handle, this.#index, found));
+    this.#muxer((handle) => {
+      try {
+        op_reelcore_muxer_configure(handle, this.#index, found);
+      } catch (error) {
+        // Nobody has this promise: the error is that of whatever comes next.
+        op_reelcore_muxer_refuse(handle, error.message);
+      }
+    });
   }
 
   /**
    * Writes a chunk, in decoding order: an EncodedVideoChunk or EncodedAudioChunk, with the metadata that the encoder
-   * gave. The promise is fulfilled when there is room for more.
+   * gave, of which a decoderConfig holds from this chunk on. The promise is fulfilled when there is room for more.
    */
   write(chunk, metadata = { __proto__: null }) {
     const site = callSite();
@@ -148,8 +156,8 @@ export class Muxer {
   }
 
   /**
-   * Adds a video track. `config` is a VideoDecoderConfig; without one the first chunk's metadata must have it. Options:
-   * `framerate`, `alpha`, `language`, `name`.
+   * Adds a video track. `config` is a VideoDecoderConfig; without one the first chunk's metadata must have it, and what that
+   * says is taken over `config`. Options: `framerate`, `alpha`, `language`, `name`.
    */
   addVideoTrack(config = undefined, options = { __proto__: null }) {
     return this.#add(true, config, options);
@@ -183,7 +191,8 @@ export class Muxer {
     try {
       await op_reelcore_muxer_drain(handle);
     } catch (error) {
-      if (this.#writer !== null) await this.#writer.abort(error);
+      // What the stream says to that is its own business.
+      if (this.#writer !== null) PromisePrototypeThen(this.#writer.abort(error), undefined, () => {});
       throw error;
     }
     if (this.#writer === null) return;

@@ -81,8 +81,8 @@ declare namespace Reelcore {
     readonly tracks: Promise<readonly Track[]>;
     readonly info: Promise<DemuxerInfo>;
     /**
-     * Moves to the last key packet at or before a time, or the first one; gives its time in `track` or the first of video. Chunks
-     * of sound begin before it, by what a decoder needs.
+     * Moves to the last key packet at or before a time, or the first one; gives its time in `track`, by default the first of video,
+     * else of audio, or null where there is none. Chunks of sound begin before it, by what a decoder needs.
      */
     seek(time: number, track?: Track | number): Promise<number | null>;
     /**
@@ -150,12 +150,16 @@ declare namespace Reelcore {
     framerate?: number;
     /** Of pictures: the chunks have alpha beside them. */
     alpha?: boolean;
+    /** Of ISO 639-2, as "deu". Matroska and WebM keep other forms, such as "en-US"; elsewhere they are left out. */
     language?: string;
     name?: string;
   }
 
   interface MuxerTrack<Chunk, Metadata> {
-    /** Writes a chunk, in decoding order. Fulfilled when there is room for more. */
+    /**
+     * Writes a chunk, in decoding order. Fulfilled when there is room for more. `metadata.decoderConfig` holds from it on: of the
+     * first chunk over what the track was added with.
+     */
     write(chunk: Chunk, metadata?: Metadata): Promise<void>;
     /** No chunk follows: other tracks need not wait. */
     end(): Promise<void>;

@@ -159,17 +159,20 @@ class Demuxer {
   /**
    * Moves to `time` (microseconds): `chunks()` and `packets()` without a `start` then begin at the last key
    * packet at or before it, or the first one where none is; of sound sooner, by what its decoder needs before that packet.
-   * Gives the time of that packet in `track` (by default the first video track, else the first track), or null if it has none.
+   * Gives the time of that packet in `track` (by default the first of video, else of audio), or null if there is none.
    */
   async seek(time, track) {
     checkTime(time, "time");
     this.#checkOpen();
     const site = callSite();
     const tracks = await this.#tracks;
-    track ??= tracks.find((track) => track.type === "video") ?? tracks[0];
-    this.#position = time;
-    if (track === undefined) return null;
+    track ??= tracks.find((track) => track.type === "video") ?? tracks.find((track) => track.type === "audio");
+    if (track === undefined) {
+      this.#position = time;
+      return null;
+    }
     const reader = op_reelcore_demuxer_reader(this.#handle, this.#index(tracks, track), false);
+    this.#position = time;
     try {
       return await located(op_reelcore_reader_seek(reader, time), site);
     } finally {

@@ -63,8 +63,8 @@ use demuxer::{
 use muxer::{
     op_reelcore_muxer_bytes, op_reelcore_muxer_configure, op_reelcore_muxer_declare,
     op_reelcore_muxer_drain, op_reelcore_muxer_end, op_reelcore_muxer_finish,
-    op_reelcore_muxer_new, op_reelcore_muxer_take, op_reelcore_muxer_write_audio,
-    op_reelcore_muxer_write_video,
+    op_reelcore_muxer_new, op_reelcore_muxer_refuse, op_reelcore_muxer_take,
+    op_reelcore_muxer_write_audio, op_reelcore_muxer_write_video,
 };
 use scale::{op_reelcore_scale, op_reelcore_scale_take};
 use serialization::{
@@ -144,6 +144,7 @@ deno_core::extension!(
         op_reelcore_muxer_end,
         op_reelcore_muxer_finish,
         op_reelcore_muxer_new,
+        op_reelcore_muxer_refuse,
         op_reelcore_muxer_take,
         op_reelcore_muxer_write_audio,
         op_reelcore_muxer_write_video,

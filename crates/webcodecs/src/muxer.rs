@@ -3,6 +3,9 @@
 //! A script's calls go into a queue; `op_reelcore_muxer_drain` carries them out on a blocking thread, in order. So the
 //! JavaScript thread never waits for a disk, and who awaits what `js/muxer.js` returns is held back by it.
 
+mod config;
+mod work;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -13,16 +16,16 @@ use bytes::Bytes;
 use deno_core::{GarbageCollected, JsBuffer, OpState, ToJsBuffer, op2, v8};
 use deno_error::JsErrorBox;
 use reelcore_containers::mux::{self, FileSink, MemorySink, QueueSink};
-use reelcore_media::codec_string::family;
 use reelcore_media::color::{Matrix, Primaries, Transfer};
-use reelcore_media::mux::{
-    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
-};
-use reelcore_media::{ColorSpace, EncodedChunk, Rotation, Size};
+use reelcore_media::mux::{MuxOptions, OutputKind, OutputTrack};
+use reelcore_media::{ColorSpace, Rotation, Size};
 use serde::Deserialize;
 
 use crate::demuxer::Files;
 use crate::interfaces::{EncodedAudioChunk, EncodedVideoChunk};
+
+use config::Configuration;
+use work::{Call, Target, Work, error_name};
 
 /// Bytes that may wait to be written. A script that does not await its writes gets an error past them.
 const MAX_QUEUED: usize = 256 << 20;
@@ -46,197 +49,6 @@ unsafe impl GarbageCollected for MuxerHandle {
 struct Calls {
     queue: VecDeque<Call>,
     bytes: usize,
-}
-
-enum Call {
-    /// A track that will have packets, in the order of the file.
-    Declare,
-    /// What it holds. For one that is known already: what its packets need from here on.
-    Configure(usize, Box<OutputTrack>),
-    Write(usize, EncodedChunk),
-    End(usize),
-    Finish,
-}
-
-/// Where the bytes go.
-enum Target {
-    Memory(MemorySink),
-    File(Option<FileSink>),
-    Queue(QueueSink),
-}
-
-impl Target {
-    fn sink(&mut self) -> Result<&mut dyn Sink, MuxError> {
-        Ok(match self {
-            Self::Memory(sink) => sink,
-            Self::Queue(sink) => sink,
-            Self::File(Some(sink)) => sink,
-            Self::File(None) => return Err(MuxError::Invalid("the file is finished".into())),
-        })
-    }
-}
-
-struct Work {
-    muxer: Box<dyn Muxer>,
-    target: Target,
-    tracks: Vec<TrackState>,
-    /// Packets of tracks that wait for others to be configured.
-    early: VecDeque<(usize, OutputPacket)>,
-    early_bytes: usize,
-    max_bytes: usize,
-    opened: bool,
-    failed: Option<(ErrorName, String)>,
-}
-
-#[derive(Default)]
-struct TrackState {
-    config: Option<Box<OutputTrack>>,
-    /// The muxer's number of it.
-    index: Option<usize>,
-    /// For the next packet.
-    description: Option<Bytes>,
-    /// What the last configuration said.
-    latest: Option<Bytes>,
-    ended: bool,
-}
-
-/// A DOMException's name.
-type ErrorName = &'static str;
-
-fn error_name(error: &MuxError) -> ErrorName {
-    match error {
-        MuxError::Unsupported(_) => "Reelcore.NotSupportedError",
-        MuxError::Invalid(_) => "Reelcore.EncodingError",
-        MuxError::Limit(_) => "Reelcore.OperationError",
-        MuxError::Io(_) => "Reelcore.NotReadableError",
-    }
-}
-
-impl Work {
-    /// Carries out one call.
-    fn carry_out(&mut self, call: Call) -> Result<(), MuxError> {
-        match call {
-            Call::Declare => {
-                self.tracks.push(TrackState::default());
-                Ok(())
-            }
-            Call::Configure(track, config) => self.configure(track, config),
-            Call::Write(track, chunk) => {
-                let state = self.state(track)?;
-                let packet = OutputPacket {
-                    chunk,
-                    decode_time: None,
-                    description: state.description.take(),
-                };
-                if self.opened {
-                    return self.write(track, packet);
-                }
-                self.early_bytes = self.early_bytes.saturating_add(packet.chunk.data.len());
-                if self.early_bytes > self.max_bytes {
-                    return Err(MuxError::Limit(format!(
-                        "more than {} bytes wait for a track that was declared and has no configuration yet",
-                        self.max_bytes
-                    )));
-                }
-                self.early.push_back((track, packet));
-                self.open_if_complete(false)
-            }
-            Call::End(track) => {
-                self.state(track)?.ended = true;
-                match self.opened {
-                    true => self.end(track),
-                    false => self.open_if_complete(false),
-                }
-            }
-            Call::Finish => {
-                self.open_if_complete(true)?;
-                self.muxer.finish(self.target.sink()?)?;
-                if let Target::File(sink) = &mut self.target
-                    && let Some(sink) = sink.take()
-                {
-                    sink.finish()?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn state(&mut self, track: usize) -> Result<&mut TrackState, MuxError> {
-        let count = self.tracks.len();
-        self.tracks.get_mut(track).ok_or_else(|| {
-            MuxError::Invalid(format!("track {track} does not exist, there are {count}"))
-        })
-    }
-
-    fn configure(&mut self, track: usize, config: Box<OutputTrack>) -> Result<(), MuxError> {
-        let opened = self.opened;
-        let state = self.state(track)?;
-        match &state.config {
-            None if opened => {
-                return Err(MuxError::Invalid(format!(
-                    "track {track} gets its configuration after the file was begun without it"
-                )));
-            }
-            None => {
-                state.latest.clone_from(&config.description);
-                state.config = Some(config);
-            }
-            Some(before) if family(&before.codec) != family(&config.codec) => {
-                return Err(MuxError::Invalid(format!(
-                    "track {track} changes from {} to {}",
-                    before.codec, config.codec
-                )));
-            }
-            // The same codec with another set-up: from the next packet on.
-            Some(_) if state.latest != config.description => {
-                state.latest.clone_from(&config.description);
-                state.description = config.description;
-            }
-            Some(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Begins the file once every track is known, or none is waited for any more. A track that never got a
-    /// configuration never had a packet, and is left out.
-    fn open_if_complete(&mut self, all: bool) -> Result<(), MuxError> {
-        let waits = |state: &TrackState| state.config.is_none() && !state.ended;
-        if self.opened || (!all && self.tracks.iter().any(waits)) {
-            return Ok(());
-        }
-        self.opened = true;
-        for state in &mut self.tracks {
-            if let Some(config) = &state.config {
-                state.index = Some(self.muxer.add_track((**config).clone())?);
-            }
-        }
-        for (track, packet) in std::mem::take(&mut self.early) {
-            self.write(track, packet)?;
-        }
-        self.early_bytes = 0;
-        for track in 0..self.tracks.len() {
-            if self.tracks.get(track).is_some_and(|state| state.ended) {
-                self.end(track)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, track: usize, packet: OutputPacket) -> Result<(), MuxError> {
-        let index = self.state(track)?.index.ok_or_else(|| {
-            MuxError::Invalid(format!(
-                "the first packet of track {track} came without a decoderConfig"
-            ))
-        })?;
-        self.muxer.write(index, packet, self.target.sink()?)
-    }
-
-    fn end(&mut self, track: usize) -> Result<(), MuxError> {
-        match self.state(track)?.index {
-            Some(index) => self.muxer.end_track(index, self.target.sink()?),
-            None => Ok(()),
-        }
-    }
 }
 
 /// What a script says of the file.
@@ -304,16 +116,7 @@ pub async fn op_reelcore_muxer_new(
     };
     Ok(MuxerHandle {
         calls: Arc::default(),
-        work: Arc::new(Mutex::new(Work {
-            muxer,
-            target,
-            tracks: Vec::new(),
-            early: VecDeque::new(),
-            early_bytes: 0,
-            max_bytes,
-            opened: false,
-            failed: None,
-        })),
+        work: Arc::new(Mutex::new(Work::new(muxer, target, &settings))),
     })
 }
 
@@ -369,18 +172,17 @@ pub struct JsTrackConfig {
     name: Option<String>,
 }
 
-fn output_track(config: JsTrackConfig) -> Result<OutputTrack, JsErrorBox> {
-    let missing =
-        |what: &str| JsErrorBox::type_error(format!("Muxer: the decoderConfig lacks {what}"));
+/// What of it a container needs, and what is not there.
+fn configuration(config: JsTrackConfig) -> Configuration {
     let pair = |w: Option<u32>, h: Option<u32>| w.zip(h).map(|(w, h)| Size::new(w, h));
     fn find<T: Copy>(all: &[T], name: Option<String>, of: impl Fn(T) -> &'static str) -> Option<T> {
         let name = name?;
         all.iter().copied().find(|value| of(*value) == name)
     }
-    let kind = if config.video {
-        OutputKind::Video {
-            coded_size: pair(config.coded_width, config.coded_height)
-                .ok_or_else(|| missing("codedWidth and codedHeight"))?,
+    let (kind, lacks) = if config.video {
+        let coded_size = pair(config.coded_width, config.coded_height);
+        let kind = OutputKind::Video {
+            coded_size: coded_size.unwrap_or_default(),
             display_aspect: pair(config.display_aspect_width, config.display_aspect_height),
             rotation: Rotation::parse(config.rotation.unwrap_or(0.0)),
             flip: config.flip.unwrap_or(false),
@@ -392,23 +194,30 @@ fn output_track(config: JsTrackConfig) -> Result<OutputTrack, JsErrorBox> {
             },
             framerate: config.framerate,
             alpha: config.alpha,
-        }
+        };
+        let lacks = coded_size.is_none().then_some("codedWidth and codedHeight");
+        (kind, lacks)
     } else {
-        OutputKind::Audio {
-            sample_rate: config.sample_rate.ok_or_else(|| missing("sampleRate"))?,
-            channels: config
-                .number_of_channels
-                .ok_or_else(|| missing("numberOfChannels"))?,
-        }
+        let lacks = match (config.sample_rate, config.number_of_channels) {
+            (None, _) => Some("sampleRate"),
+            (_, None) => Some("numberOfChannels"),
+            _ => None,
+        };
+        let kind = OutputKind::Audio {
+            sample_rate: config.sample_rate.unwrap_or(0),
+            channels: config.number_of_channels.unwrap_or(0),
+        };
+        (kind, lacks)
     };
-    Ok(OutputTrack {
+    let track = OutputTrack {
         kind,
         codec: config.codec,
         // A copy: the script may change its buffer; it is small.
         description: config.description.map(|data| Bytes::copy_from_slice(&data)),
         language: config.language,
         name: config.name,
-    })
+    };
+    Configuration { track, lacks }
 }
 
 /// Says what a track holds, now or from the next packet on.
@@ -418,8 +227,17 @@ pub fn op_reelcore_muxer_configure(
     #[smi] track: u32,
     #[serde] config: JsTrackConfig,
 ) -> Result<(), JsErrorBox> {
-    let config = Box::new(output_track(config)?);
+    let config = Box::new(configuration(config));
     queue(muxer, Call::Configure(track as usize, config))
+}
+
+/// Says that a configuration could not be read, and why: no call after it succeeds.
+#[op2(fast)]
+pub fn op_reelcore_muxer_refuse(
+    #[cppgc] muxer: &MuxerHandle,
+    #[string] reason: String,
+) -> Result<(), JsErrorBox> {
+    queue(muxer, Call::Refuse(reason))
 }
 
 /// Queues a picture; its bytes are shared.
@@ -472,13 +290,11 @@ pub async fn op_reelcore_muxer_drain(#[cppgc] muxer: &MuxerHandle) -> Result<(),
                 }
                 call
             };
-            if let Some((name, message)) = &work.failed {
+            if let Some((name, message)) = work.failed() {
                 return Err(JsErrorBox::new(*name, message.clone()));
             }
             let Some(call) = call else { return Ok(()) };
-            if let Err(error) = work.carry_out(call) {
-                work.failed = Some((error_name(&error), error.to_string()));
-            }
+            work.carry_out(call);
         }
     });
     drained.await.map_err(|_| cancelled())?

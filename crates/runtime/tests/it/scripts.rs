@@ -67,7 +67,7 @@ fn pictures_that_are_encoded_come_back_with_their_times_layers_and_alpha() {
 
 #[test]
 fn frames_stay_on_the_gpu_until_somebody_asks() {
-    run("gpu.js", 19);
+    run("gpu.js", 20);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn descriptors_and_shaders_of_webgpu_are_read_as_the_specification_says() {
 
 #[test]
 fn pixels_on_the_gpu_are_the_same_whichever_way_they_take() {
-    run("gpu_pixels.js", 4);
+    run("gpu_pixels.js", 5);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn frames_from_textures_are_downloaded_once_for_an_encoder() {
 
 #[test]
 fn ten_thousand_frames_leave_nothing_behind_on_the_gpu() {
-    run("gpu_pool.js", 2);
+    run("gpu_pool.js", 4);
 }
 
 #[test]
@@ -117,6 +117,11 @@ fn files_and_streams_that_are_written_can_be_read_back() {
 }
 
 #[test]
+fn decoder_configs_come_late_change_or_are_refused() {
+    run("muxer_changes.js", 11);
+}
+
+#[test]
 fn frames_audio_and_chunks_are_made_copied_cloned_and_transferred() {
     run("frames.js", 10);
 }
@@ -138,7 +143,7 @@ fn pictures_that_are_left_out_stay_out_and_none_is_stretched() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 16);
+    run("demuxer.js", 17);
 }
 
 #[test]

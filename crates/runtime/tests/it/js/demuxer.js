@@ -97,6 +97,34 @@ await test("a start of 0 begins at a key packet as any other, and sound from 0 w
   equal(await times(demuxer, audio), whole);
 });
 
+await test("a time is sought in sound where a track that has no chunks comes first", async () => {
+  /** The clip with tracks of text in the place of those of `types`. */
+  const withText = (...types) => {
+    const bytes = file.slice();
+    const ascii = new TextDecoder("latin1").decode(bytes);
+    for (const { index } of ascii.matchAll(/hdlr.{8}(vide|soun)/gs)) {
+      const type = ascii.slice(index + 12, index + 16);
+      if (types.includes(type)) bytes.set(new TextEncoder().encode("text"), index + 12);
+    }
+    return new Reelcore.Demuxer(bytes);
+  };
+  const demuxer = withText("vide");
+  const [text, audio] = await demuxer.tracks;
+  equal([text.type, audio.type], ["other", "audio"]);
+  const wanted = await new Reelcore.Demuxer(file).seek(1_000_000, 1);
+  equal(await demuxer.seek(1_000_000), wanted);
+  const moved = await times(demuxer, audio);
+  // What fails moves nothing.
+  await rejects(demuxer.seek(3_000_000, text), "TypeError", "have chunks");
+  await rejects(demuxer.seek(3_000_000, 7), "TypeError");
+  equal(await times(demuxer, audio), moved);
+  assert(moved[0] <= wanted && moved[0] > 0, `sound begins at ${moved[0]}`);
+  // And where no track has chunks there is nothing to find.
+  const silent = withText("vide", "soun");
+  equal((await silent.tracks).map((track) => track.type), ["other", "other"]);
+  equal(await silent.seek(1_000_000), null);
+});
+
 await test("two iterations do not disturb each other, and one can be left", async () => {
   const demuxer = new Reelcore.Demuxer(file);
   const [a, b] = [demuxer.chunks(0), demuxer.chunks(0)];
