@@ -322,8 +322,17 @@ await test("sound whose encoder is flushed in the middle of a track can be writt
     const chunks = await sound({ codec }, 8, 0, [4]);
     for (const format of formats) {
       const { packets, outputs } = await replay(await write(format, chunks));
-      const times = packets.map((chunk) => chunk.timestamp);
-      equal(times, times.toSorted((a, b) => a - b), `${codec} in ${format}`);
+      const times = packets.map((chunk) => chunk.timestamp - packets[0].timestamp);
+      if (["adts", "flac", "ogg", "wav"].includes(format) || codec.startsWith("pcm")) {
+        // These have no times but those that the sound before gives, and PCM is read in packets of other lengths.
+        equal(times, times.toSorted((a, b) => a - b), `${codec} in ${format}`);
+      } else {
+        // The first after the flush begins before the last before it ends, by what goes before its sound.
+        const put = chunks.map(([chunk]) => chunk.timestamp - chunks[0][0].timestamp);
+        equal(times.length, put.length, `${codec} in ${format}`);
+        const off = times.findIndex((time, index) => Math.abs(time - put[index]) > 30);
+        equal(off, -1, `${codec} in ${format}: ${times} for ${put}`);
+      }
       const heard = frames(outputs);
       // What pads the last packet before the flush, and what goes before the first after it, containers cannot always drop.
       assert(heard >= 38_400 && heard <= 38_400 + 5 * 1024, `${codec} in ${format}: ${heard} frames`);
