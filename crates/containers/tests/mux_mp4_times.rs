@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mp4::{described, fragmented, opus, read, write};
 use muxed::{audio, ffprobe, packet, save, video};
-use reelcore_media::demux::Packet;
+use reelcore_media::demux::{Packet, TrackKind};
 use reelcore_media::mux::{MuxOptions, OutputPacket};
 use reelcore_media::{ChunkKind, SideData};
 
@@ -337,6 +337,22 @@ fn sound_of_an_encoder_that_was_flushed_goes_on_where_it_was_put_in() {
         for (want, got) in packets.iter().zip(&got) {
             let moved = got.chunk.timestamp - first - want.chunk.timestamp;
             assert!(moved.abs() <= 23, "{container}: {moved}");
+        }
+    }
+}
+
+#[test]
+fn rates_that_a_sample_entry_has_no_room_for_are_read_back() {
+    for rate in [88_200, 96_000, 192_000] {
+        for options in [MuxOptions::default(), fragmented()] {
+            let sound = packet(ChunkKind::Key, 0, 10_000, vec![7; rate as usize / 100 * 4]);
+            let bytes = write(options, audio("pcm-s16", rate, 2), &[sound]);
+            let demuxer = muxed::open_bytes(bytes);
+            let kind = &demuxer.tracks()[0].kind;
+            let TrackKind::Audio { sample_rate, .. } = kind else {
+                panic!("{kind:?}");
+            };
+            assert_eq!(*sample_rate, rate);
         }
     }
 }

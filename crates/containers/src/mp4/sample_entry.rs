@@ -98,6 +98,20 @@ impl SampleDescriptions {
         Ok(this)
     }
 
+    /// Where the first does not say the sample rate, which has no room for more than 65,535 Hz, it is the rate of the media's time:
+    /// writers give sound that one.
+    pub(crate) fn or_sample_rate(mut self, media_scale: u32) -> Self {
+        if let Some(SampleEntry {
+            media: Media::Audio(audio),
+            ..
+        }) = &mut self.first
+            && audio.sample_rate == 0
+        {
+            audio.sample_rate = media_scale;
+        }
+        self
+    }
+
     fn parse_entry(&self, kind: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxError> {
         body.skip(6)?;
         let data_reference = body.u16()?;
@@ -336,6 +350,11 @@ fn audio_entry(
                     audio.channels = channels;
                     codec = Some(flac);
                 }
+                // ISO/IEC 14496-12, 12.2.3: of entries of version 1, for rates beyond the 16 bits of the entry.
+                b"srat" if stsd_version > 0 => {
+                    child.body.full_box()?;
+                    audio.sample_rate = child.body.u32()?;
+                }
                 b"pcmC" => {
                     if let Some(layout) = pcm {
                         pcm = Some(layout.with_config(&mut child.body)?);
@@ -365,4 +384,47 @@ fn audio_entry(
         protection: None,
         data_reference: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A `stsd` box's content: one entry of 16-bit PCM with that rate in it, and what follows it.
+    fn descriptions(version: u8, rate: u16, boxes: &[u8]) -> SampleDescriptions {
+        let mut entry = vec![0, 0, 0, 0, 0, 0, 0, 1];
+        entry.extend([0, version, 0, 0, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 0]);
+        entry.extend(rate.to_be_bytes());
+        entry.extend([0, 0]);
+        entry.extend(boxes);
+        let mut stsd = vec![version, 0, 0, 0, 0, 0, 0, 1];
+        stsd.extend((entry.len() as u32 + 8).to_be_bytes());
+        stsd.extend(b"sowt");
+        stsd.extend(entry);
+        let reader = Reader::new(FourCc(*b"stsd"), Bytes::from(stsd), 0);
+        SampleDescriptions::parse(reader, FourCc(*b"soun")).expect("valid")
+    }
+
+    fn rate(descriptions: &SampleDescriptions) -> u32 {
+        match &descriptions.first.as_ref().expect("an entry").media {
+            Media::Audio(audio) => audio.sample_rate,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_sample_rate_stands_in_the_entry_in_its_box_or_is_that_of_the_time() {
+        let srat = b"\0\0\0\x10srat\0\0\0\0\0\x02\xee\0";
+        assert_eq!(rate(&descriptions(0, 44_100, &[])), 44_100);
+        assert_eq!(rate(&descriptions(1, 1, srat)), 192_000);
+        let none = descriptions(0, 0, &[]);
+        assert_eq!(rate(&none), 0);
+        assert_eq!(rate(&none.or_sample_rate(96_000)), 96_000);
+        assert_eq!(
+            rate(&descriptions(0, 8000, &[]).or_sample_rate(90_000)),
+            8000
+        );
+    }
 }

@@ -131,7 +131,8 @@ pub(crate) fn parse(
     let mut children = tables.clone();
     while let Some(child) = children.child()? {
         if &child.kind.0 == b"stsd" {
-            descriptions = SampleDescriptions::parse(child.body, handler)?;
+            descriptions =
+                SampleDescriptions::parse(child.body, handler)?.or_sample_rate(media_scale);
             break;
         }
     }
