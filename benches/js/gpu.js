@@ -2,10 +2,12 @@
 //   gpu.js pipeline FILE FRAMES   decode, a compute pass, a frame from the texture: on the GPU, then over the CPU
 //   gpu.js import FILE FRAMES     what importExternalTexture(), and close() after it, take of the JavaScript thread (us)
 //   gpu.js upload FILE FRAMES     GB/s of copyExternalImageToTexture() with frames that are on the CPU
-//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and how late a timer is meanwhile (ms); names its phases
+//   gpu.js read FILE FRAMES       how long copyTo() of a GPU frame takes, and how late a timer is meanwhile (ms); a fourth argument has it
+//                                 name its phases for whoever measures turns of the event loop
 
-const [mode, file, wanted] = Deno.args;
+const [mode, file, wanted, phases] = Deno.args;
 const count = Number(wanted);
+const enter = (phase) => phases && console.debug(phase);
 const adapter = await navigator.gpu?.requestAdapter();
 if (!adapter) throw new Error("no GPU adapter: install a Vulkan driver (Debian: mesa-vulkan-drivers)");
 const device = await adapter.requestDevice();
@@ -211,9 +213,9 @@ const jobs = {
     await settled();
     // A script has its memory before it begins: that of a new array is cleared on this thread.
     const arrays = [0, 1].map(() => new Uint8Array(result.width * result.height * 4).fill(1));
-    /** How late a timer of 1 ms is at worst while `run` runs. Whoever measures the turns of the event loop hears of the phase. */
+    /** How late a timer of 1 ms is at worst while `run` runs, the phase of that name. */
     const watched = async (phase, run) => {
-      console.debug(phase);
+      enter(phase);
       let stall = 0;
       let due = performance.now() + 1;
       let over = false;
@@ -225,7 +227,7 @@ const jobs = {
       setTimeout(tick, 1);
       await run();
       over = true;
-      console.debug("over");
+      enter("over");
       return stall;
     };
     const pause = () => new Promise((done) => setTimeout(done, 4));

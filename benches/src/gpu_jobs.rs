@@ -32,8 +32,10 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
     );
     let import = run("import", "200")?;
     let import_us = number(&import, "median")?;
-    let read = turns::spawn(&script_path("gpu.js"), &["read", path, "50"])?;
-    let turn = |phase: &str, what: &str| number(&read["turns"][phase], what);
+    let mut read = run("read", "50")?;
+    // Measured from outside of the runtime, so of the one that is in this program.
+    let turns = turns::spawn(&script_path("gpu.js"), &["read", path, "50", "phases"])?;
+    let turn = |phase: &str, what: &str| number(&turns["turns"][phase], what);
     let stall = turn("read", "own")?;
     Ok(vec![
         Row {
@@ -82,7 +84,10 @@ pub fn all(reelcore: &Path) -> Result<Vec<Row>> {
             ),
             goal: "longest turn under 2 ms",
             met: Some(stall < 2.0),
-            data: read,
+            data: {
+                read["turns"] = turns["turns"].clone();
+                read
+            },
         },
     ])
 }

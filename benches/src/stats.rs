@@ -46,8 +46,8 @@ impl Compared {
     }
 }
 
-/// How many of `samples` samples lie below the interval that holds the median of their distribution in 96 of 100 cases, and as
-/// many above it. The median lies below the k-th smallest of n samples, or above the k-th largest, with the probability that
+/// How many of `samples` samples lie below the interval that holds the median of their distribution in 96 of 100 cases (with
+/// fewer than six samples all of them do so less often), and as many above it. The median lies below the k-th smallest of n samples, or above the k-th largest, with the probability that
 /// fewer than k of n throws of a coin show one side.
 fn outside(samples: usize) -> usize {
     let throws = samples.min(1000) as i32;

@@ -55,14 +55,13 @@ impl Signals {
         }
         let signals = self.clone();
         let insist = move || {
-            let mut wait = Duration::from_millis(1);
             loop {
-                std::thread::sleep(wait);
+                // A request ends what it meets: the more there are, the sooner one meets the script.
+                std::thread::sleep(Duration::from_millis(1));
                 // False once the isolate is gone.
                 if !signals.running.load(Ordering::Acquire) || !isolate.terminate_execution() {
                     break;
                 }
-                wait = (wait + wait / 16).min(Duration::from_millis(20));
             }
             signals.insisting.store(false, Ordering::Release);
         };
@@ -168,7 +167,8 @@ impl Terminator {
     }
 
     /// Stops the JavaScript that runs now, if any, and wakes an idle event loop. The run, and every later one, ends with
-    /// [`RuntimeError::Terminated`]. Does nothing once the runtime is gone.
+    /// [`RuntimeError::Terminated`]. Does nothing once the runtime is gone. JavaScript that is run through
+    /// [`Runtime::js_runtime`](crate::Runtime::js_runtime) is asked once only, which the console's C++ may catch.
     pub fn terminate(&self) {
         self.signals.terminated.store(true, Ordering::Release);
         self.signals.stop(self.isolate.clone());

@@ -14,6 +14,7 @@ use reelcore_media::Registry;
 use crate::Codecs;
 use crate::event_loop::{EventLoop, KeepAlive, Registration};
 use crate::generated::{CodecState, WebCodecsErrorCallback};
+use crate::webidl::callback::end_script;
 use crate::webidl::{Deferred, Exception, Handle, Host, Interface, Promise, TracedCallback};
 
 /// The internal slots of a codec interface.
@@ -273,7 +274,7 @@ fn resolve_flush<T: CodecObject>(codec: &T, scope: &mut v8::PinScope<'_, '_>, nu
     if let Some(deferred) = deferred {
         // Fails only when script execution is being terminated.
         let _ = deferred.resolve(scope, &());
-        scope.perform_microtask_checkpoint();
+        end_script(scope, false);
     }
 }
 

@@ -332,14 +332,22 @@ fn the_end_of_a_script_takes_nothing_from_a_gpu_that_still_works() {
 
 #[test]
 fn a_script_whose_output_nobody_reads_is_stopped_quietly() {
-    let stubborn = tempfile::NamedTempFile::with_suffix(".js").expect("a temporary file");
-    // Even where it takes what the console throws for an exception.
-    std::fs::write(
-        stubborn.path(),
-        "for (;;) try { console.log('more') } catch {}",
-    )
-    .expect("it is written");
-    for script in [script("chatty.js"), stubborn.path().to_owned()] {
+    let written = |source: &str| {
+        let file = tempfile::NamedTempFile::with_suffix(".js").expect("a temporary file");
+        std::fs::write(file.path(), source).expect("it is written");
+        file
+    };
+    // Even where it takes what the console throws for an exception, and nearly all its time is the console's.
+    let stubborn = written("for (;;) try { console.log('more') } catch {}");
+    let slow = written(
+        "const many = Array.from({ length: 100 }, () => Array.from({ length: 100 }, () => ({ a: { b: 1 } })));
+        setTimeout(() => { for (;;) try { console.log(many) } catch {} })",
+    );
+    for script in [
+        script("chatty.js"),
+        stubborn.path().to_owned(),
+        slow.path().to_owned(),
+    ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_reelcore"))
             .arg("run")
             .arg(script)
@@ -377,6 +385,49 @@ console.log("flushed");
 "#;
     let (code, stdout, stderr) = run(&source.replace("FILE", &clip("h264-aac.mp4")));
     assert_eq!((code, stdout.as_str()), (Some(5), "output 1\n"), "{stderr}");
+    // Wherever a script ends in a task that has more to deliver. All chunks are decoded while it spins.
+    let source = r#"
+const decoder = new AudioDecoder({
+  output(output) {
+    output.close();
+    console.log("output");
+    OUTPUT
+  },
+  error(error) {
+    console.log(`error ${error}`);
+  },
+});
+decoder.configure({ codec: "pcm-s16", sampleRate: 8000, numberOfChannels: 1 });
+await decoder.flush();
+DEQUEUE
+const data = new Uint8Array(64);
+const decode = (timestamp) => decoder.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
+[0, 1, 2].forEach(decode);
+FLUSH
+[3, 4, 5].forEach(decode);
+for (const end = performance.now() + 20; performance.now() < end;);
+await decoder.flush();
+console.log("flushed");
+"#;
+    let exit = r#"console.log("exit"); Deno.exit(5);"#;
+    for (place, before, then) in [
+        ("DEQUEUE", "decoder.ondequeue = () => {", "};"),
+        (
+            "DEQUEUE",
+            "decoder.ondequeue = () => void Promise.resolve().then(() => {",
+            "});",
+        ),
+        ("OUTPUT", "Promise.resolve().then(() => {", "});"),
+        ("FLUSH", "decoder.flush().then(() => {", "});"),
+    ] {
+        let mut source = source.replace(place, &format!("{before} {exit} {then}"));
+        for place in ["DEQUEUE", "OUTPUT", "FLUSH"] {
+            source = source.replace(place, "");
+        }
+        let (code, stdout, stderr) = run(&source);
+        assert_eq!(code, Some(5), "{before}: {stderr}");
+        assert!(stdout.ends_with("exit\n"), "{before}: {stdout}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::generated::{
     VideoFrameMetadata, VideoFrameMethods, VideoPixelFormat,
 };
 use crate::interfaces::VideoColorSpace;
+use crate::webidl::callback::end_script;
 use crate::webidl::{BufferSource, Exception, ExternalMemory, Handle, Host, Promise};
 
 /// The slots of a frame that is not closed.
@@ -322,7 +323,7 @@ impl VideoFrameMethods for VideoFrame {
                     }
                     Err(error) => deferred.reject(scope, &copy_failed(error)),
                 }
-                scope.perform_microtask_checkpoint();
+                end_script(scope, false);
             },
         );
         // 9. Return p.

@@ -93,10 +93,19 @@ pub fn invoke_and_report<'s>(
         }
         terminated
     };
+    end_script(scope, terminated);
+}
+
+/// What follows the end of a script in a task of the event loop: a microtask checkpoint
+/// (<https://html.spec.whatwg.org/#clean-up-after-running-script>), unless it was `terminated`. A request to terminate scripts is used
+/// up where none is left, and what comes next in the task would run: so it is made again.
+pub fn end_script(scope: &mut v8::PinScope<'_, '_>, terminated: bool) {
+    let terminated = terminated || {
+        v8::tc_scope!(let scope, scope);
+        scope.perform_microtask_checkpoint();
+        scope.has_terminated()
+    };
     if terminated {
-        // The request is used up where no script is left: what comes next in this task would run.
         scope.terminate_execution();
-        return;
     }
-    scope.perform_microtask_checkpoint();
 }

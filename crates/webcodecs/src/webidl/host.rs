@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use deno_core::{JsRuntime, op2, v8};
 
+use super::callback::end_script;
 use super::{DomExceptionName, Exception};
 
 const KEY: &str = "reelcore.webidl";
@@ -145,16 +146,13 @@ impl Host {
         name: &'static str,
     ) {
         let name = super::convert::key_string(scope, name);
-        {
+        let terminated = {
             v8::tc_scope!(let scope, scope);
-            // Fails only when script execution is being terminated.
-            let _ = Self::call(
-                scope,
-                self.fire_event.as_ref(),
-                &[target.into(), name.into()],
-            );
-        }
-        scope.perform_microtask_checkpoint();
+            let arguments = [target.into(), name.into()];
+            let fired = Self::call(scope, self.fire_event.as_ref(), &arguments);
+            fired.is_none() && scope.has_terminated()
+        };
+        end_script(scope, terminated);
     }
 
     /// <https://html.spec.whatwg.org/#event-handler-idl-attributes>: the getter.
