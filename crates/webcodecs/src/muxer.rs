@@ -174,6 +174,7 @@ pub struct JsTrackConfig {
 
 /// What of it a container needs, and what is not there.
 fn configuration(config: JsTrackConfig) -> Configuration {
+    let says_orientation = config.rotation.is_some() || config.flip.is_some();
     let pair = |w: Option<u32>, h: Option<u32>| w.zip(h).map(|(w, h)| Size::new(w, h));
     fn find<T: Copy>(all: &[T], name: Option<String>, of: impl Fn(T) -> &'static str) -> Option<T> {
         let name = name?;
@@ -217,7 +218,11 @@ fn configuration(config: JsTrackConfig) -> Configuration {
         language: config.language,
         name: config.name,
     };
-    Configuration { track, lacks }
+    Configuration {
+        track,
+        lacks,
+        says_orientation,
+    }
 }
 
 /// Says what a track holds, now or from the next packet on.

@@ -118,7 +118,7 @@ fn files_and_streams_that_are_written_can_be_read_back() {
 
 #[test]
 fn decoder_configs_come_late_change_or_are_refused() {
-    run("muxer_changes.js", 11);
+    run("muxer_changes.js", 13);
 }
 
 #[test]

@@ -2,50 +2,80 @@
 
 use reelcore_media::codec_string::family;
 use reelcore_media::mux::{MuxError, OutputKind, OutputTrack};
-use reelcore_media::{AudioCodec, ColorSpace, Size, VideoCodec};
+use reelcore_media::{AudioCodec, ColorSpace, Rotation, Size, VideoCodec};
 
 /// A decoder config, of which members may be missing.
 pub(super) struct Configuration {
     pub(super) track: OutputTrack,
     /// The members that a container needs and that are not there; in `track` they are 0.
     pub(super) lacks: Option<&'static str>,
+    /// Whether it says how pictures are turned; in `track` they are upright else.
+    pub(super) says_orientation: bool,
+}
+
+/// How much of a track is settled when another configuration of it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing.
+    Added,
+    /// What stands in front of the packets is written, and no packet yet.
+    Begun,
+    /// It has packets.
+    Running,
 }
 
 impl Configuration {
-    /// Takes the size of pictures, where it is not there, from what held before: VideoDecoderConfig need not have it.
-    pub(super) fn complete(&mut self, before: &OutputTrack) {
-        if let OutputKind::Video { coded_size, .. } = &mut self.track.kind
-            && let OutputKind::Video {
-                coded_size: size, ..
-            } = before.kind
-            && self.lacks.is_some()
-        {
-            *coded_size = size;
-            self.lacks = None;
+    /// Takes what is not there from what held before: VideoDecoderConfig need not have it.
+    ///
+    /// Encoders say of upright pictures that they are not turned. So until there are packets that does not undo what who added the
+    /// track said, and `turned`, which says that it was so, holds on. Gives the same for the next one.
+    pub(super) fn complete(&mut self, before: &OutputTrack, stage: Stage, turned: bool) -> bool {
+        let OutputKind::Video {
+            coded_size,
+            display_aspect,
+            rotation,
+            flip,
+            color_space,
+            ..
+        } = &mut self.track.kind
+        else {
+            return false;
+        };
+        let OutputKind::Video {
+            coded_size: old_size,
+            display_aspect: old_aspect,
+            rotation: old_rotation,
+            flip: old_flip,
+            color_space: old_colors,
+            ..
+        } = before.kind
+        else {
+            return false;
+        };
+        if self.lacks.take().is_some() {
+            *coded_size = old_size;
         }
+        *display_aspect = display_aspect.or(old_aspect);
+        *color_space = color_space.or(old_colors);
+        if stage == Stage::Begun {
+            // The file keeps saying nothing of what it was begun without.
+            color_space.primaries = old_colors.primaries.and(color_space.primaries);
+            color_space.transfer = old_colors.transfer.and(color_space.transfer);
+            color_space.matrix = old_colors.matrix.and(color_space.matrix);
+            color_space.full_range = old_colors.full_range.and(color_space.full_range);
+        }
+        let upright = *rotation == Rotation::R0 && !*flip;
+        let was_upright = old_rotation == Rotation::R0 && !old_flip;
+        let overruled = upright && !was_upright && (stage != Stage::Running || turned);
+        if overruled || !self.says_orientation {
+            (*rotation, *flip) = (old_rotation, old_flip);
+        }
+        overruled || (turned && !self.says_orientation)
     }
 
     /// That members are missing.
     pub(super) fn incomplete(lacks: &str) -> String {
         format!("Muxer: the decoderConfig lacks {lacks}")
-    }
-}
-
-/// Whether a description is known only once there are packets, since encoders make it, or since it stands in them.
-pub(super) fn may_get_description(track: &OutputTrack) -> bool {
-    if track.description.is_some() {
-        return false;
-    }
-    match (
-        VideoCodec::parse(&track.codec),
-        AudioCodec::parse(&track.codec),
-    ) {
-        (Ok(codec), _) => !matches!(codec, VideoCodec::Vp8 | VideoCodec::Vp9(_)),
-        (_, Ok(codec)) => matches!(
-            codec,
-            AudioCodec::Aac(_) | AudioCodec::Opus | AudioCodec::Flac | AudioCodec::Vorbis
-        ),
-        _ => false,
     }
 }
 
@@ -341,14 +371,77 @@ mod tests {
         let mut now = Configuration {
             track: pictures("vp8", (0, 0), None, Rotation::R0, BT709),
             lacks: Some("codedWidth and codedHeight"),
+            says_orientation: false,
         };
-        now.complete(&before);
+        now.complete(&before, Stage::Running, false);
         assert_eq!((now.lacks, &now.track), (None, &before));
         let mut sound_only = Configuration {
             track: sound("opus", 0, 2),
             lacks: Some("sampleRate"),
+            says_orientation: false,
         };
-        sound_only.complete(&before);
+        sound_only.complete(&before, Stage::Running, false);
         assert_eq!(sound_only.lacks, Some("sampleRate"));
+    }
+
+    #[test]
+    fn what_a_config_does_not_say_is_as_before_and_upright_pictures_do_not_turn_those_of_the_track()
+    {
+        let aspect = Some((16, 9));
+        let before = pictures("vp8", (320, 240), aspect, Rotation::R90, BT709);
+        let plain = |rotation, says_orientation| Configuration {
+            track: pictures("vp8", (320, 240), None, rotation, ColorSpace::default()),
+            lacks: None,
+            says_orientation,
+        };
+        let mut unsaid = plain(Rotation::R0, false);
+        assert!(!unsaid.complete(&before, Stage::Running, false));
+        assert_eq!(unsaid.track, before);
+        // An encoder's, before there is a packet and after.
+        for stage in [Stage::Added, Stage::Begun] {
+            let mut upright = plain(Rotation::R0, true);
+            assert!(upright.complete(&before, stage, false));
+            assert_eq!(upright.track, before);
+        }
+        let mut later = plain(Rotation::R0, true);
+        assert!(later.complete(&before, Stage::Running, true));
+        assert_eq!(later.track, before);
+        let mut turned_back = plain(Rotation::R0, true);
+        assert!(!turned_back.complete(&before, Stage::Running, false));
+        assert!(refused("mp4", &before, &turned_back.track).is_some());
+        let mut other = plain(Rotation::R180, true);
+        assert!(!other.complete(&before, Stage::Added, false));
+        assert!(matches!(
+            other.track.kind,
+            OutputKind::Video {
+                rotation: Rotation::R180,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn colours_that_a_file_was_begun_without_stay_unknown() {
+        let unknown = ColorSpace::default();
+        let before = pictures("vp8", (64, 48), None, Rotation::R0, unknown);
+        let mut now = Configuration {
+            track: pictures("vp8", (64, 48), None, Rotation::R0, BT709),
+            lacks: None,
+            says_orientation: true,
+        };
+        now.complete(&before, Stage::Begun, false);
+        assert_eq!(now.track, before);
+        let bt601 = ColorSpace {
+            matrix: Some(Matrix::Smpte170m),
+            ..unknown
+        };
+        let before = pictures("vp8", (64, 48), None, Rotation::R0, bt601);
+        let mut now = Configuration {
+            track: pictures("vp8", (64, 48), None, Rotation::R0, BT709),
+            lacks: None,
+            says_orientation: true,
+        };
+        now.complete(&before, Stage::Begun, false);
+        assert!(refused("webm", &before, &now.track).is_some());
     }
 }

@@ -8,7 +8,7 @@ use reelcore_containers::mux::{FileSink, InBand, MemorySink, QueueSink};
 use reelcore_media::EncodedChunk;
 use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputPacket, OutputTrack, Sink};
 
-use super::config::{Configuration, check_change, may_get_description};
+use super::config::{Configuration, Stage, check_change};
 
 /// What a script asked for.
 pub(super) enum Call {
@@ -86,7 +86,7 @@ pub(super) struct Work {
     /// The first and the last time of those.
     early_times: Option<(i64, i64)>,
     max_bytes: usize,
-    /// How long a track without packets is waited for whose configuration may become another, in microseconds.
+    /// How long a track without packets is waited for, in microseconds.
     max_wait: u64,
     opened: bool,
     failed: Option<(ErrorName, String)>,
@@ -102,6 +102,8 @@ struct TrackState {
     index: Option<usize>,
     /// Whether it has a packet: until then its configuration may become another.
     has_packets: bool,
+    /// Whether its pictures are turned as who added it said, and not as their encoder does.
+    turned: bool,
     /// For the next packet.
     description: Option<Bytes>,
     /// What the last configuration said.
@@ -230,8 +232,13 @@ impl Work {
         let opened = self.opened;
         let container = self.muxer.container();
         let state = self.state(track)?;
+        let stage = match (state.has_packets, opened) {
+            (true, _) => Stage::Running,
+            (false, true) => Stage::Begun,
+            (false, false) => Stage::Added,
+        };
         if let Some(before) = &state.config {
-            config.complete(before);
+            state.turned = config.complete(before, stage, state.turned);
         }
         if let Some(lacks) = config.lacks {
             if state.config.is_some() {
@@ -251,7 +258,7 @@ impl Work {
                 Ok(())
             }
             // Nothing of it is written: an encoder knows better than whoever added the track.
-            Some(_) if !opened && !state.has_packets => {
+            Some(_) if stage == Stage::Added => {
                 state.begin(config.track);
                 Ok(())
             }
@@ -315,18 +322,16 @@ impl Work {
         Ok(())
     }
 
-    /// Whether each track that goes on is known. One without packets whose description may still come with the first of them
-    /// is waited for as muxers wait for packets of all tracks.
+    /// Whether each track that goes on is known. One without packets, of which the first may bring another configuration, is
+    /// waited for as muxers wait for packets of all tracks.
     fn is_complete(&self) -> bool {
         let waited = self
             .early_times
             .is_some_and(|(first, last)| last.abs_diff(first) > self.max_wait)
             || self.early_bytes > self.max_bytes;
-        self.tracks.iter().all(|state| match &state.config {
-            _ if state.ended => true,
-            None => false,
-            Some(config) => state.has_packets || waited || !may_get_description(config),
-        })
+        self.tracks
+            .iter()
+            .all(|state| state.ended || (state.config.is_some() && (state.has_packets || waited)))
     }
 
     fn write(&mut self, track: usize, packet: OutputPacket) -> Result<(), MuxError> {

@@ -364,4 +364,38 @@ await test("the language of a track is kept where documentation says so", async 
   equal((await replay(await muxer.finish())).track.language, "fra");
 });
 
+await test("a track keeps what it was added with where its encoder says nothing of it, whichever track begins", async () => {
+  const heard = await sound({ codec: "opus" });
+  const seen = await pictures({ codec: "vp8" });
+  const added = { codec: "vp8", codedWidth: 160, codedHeight: 96, rotation: 90 };
+  for (const format of ["mp4", "fmp4", "matroska", "webm"]) {
+    for (const soundFirst of [false, true]) {
+      const muxer = new Reelcore.Muxer(format);
+      const video = muxer.addVideoTrack(added);
+      const audio = muxer.addAudioTrack({ codec: "opus", sampleRate: 48_000, numberOfChannels: 2 });
+      const all = [[video, seen], [audio, heard]];
+      for (const [track, chunks] of soundFirst ? all.reverse() : all) {
+        for (const [chunk, metadata] of chunks) await track.write(chunk, metadata);
+      }
+      const file = await muxer.finish();
+      const { track, outputs } = await replay(file);
+      equal(track.decoderConfig.rotation, 90, format);
+      equal(outputs.length, seen.length, format);
+      equal((await replay(file, 1)).packets.length, heard.length, format);
+    }
+  }
+});
+
+await test("a config in the middle that leaves members out changes nothing of them", async () => {
+  for (const codec of ["vp8", "vp09.00.10.08", "avc1.42001f", "av01.0.04M.08"]) {
+    const chunks = [...await pictures({ codec }), ...await pictures({ codec }, 5, 200_000)];
+    const { description, codedWidth, codedHeight } = chunks[5][1].decoderConfig;
+    chunks[5][1] = { decoderConfig: { codec, codedWidth, codedHeight, ...(description && { description }) } };
+    for (const format of ["mp4", "fmp4", "matroska"]) {
+      const { outputs } = await replay(await write(format, chunks));
+      equal(outputs.length, chunks.length, `${codec} in ${format}`);
+    }
+  }
+});
+
 finish();
