@@ -231,6 +231,48 @@ fn a_part_without_alpha_is_opaque_behind_one_with_it() {
 }
 
 #[test]
+fn alpha_of_ten_bits_stays_where_parts_have_other_colours() {
+    let folder = folder();
+    let folder = folder.path();
+    let deep = folder.join("deep.webm");
+    done(json!({
+        "version": 1, "inputs": { "a": { "path": see_through() } },
+        "outputs": [{ "path": deep, "streams": [{ "video": {
+            "codec": "vp09.02.20.10", "quantizer": 0, "mode": "realtime", "alpha": "keep",
+        } }] }],
+    }));
+    assert_eq!(ffprobe(&deep, "stream=pix_fmt"), "yuv420p10le");
+    let other = made(
+        "-f lavfi -i testsrc2=size=128x96:rate=25:duration=0.4,format=yuva420p,geq=lum=p(X\\,Y):a=X*2 \
+         -c:v libvpx-vp9 -lossless 1 -pix_fmt yuva420p -auto-alt-ref 0 -color_range pc",
+        "transcode-pixels-alpha-full.webm",
+    );
+    let (deep, other) = (json!({ "path": deep }), json!({ "path": other }));
+    let inputs = json!({
+        "both": { "concat": [deep, other] }, "turned": { "concat": [other, deep] },
+        "a": deep, "b": other,
+    });
+    let filters = json!({
+        "cross": { "crossfade": { "input": "a:video", "next": "b:video", "duration": 0.2 } },
+        "second": { "trim": { "input": "both:video", "from": 0.6 } },
+        "deep-second": { "trim": { "input": "turned:video", "from": 0.6 } },
+        "middle": { "trim": { "input": "cross", "from": 0.3 } },
+        "last": { "trim": { "input": "cross", "from": 0.5 } },
+    });
+    let sources = ["both:video", "second", "deep-second", "middle", "last"];
+    let images = images(folder, &inputs, &filters, sources);
+    for (source, image) in sources.into_iter().zip(&images) {
+        for x in [0, 20, 64, 100] {
+            let (got, want) = (image.at(x, 40)[3], 2 * x as u8);
+            assert!(
+                got.abs_diff(want) <= 3,
+                "{source} at {x}: {got}, expected {want}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_not_seen_gives_a_crossfade_no_colour() {
     let folder = folder();
     let folder = folder.path();

@@ -308,6 +308,53 @@ fn a_video_is_laid_over_another_at_its_time_and_place() {
 }
 
 #[test]
+fn what_lies_over_is_not_read_behind_its_end() {
+    let source = clip();
+    let mut data = std::fs::read(&source).expect("a file");
+    let packets = ffprobe(&source, "packet=dts_time,size,pos,stream_index");
+    let mut damaged = 0;
+    for line in packets.lines().filter(|line| line.starts_with("0,")) {
+        let mut fields = line.split(',').skip(1);
+        let mut number = || fields.next().and_then(|text| text.parse::<f64>().ok());
+        let (time, size, at) = (number(), number(), number());
+        if time.expect("a time") > 1.0 {
+            let (size, at) = (
+                size.expect("a size") as usize,
+                at.expect("a place") as usize,
+            );
+            // The length of a NAL unit comes first: no packet is so long.
+            data[at..at + size].fill(0xff);
+            damaged += 1;
+        }
+    }
+    assert!((20..26).contains(&damaged), "{damaged} of 50 packets");
+    let folder = folder();
+    let (bad, out) = (
+        folder.path().join("bad.mp4"),
+        folder.path().join("out.webm"),
+    );
+    std::fs::write(&bad, data).expect("a file");
+    let overlay = |to: f64| {
+        json!({
+            "version": 1, "inputs": { "a": { "path": source }, "bad": { "path": bad } },
+            "filters": { "result": { "overlay": {
+                "input": "a:video", "over": "bad:video", "x": 100, "to": to,
+            } } },
+            "outputs": [{ "path": out, "streams": [lossless("result")] }],
+        })
+    };
+    refused(overlay(1.8));
+    done(overlay(0.5));
+    let got = pictures(&out, (320, 240), "yuv420p", "");
+    let base = pictures(&source, (320, 240), "yuv420p", "");
+    assert_eq!(got.frames.len(), 50);
+    for frame in 0..50 {
+        let same = same(&got, frame, &base, frame);
+        assert_eq!(same, frame >= 13, "picture {frame}");
+    }
+}
+
+#[test]
 fn alpha_and_opacity_weigh_what_is_laid_over() {
     let folder = folder();
     let logo = folder.path().join("logo.png");

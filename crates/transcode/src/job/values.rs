@@ -146,11 +146,13 @@ impl Rate {
             return Self::checked(rate as u32, 1);
         }
         // 23.976, 29.97, 59.94 and their like mean the rates of NTSC, which are those of film and video less one in 1001. Two decimals
-        // are as few as they are told by.
+        // are as few as they are told by, if no whole rate is nearer.
         let whole = (rate * 1.001).round();
         let is_video = whole % 12.0 == 0.0 || whole % 15.0 == 0.0;
+        let off = (whole / 1.001 - rate).abs();
         if is_video
-            && (whole / 1.001 / rate - 1.0).abs() < 2e-4
+            && off <= 0.005
+            && off < (rate - rate.round()).abs()
             && (12.0..=Self::MAX).contains(&whole)
         {
             return Self::checked(whole as u32 * 1000, 1001);
@@ -517,6 +519,16 @@ mod tests {
         assert_eq!(rate("119.88"), Ok((120_000, 1001)));
         assert_eq!(rate("30000/1001"), Ok((30_000, 1001)));
         assert_eq!(rate("12.5"), Ok((12_500, 1000)));
+        // Each of them by as few decimals as two, and by more.
+        for whole in (12..=1000).filter(|whole| whole % 12 == 0 || whole % 15 == 0) {
+            let exact = f64::from(whole) / 1.001;
+            for decimals in 2..7 {
+                let text = format!("{exact:.decimals$}");
+                if !text.ends_with(".00") {
+                    assert_eq!(rate(&text), Ok((whole * 1000, 1001)), "{text}");
+                }
+            }
+        }
         // What is near to such a rate by chance stays what it is.
         for (text, thousandths) in [
             ("3.001", 3001),
@@ -525,6 +537,11 @@ mod tests {
             ("1.994", 1994),
             ("30.001", 30_001),
             ("24.01", 24_010),
+            ("59.95", 59_950),
+            ("59.93", 59_930),
+            ("119.9", 119_900),
+            ("119.87", 119_870),
+            ("995.001", 995_001),
             ("500.5", 500_500),
         ] {
             assert_eq!(rate(text), Ok((thousandths, 1000)), "{text}");

@@ -60,32 +60,45 @@ impl Painter {
         size: Size,
     ) -> Result<VideoFrame, MediaError> {
         let (eight, format) = with_alpha(format);
+        let opaque = is_opaque(frame)?;
+        if !opaque && size != frame.visible_rect.size() {
+            return self.weighed(frame, eight, format, size);
+        }
         let picture = self.fit(frame, eight, size)?;
         let image = picture.resource.read_back()?;
-        let has_alpha = frame.format.is_some_and(PixelFormat::has_alpha);
-        let planes = match has_alpha && size != frame.visible_rect.size() {
-            true => self.weighed(frame, &image, size)?,
-            false => {
-                let alpha = self.fitter.alpha(frame, PixelFormat::I420, size)?;
-                let alpha = alpha.resource.read_back()?;
-                let colors = image.planes().iter().take(3);
-                colors.chain(alpha.planes().first()).cloned().collect()
-            }
-        };
-        let made = replaced(&picture, CpuImage::new(format, size, planes)?);
-        Ok(made)
+        let mut planes: Vec<Plane> = image.planes().iter().take(3).cloned().collect();
+        if opaque {
+            planes.push(self.opaque_plane(size));
+        } else {
+            let alpha = self.fitter.alpha(frame, PixelFormat::I420, size)?;
+            planes.extend(alpha.resource.read_back()?.planes().first().cloned());
+        }
+        Ok(replaced(&picture, CpuImage::new(format, size, planes)?))
     }
 
-    /// The planes of `frame` scaled to `size`, and its alpha: each pixel counts as much as it covers. `plain` is what comes of
-    /// pixels that count alike, which stays where nothing is covered.
+    /// Alpha of 8 bits that covers all. Its bytes are the same for all pictures.
+    fn opaque_plane(&mut self, size: Size) -> Plane {
+        let stride = size.width as usize;
+        let bytes = stride * size.height as usize;
+        if self.opaque.len() < bytes {
+            self.opaque = vec![u8::MAX; bytes].into();
+        }
+        Plane {
+            data: self.opaque.slice(..bytes),
+            stride,
+        }
+    }
+
+    /// `frame`, which has alpha, scaled to `size`: each pixel counts as much as it covers. Where nothing is covered, all pixels count
+    /// alike. Of `format`, which is `eight` with alpha.
     fn weighed(
         &mut self,
         frame: &VideoFrame,
-        plain: &CpuImage,
+        eight: PixelFormat,
+        format: PixelFormat,
         size: Size,
-    ) -> Result<Vec<Plane>, MediaError> {
+    ) -> Result<VideoFrame, MediaError> {
         let own = deep(planar_of(frame.format.ok_or_else(unnamed)?));
-        let wanted = plain.format();
         let visible = frame.visible_rect.size();
         let picture = self.fitter.fit(frame, own, visible)?;
         let alpha = self.fitter.alpha(frame, PixelFormat::I420P12, visible)?;
@@ -93,54 +106,81 @@ impl Painter {
         let Some(alpha) = alpha.planes().first() else {
             return Err(MediaError::backend("alpha without a plane"));
         };
-        let (mut colors, mut covers) = (Vec::with_capacity(3), Vec::with_capacity(3));
-        for (index, plane) in image.planes().iter().take(3).enumerate() {
-            let cover = shares::<u16>(alpha, visible, own, index);
+        // Of luma, and of both planes of chroma.
+        let cover = [0, 1].map(|index| shares::<u16>(alpha, visible, own, index));
+        let planes = image.planes().iter().zip([&cover[0], &cover[1], &cover[1]]);
+        let colors = planes.enumerate().map(|(index, (plane, cover))| {
             let area = own.plane_size(index, visible);
-            let mut samples = samples_of::<u16>(plane, area);
-            for (sample, &cover) in samples.iter_mut().zip(&cover) {
-                *sample = ((u32::from(*sample) * u32::from(cover) + DEEP_OPAQUE / 2) / DEEP_OPAQUE)
-                    as u16;
-            }
-            colors.push(plane_of::<u16>(&samples, area));
-            covers.push(plane_of::<u16>(&cover, area));
-        }
-        // Alpha at each plane's own size goes through the same filter as the samples do.
-        let mut scaled = |planes: Vec<Plane>| {
-            let image = CpuImage::new(own, visible, planes)?;
-            let scaled = self
-                .fitter
-                .fit(&replaced(&picture, image), deep(wanted), size)?;
-            scaled.resource.read_back()
-        };
-        let (colors, covers) = (scaled(colors)?, scaled(covers)?);
-        let mut planes = Vec::with_capacity(4);
-        let both = colors.planes().iter().zip(covers.planes());
-        for (index, ((color, cover), plain)) in both.zip(plain.planes()).take(3).enumerate() {
-            let area = wanted.plane_size(index, size);
-            let mut samples = samples_of::<u8>(plain, area);
-            let (color, cover) = (
-                samples_of::<u16>(color, area),
-                samples_of::<u16>(cover, area),
-            );
-            for ((sample, color), cover) in samples.iter_mut().zip(color).zip(cover) {
-                // Of less the colour is not known, and it is not seen.
-                if eighth(cover) > 0 {
-                    let (color, cover) = (u32::from(color), u32::from(cover));
-                    let straight = (color * DEEP_OPAQUE + cover / 2) / cover;
-                    *sample = ((straight + 8) >> (DEEP - 8)).min(255) as u16;
+            let stride = area.width as usize * 2;
+            let mut data = vec![0; stride * area.height as usize];
+            let rows = data.chunks_exact_mut(stride.max(1));
+            let from = plane.data.chunks(plane.stride.max(1));
+            let covers = cover.chunks((area.width as usize).max(1));
+            for ((row, from), cover) in rows.zip(from).zip(covers) {
+                let samples = row.chunks_exact_mut(2).zip(from.chunks_exact(2));
+                for ((to, from), &cover) in samples.zip(cover) {
+                    let color = u16::read(from) * u32::from(cover);
+                    u16::write((color + DEEP_OPAQUE / 2) / DEEP_OPAQUE, to);
                 }
             }
-            planes.push(plane_of::<u8>(&samples, area));
+            finished(Canvas { data, stride })
+        });
+        let colors = CpuImage::new(own, visible, colors.collect())?;
+        // Alpha at each plane's own size goes through the same filter as the samples do.
+        let [luma, chroma] =
+            [0, 1].map(|index| plane_of::<u16>(&cover[index], own.plane_size(index, visible)));
+        let covers = CpuImage::new(own, visible, vec![luma, chroma.clone(), chroma])?;
+        let mut scaled = |image| {
+            self.fitter
+                .fit(&replaced(&picture, image), deep(eight), size)
+        };
+        let (made, covers) = (scaled(colors)?, scaled(covers)?);
+        let (colors, covers) = (made.resource.read_back()?, covers.resource.read_back()?);
+        let areas = [0, 1, 2].map(|index| eight.plane_size(index, size));
+        let all_seen = covers.planes().iter().zip(areas).all(|(cover, area)| {
+            let mut samples = rows_of::<u16>(cover, area).flat_map(|row| row.chunks_exact(2));
+            samples.all(|cover| eighth(u16::read(cover)) > 0)
+        });
+        // Of what covers less the colour is not known, and it is not seen.
+        let plain = match all_seen {
+            true => None,
+            false => Some(self.fit(frame, eight, size)?.resource.read_back()?),
+        };
+        let mut planes = Vec::with_capacity(4);
+        let both = colors.planes().iter().zip(covers.planes()).zip(areas);
+        for (index, ((color, cover), area)) in both.enumerate() {
+            let stride = area.width as usize;
+            let mut data = Vec::with_capacity(stride * area.height as usize);
+            if let Some(plane) = plain.as_ref().and_then(|plain| plain.planes().get(index)) {
+                rows_of::<u8>(plane, area).for_each(|row| data.extend_from_slice(row));
+            }
+            data.resize(stride * area.height as usize, 0);
+            let rows = data.chunks_exact_mut(stride.max(1));
+            let from = rows_of::<u16>(color, area).zip(rows_of::<u16>(cover, area));
+            for (row, (color, cover)) in rows.zip(from) {
+                let samples = color.chunks_exact(2).zip(cover.chunks_exact(2));
+                for (to, (color, cover)) in row.iter_mut().zip(samples) {
+                    let (color, cover) = (u16::read(color), u16::read(cover));
+                    let straight = match cover {
+                        DEEP_OPAQUE => color,
+                        _ if eighth(cover) == 0 => continue,
+                        _ => (color * DEEP_OPAQUE + cover / 2) / cover,
+                    };
+                    *to = ((straight + 8) >> (DEEP - 8)).min(255) as u8;
+                }
+            }
+            planes.push(finished(Canvas { data, stride }));
         }
         if let Some(cover) = covers.planes().first() {
-            let alpha: Vec<u16> = samples_of::<u16>(cover, size)
-                .into_iter()
-                .map(eighth)
-                .collect();
-            planes.push(plane_of::<u8>(&alpha, size));
+            let rows = rows_of::<u16>(cover, size);
+            let alpha = rows.flat_map(|row| row.chunks_exact(2));
+            planes.push(finished(Canvas {
+                data: alpha.map(|alpha| eighth(u16::read(alpha))).collect(),
+                stride: size.width as usize,
+            }));
         }
-        Ok(planes)
+        let image = CpuImage::new(format, size, planes)?;
+        Ok(replaced(&colored_as(frame, made), image))
     }
 
     /// Without alpha, of `format` and `size`.
@@ -153,9 +193,9 @@ impl Painter {
         Ok(colored_as(frame, self.fitter.fit(frame, format, size)?))
     }
 
-    /// The alpha of `frame` as rows of `size.width` bytes.
+    /// The alpha of `frame` as rows of `size.width` bytes, unless it is opaque.
     pub(crate) fn alpha(&mut self, frame: &VideoFrame) -> Result<Option<Vec<u8>>, MediaError> {
-        if !frame.format.is_some_and(PixelFormat::has_alpha) {
+        if is_opaque(frame)? {
             return Ok(None);
         }
         let size = frame.visible_rect.size();
@@ -167,32 +207,76 @@ impl Painter {
         let Some(plane) = alpha.planes().first() else {
             return Ok(None);
         };
-        let width = size.width as usize;
-        let rows = plane
-            .data
-            .chunks(plane.stride.max(1))
-            .take(size.height as usize);
         Ok(Some(
-            rows.flat_map(|row| row.get(..width).unwrap_or_default())
-                .copied()
-                .collect(),
+            rows_of::<u8>(plane, size).flatten().copied().collect(),
         ))
     }
 }
 
+/// Whether nothing can be seen through `frame`.
+pub(crate) fn is_opaque(frame: &VideoFrame) -> Result<bool, MediaError> {
+    if !frame.format.is_some_and(PixelFormat::has_alpha) {
+        return Ok(true);
+    }
+    let image = frame.resource.read_back()?;
+    let rect = frame.visible_rect;
+    let (x, width) = (rect.x as usize, rect.width as usize);
+    // A row at a time: within one nothing is decided, which is fast.
+    let all = |plane: &Plane, bytes: usize, covered: fn(&[u8], u32) -> bool, max: u32| {
+        let rows = plane.data.chunks(plane.stride.max(1));
+        let mut rows = rows.skip(rect.y as usize).take(rect.height as usize);
+        rows.all(|row| {
+            let row = row.get(x * bytes..(x + width) * bytes);
+            row.is_some_and(|row| covered(row, max))
+        })
+    };
+    let depth = image.format().bit_depth();
+    Ok(match image.planes() {
+        [_, _, _, alpha] if depth == 8 => all(
+            alpha,
+            1,
+            |row, _| row.iter().fold(u8::MAX, |all, alpha| all & alpha) == u8::MAX,
+            0,
+        ),
+        [_, _, _, alpha] => all(
+            alpha,
+            2,
+            |row, max| {
+                let samples = row.chunks_exact(2).map(u16::read);
+                samples.fold(u32::MAX, |all, alpha| all.min(alpha)) >= max
+            },
+            (1 << depth) - 1,
+        ),
+        [pixels, ..] => all(
+            pixels,
+            4,
+            |row, _| {
+                let alpha = row.chunks_exact(4).map(|pixel| pixel[3]);
+                alpha.fold(u8::MAX, |all, alpha| all & alpha) == u8::MAX
+            },
+            0,
+        ),
+        [] => false,
+    })
+}
+
 /// Alpha of 12 bits in 8.
-fn eighth(alpha: u16) -> u16 {
-    ((u32::from(alpha).min(DEEP_OPAQUE) * 255 + DEEP_OPAQUE / 2) / DEEP_OPAQUE) as u16
+fn eighth(alpha: u32) -> u8 {
+    ((alpha.min(DEEP_OPAQUE) * 255 + DEEP_OPAQUE / 2) / DEEP_OPAQUE) as u8
+}
+
+/// The rows of a plane of that size, without what pads them.
+fn rows_of<S: Sample>(plane: &Plane, size: Size) -> impl Iterator<Item = &[u8]> {
+    let width = size.width as usize * S::BYTES;
+    let rows = plane.data.chunks(plane.stride.max(1));
+    rows.take(size.height as usize)
+        .map(move |row| row.get(..width).unwrap_or_default())
 }
 
 /// The samples of a plane of that size.
 pub(crate) fn samples_of<S: Sample>(plane: &Plane, size: Size) -> Vec<u16> {
-    let width = size.width as usize * S::BYTES;
-    let rows = plane
-        .data
-        .chunks(plane.stride.max(1))
-        .take(size.height as usize);
-    rows.flat_map(|row| row.get(..width).unwrap_or_default().chunks_exact(S::BYTES))
+    rows_of::<S>(plane, size)
+        .flat_map(|row| row.chunks_exact(S::BYTES))
         .map(|sample| S::read(sample) as u16)
         .collect()
 }
@@ -236,4 +320,71 @@ pub(crate) fn shares<S: Sample>(
         }
     }
     means
+}
+
+#[cfg(test)]
+mod tests {
+    use reelcore_conformance::encoding::scene_frame;
+    use reelcore_engine::Engine;
+    use reelcore_media::Rect;
+
+    use super::*;
+
+    /// `frame`, which is planar of 8 bits, with `alpha` of each pixel.
+    fn covered(frame: &VideoFrame, alpha: impl Fn(usize) -> u16) -> VideoFrame {
+        let image = frame.resource.read_back().expect("pixels");
+        let size = image.size();
+        let alpha: Vec<u16> = (0..size.area() as usize).map(alpha).collect();
+        let mut planes = image.planes().to_vec();
+        planes.push(plane_of::<u8>(&alpha, size));
+        let (_, format) = with_alpha(image.format());
+        replaced(
+            frame,
+            CpuImage::new(format, size, planes).expect("a picture"),
+        )
+    }
+
+    fn samples(frame: &VideoFrame) -> Vec<Vec<u16>> {
+        let image = frame.resource.read_back().expect("pixels");
+        let (format, size) = (image.format(), image.size());
+        let planes = image.planes().iter().enumerate();
+        planes
+            .map(|(index, plane)| samples_of::<u8>(plane, format.plane_size(index, size)))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_opaque_everywhere_is_scaled_as_what_has_no_alpha() {
+        let mut painter = Painter::new(&Engine::new(Default::default()));
+        let (size, small) = (Size::new(64, 48), Size::new(22, 18));
+        for format in [PixelFormat::I420, PixelFormat::I422, PixelFormat::I444] {
+            let frame = scene_frame(format, size, 3, 0);
+            let opaque = covered(&frame, |_| 255);
+            assert!(is_opaque(&opaque).expect("pixels"));
+            let mut want = samples(&painter.fit(&frame, format, small).expect("a picture"));
+            want.push(vec![255; small.area() as usize]);
+            // A larger one before, whose alpha is shared.
+            painter.with_alpha(&opaque, format, size).expect("one");
+            let got = painter.planar(&opaque, format, small).expect("a picture");
+            assert!(samples(&got) == want, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn one_pixel_that_can_be_seen_through_is_found_where_it_is_shown() {
+        let size = Size::new(64, 48);
+        let frame = scene_frame(PixelFormat::I420, size, 3, 0);
+        for at in [0, 63, 64 * 20 + 30, 64 * 48 - 1] {
+            let mut holed = covered(&frame, |pixel| if pixel == at { 254 } else { 255 });
+            assert!(!is_opaque(&holed).expect("pixels"), "{at}");
+            holed.visible_rect = Rect {
+                x: 2,
+                y: 2,
+                width: 60,
+                height: 44,
+            };
+            let inside = at == 64 * 20 + 30;
+            assert_eq!(is_opaque(&holed).expect("pixels"), !inside, "{at}");
+        }
+    }
 }

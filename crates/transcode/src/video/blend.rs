@@ -2,7 +2,7 @@
 
 use reelcore_media::{CpuImage, MediaError, PixelFormat, Plane, Size, VideoFrame};
 
-use super::alpha::shares;
+use super::alpha::{is_opaque, shares};
 use super::color::ToYuv;
 use super::paint::{Canvas, Painter, Sample, finished, planar_of, replaced, unnamed};
 use crate::job::Color;
@@ -65,18 +65,24 @@ impl Painter {
                 self.fit(other, format, size)?,
             ),
         };
+        // What each sample weighs matters where not all of both is seen.
+        let opaque = is_opaque(&planar)? && is_opaque(&other)?;
         let (image, other) = (planar.resource.read_back()?, other.resource.read_back()?);
         let format = image.format();
-        // The alpha of both, where there is any.
         let alpha = image.planes().get(3).zip(other.planes().get(3));
+        let alpha = alpha.filter(|_| !opaque).map(|(first, second)| {
+            [first, second].map(|alpha| {
+                // Both planes of chroma have the same.
+                [0, 1].map(|plane| shares::<u8>(alpha, size, format, plane))
+            })
+        });
         let mut planes = Vec::with_capacity(4);
         for (index, (plane, other)) in image.planes().iter().zip(other.planes()).enumerate() {
             let area = format.plane_size(index, size);
-            let canvas = match (format.sample_bytes(index), alpha) {
-                (1, Some((first, second))) if index < 3 => {
-                    let first = shares::<u8>(first, size, format, index);
-                    let second = shares::<u8>(second, size, format, index);
-                    blend_shares((plane, &first), (other, &second), area, weight)
+            let canvas = match (format.sample_bytes(index), &alpha) {
+                (1, Some([first, second])) if index < 3 => {
+                    let (first, second) = (&first[index.min(1)], &second[index.min(1)]);
+                    blend_shares((plane, first), (other, second), area, weight)
                 }
                 (1, _) => blend_plane::<u8>(plane, Some(other), 0, area, weight),
                 _ => blend_plane::<u16>(plane, Some(other), 0, area, weight),
@@ -145,14 +151,70 @@ fn blend_shares(
         let (a, b) = (row_of(plane, y), row_of(other, y));
         let samples = a.iter().zip(&b).zip(alphas.0.iter().zip(alphas.1));
         for (to, ((&a, &b), (&alpha, &other_alpha))) in row.iter_mut().zip(samples) {
+            let (a, b) = (u32::from(a), u32::from(b));
+            if alpha == other_alpha {
+                // The same as below, as it can be shortened by the alpha.
+                *to = ((a * first + b * second + WHOLE / 2) / WHOLE) as u8;
+                continue;
+            }
             let mut shares = (u32::from(alpha) * first, u32::from(other_alpha) * second);
             if shares == (0, 0) {
                 shares = (first, second);
             }
-            let whole = u64::from(shares.0) + u64::from(shares.1);
-            let sum = u64::from(a) * u64::from(shares.0) + u64::from(b) * u64::from(shares.1);
-            *to = ((sum + whole / 2) / whole.max(1)) as u8;
+            // Below 2^24, and the sum below 2^32: the weights together are `WHOLE`, samples and alpha at most 255.
+            let whole = shares.0 + shares.1;
+            *to = ((a * shares.0 + b * shares.1 + whole / 2) / whole.max(1)) as u8;
         }
     }
     Canvas { data, stride }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_weigh_exactly_as_much_as_their_alpha_says() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        let size = Size::new(256, 1);
+        let plane = |data: Vec<u8>| Plane {
+            data: data.into(),
+            stride: 256,
+        };
+        let forward = plane(all.clone());
+        for alpha in [0, 1, 2, 127, 128, 254, 255] {
+            for other in [0, 1, 77, 128, 254, 255] {
+                for weight in [0.0, 0.000_02, 0.3, 0.5, 0.999, 1.0] {
+                    for sample in [0, 1, 100, 254, 255] {
+                        let got = blend_shares(
+                            (&forward, &[alpha; 256]),
+                            (&plane(vec![sample; 256]), &[other; 256]),
+                            size,
+                            weight,
+                        );
+                        let (first, second) = weights(weight);
+                        let shares = match (
+                            u64::from(alpha) * u64::from(first),
+                            u64::from(other) * u64::from(second),
+                        ) {
+                            (0, 0) => (u64::from(first), u64::from(second)),
+                            shares => shares,
+                        };
+                        let whole = shares.0 + shares.1;
+                        let want: Vec<u8> = all
+                            .iter()
+                            .map(|&a| {
+                                let sum = u64::from(a) * shares.0 + u64::from(sample) * shares.1;
+                                ((sum + whole / 2) / whole) as u8
+                            })
+                            .collect();
+                        assert!(
+                            got.data == want,
+                            "{alpha} and {other}, {weight} of it, on {sample}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

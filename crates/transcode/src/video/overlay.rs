@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reelcore_engine::Engine;
 use reelcore_media::{ColorSpace, CpuImage, MediaError, PixelFormat, Plane, Size, VideoFrame};
 
-use super::alpha::samples_of;
+use super::alpha::{is_opaque, samples_of};
 use super::color::colors_of;
 use super::paint::{Canvas, Painter, Sample, finished, replaced, unnamed, whole_chroma};
 use super::time::{Shown, end_of, split_off, stands_still};
@@ -66,12 +66,12 @@ impl Layer {
         let image = base.resource.read_back()?;
         let format = base.format.ok_or_else(unnamed)?;
         let size = image.size();
-        let alpha = match format.has_alpha() {
-            true => image
+        let alpha = match is_opaque(base)? {
+            true => None,
+            false => image
                 .planes()
                 .get(3)
                 .map(|plane| samples_of::<u8>(plane, size)),
-            false => None,
         };
         let under = Under {
             format,
@@ -84,6 +84,7 @@ impl Layer {
             planes.push(
                 match (self.samples.get(index), format.sample_bytes(index)) {
                     // The base's own alpha: what is opaque in either is.
+                    (None, _) if under.alpha.is_none() => plane.clone(),
                     (None, _) => self.cover(plane, size, (x, y)),
                     (Some(samples), 1) => self.lay::<u8>(plane, samples, &under, index, (x, y)),
                     (Some(samples), _) => self.lay::<u16>(plane, samples, &under, index, (x, y)),
@@ -208,7 +209,8 @@ impl Under {
 /// The filter.
 pub(crate) struct Overlay {
     input: Pictures,
-    over: Shown,
+    /// Until nothing of it is wanted any more.
+    over: Option<Shown>,
     options: Options,
     painter: Painter,
     /// The layer that was made last, with what it was made of and for.
@@ -237,7 +239,7 @@ impl Overlay {
     pub(crate) fn new(engine: &Engine, input: Pictures, over: Pictures, options: Options) -> Self {
         Self {
             input,
-            over: Shown::new(over),
+            over: Some(Shown::new(over)),
             options,
             painter: Painter::new(engine),
             layer: None,
@@ -261,12 +263,15 @@ impl Pull<VideoFrame> for Overlay {
         let from = self.options.from.unwrap_or_default().0;
         let to = self.options.to.map_or(i64::MAX, |to| to.0);
         let (mut over, mut change) = (None, Some(from));
-        if base.timestamp >= from {
+        if base.timestamp >= to {
+            // Times only grow: what lies over it is neither decoded nor kept for nothing.
+            (self.over, self.layer, change) = (None, None, None);
+        } else if base.timestamp >= from
+            && let Some(shown) = &mut self.over
+        {
             let time = base.timestamp - from;
-            let (shown, next) = self.over.at(time)?;
-            over = shown
-                .filter(|over| base.timestamp < to && time < end_of(over))
-                .cloned();
+            let (shown, next) = shown.at(time)?;
+            over = shown.filter(|over| time < end_of(over)).cloned();
             // Where what lies over changes, ends, or is no longer wanted.
             let end = over.as_ref().map(end_of);
             change = [next, end].into_iter().flatten().min();

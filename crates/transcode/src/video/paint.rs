@@ -1,5 +1,6 @@
 //! What is done to the pixels of one picture.
 
+use bytes::Bytes;
 use reelcore_engine::Engine;
 use reelcore_media::convert::Fitter;
 use reelcore_media::format::PixelLayout;
@@ -70,6 +71,8 @@ impl Sample for u16 {
 /// Changes pixels.
 pub(crate) struct Painter {
     pub(super) fitter: Fitter,
+    /// Bytes of alpha that covers all, as many as were needed.
+    pub(super) opaque: Bytes,
 }
 
 /// One plane that is being made: tight rows.
@@ -82,6 +85,7 @@ impl Painter {
     pub(crate) fn new(engine: &Engine) -> Self {
         Self {
             fitter: Fitter::new(engine.pool.clone()),
+            opaque: Bytes::new(),
         }
     }
 

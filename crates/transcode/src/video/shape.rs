@@ -91,14 +91,19 @@ impl Painter {
         wanted: ColorSpace,
         shape: &Shape,
     ) -> Result<VideoFrame, MediaError> {
+        // Pictures with alpha have 8 bits.
+        let depth = match shape.alpha {
+            true => 8,
+            false => shape.format.bit_depth(),
+        };
+        let Some(mut image) = self.recolored(frame, wanted, depth)? else {
+            return Ok(frame.clone());
+        };
         let alpha = match shape.alpha {
             true => self.alpha(frame)?,
             false => None,
         };
-        let Some(mut image) = self.recolored(frame, wanted, shape.format.bit_depth())? else {
-            return Ok(frame.clone());
-        };
-        if let (Some(data), PixelFormat::I444) = (alpha, image.format()) {
+        if let Some(data) = alpha {
             let size = image.size();
             let mut planes = image.planes().to_vec();
             let stride = size.width as usize;
