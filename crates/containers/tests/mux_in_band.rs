@@ -209,3 +209,95 @@ fn raw_frames_after_adts_are_taken_where_they_are_the_same_sound() {
         "{result:?}"
     );
 }
+
+/// The one SPS of an avcC.
+fn sps(avcc: &Bytes) -> Vec<u8> {
+    AvcC::parse(avcc).expect("an avcC").sps.remove(0)
+}
+
+#[test]
+fn a_description_that_comes_back_after_other_sets_in_the_stream_is_told() {
+    let large = pictures();
+    let small = source(
+        "in-band-small.mp4",
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -c:v libx264 -preset veryfast -bf 0 -g 10 -pix_fmt yuv420p",
+    );
+    let codec = large.0.codec.clone().expect("a codec string");
+    // Capitals: with a description; small letters: with start codes. L and l are the large pictures.
+    for order in ["LlsL", "lsL", "SlsL"] {
+        let parts: Vec<&(Track, Vec<Packet>)> = order
+            .chars()
+            .map(|part| match part {
+                'L' | 'l' => &large,
+                _ => &small,
+            })
+            .collect();
+        for container in CONTAINERS {
+            let mut output = output_track(&parts[0].0).expect("a track");
+            let described = order.starts_with(char::is_uppercase);
+            if !described {
+                output.description = None;
+            }
+            let mut in_force = output.description.clone();
+            let mut muxer = create(container, &MuxOptions::default()).expect("a muxer");
+            let mut sink = MemorySink::default();
+            muxer.add_track(output).expect("a codec");
+            let mut in_band: Option<InBand> = None;
+            let mut expected = Vec::new();
+            for (number, (part, form)) in parts.iter().zip(order.chars()).enumerate() {
+                let avcc = part.0.description.clone().expect("an avcC");
+                if form.is_uppercase() {
+                    in_band = None;
+                } else if let (None, Some(now)) = (&in_band, &in_force) {
+                    in_band = InBand::new(&codec, now.clone()).expect("H.264");
+                }
+                for index in 0..10 {
+                    let packet = &part.1[number * 10 + index];
+                    let mut out = annex_b(packet, &avcc);
+                    if form.is_uppercase() {
+                        out = OutputPacket::new(packet.chunk.clone());
+                        out.description = (index == 0 && number > 0).then(|| avcc.clone());
+                    }
+                    if let Some(in_band) = &mut in_band {
+                        in_band.convert(&mut out).expect("Annex B");
+                    }
+                    if out.description.is_some() {
+                        in_force.clone_from(&out.description);
+                    }
+                    muxer.write(0, out, &mut sink).expect("written");
+                    expected.push(sps(&avcc));
+                }
+            }
+            muxer.finish(&mut sink).expect("finished");
+            let bytes = sink.into_bytes();
+            let (track, got) = tracks(&open_bytes(bytes.clone())).remove(0);
+            assert_eq!(got.len(), expected.len(), "{container} {order}");
+            // What a decoder holds: the description's, or what came after it.
+            let mut held = sps(track.description.as_ref().expect("an avcC"));
+            for (index, (packet, want)) in got.iter().zip(&expected).enumerate() {
+                let config = packet.config.as_ref();
+                if let Some(description) = config.and_then(|config| config.description.as_ref()) {
+                    held = sps(description);
+                }
+                let mut rest = &packet.chunk.data[..];
+                while let Some((length, after)) = rest.split_first_chunk::<4>() {
+                    let (unit, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+                    if unit[0] & 0x1f == 7 {
+                        held = unit.to_vec();
+                    }
+                    rest = after;
+                }
+                assert_eq!(&held, want, "{container} {order}: packet {index}");
+            }
+            let file = save(&format!("in-band-{order}.{container}"), &bytes);
+            let decoded = std::process::Command::new("ffmpeg")
+                .args(["-v", "error", "-i"])
+                .arg(&file)
+                .args(["-f", "null", "-"])
+                .output()
+                .expect("ffmpeg");
+            let said = String::from_utf8_lossy(&decoded.stderr);
+            assert!(said.is_empty(), "{container} {order}: {said}");
+        }
+    }
+}

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use reelcore_media::AudioCodec;
 use reelcore_media::mux::{MuxError, OutputPacket};
 
 /// The most pictures that H.264 and HEVC hold back (`max_dec_frame_buffering`, `sps_max_num_reorder_pics`).
@@ -20,8 +21,9 @@ const WINDOW: usize = 2 * MAX_DEPTH + 1;
 const FRAME_MICROS: i64 = 40_000;
 
 /// Packets of sound by which times may go back: an encoder that is flushed has more packets than what was put in, by its delay,
-/// and counts on from what was put in.
-const FLUSHED: i64 = 4;
+/// and counts on from what was put in. The last packet begins before the delay ends: 2112 frames of AAC are 2.1 packets, 5057 of
+/// HE-AAC 2.5, and 312 of Opus 2.6 of its shortest that have any.
+const FLUSHED: i64 = 3;
 
 /// A packet with its decode time in microseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +79,12 @@ impl DecodeTimes {
     }
 
     /// For sound: the order of packets is that of their timestamps, but where an encoder was flushed they go back by up to
-    /// [`FLUSHED`] packets. Their decode times wait then; the timestamps stay, so that what is heard keeps its time.
-    pub(crate) fn sound() -> Self {
+    /// [`FLUSHED`] packets. Their decode times wait then; the timestamps stay, so that what is heard keeps its time. Sound that
+    /// is not compressed, and G.711, has no delay.
+    pub(crate) fn sound(codec: &AudioCodec) -> Self {
+        if let AudioCodec::Pcm(_) | AudioCodec::Alaw | AudioCodec::Ulaw = codec {
+            return Self::in_order();
+        }
         Self {
             mode: Mode::Sound {
                 last: i64::MIN,
@@ -342,14 +348,38 @@ mod tests {
             .copied()
             .chain([400_000, 421_333, 442_667])
             .collect();
-        let got = times(DecodeTimes::sound(), &order);
+        let sound = |codec| DecodeTimes::sound(&AudioCodec::parse(codec).expect("a codec"));
+        let aac = || sound("mp4a.40.2");
+        let got = times(aac(), &order);
         let want = [(400_000, 426_666), (421_333, 426_666), (442_667, 442_667)];
         assert_eq!(got[21..], want);
         assert!(got[..21].iter().all(|(shown, decoded)| shown == decoded));
-        let back = times(DecodeTimes::sound(), &[0, 20_000, 200_000, 100_000]);
+        let back = times(aac(), &[0, 20_000, 200_000, 100_000]);
         assert_eq!(back[3], (100_000, 200_000), "as far as what it followed");
-        let back = times(DecodeTimes::sound(), &[0, 20_000, 40_000, -60_000]);
-        assert_eq!(back[3], (-60_000, -60_000), "an error of the interleaver");
+        let back = times(aac(), &[0, 20_000, 40_000, -20_000]);
+        assert_eq!(back[3], (-20_000, 40_000), "three packets");
+        let back = times(aac(), &[0, 20_000, 40_000, -20_001]);
+        assert_eq!(back[3], (-20_001, -20_001), "an error of the interleaver");
+        for codec in ["pcm-s16", "ulaw", "alaw"] {
+            let back = times(sound(codec), &[0, 10_000, 20_000, 19_000]);
+            assert_eq!(back[3], (19_000, 19_000), "{codec} has no delay");
+        }
+    }
+
+    #[test]
+    fn a_delay_of_2112_frames_of_aac_is_taken_wherever_the_sound_ends() {
+        let micros = |frames: i64| frames * 1_000_000 / 48_000;
+        for put_in in 1..3000 {
+            let packets = (put_in + 2112 + 1023) / 1024;
+            let mut order: Vec<i64> = (0..packets).map(|index| micros(index * 1024)).collect();
+            order.push(micros(put_in));
+            let aac = AudioCodec::parse("mp4a.40.2").expect("a codec");
+            let got = times(DecodeTimes::sound(&aac), &order);
+            assert!(
+                got.windows(2).all(|pair| pair[0].1 <= pair[1].1),
+                "{put_in}"
+            );
+        }
     }
 
     #[test]

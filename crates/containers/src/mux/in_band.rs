@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reelcore_media::mux::{MuxError, OutputPacket};
-use reelcore_media::{AudioCodec, VideoCodec};
+use reelcore_media::{AudioCodec, ChunkKind, VideoCodec};
 
 use super::aac::{self, AdtsFrames};
 use super::nal::{self, NalStream};
@@ -54,9 +54,13 @@ impl InBand {
     pub fn convert(&mut self, packet: &mut OutputPacket) -> Result<(), MuxError> {
         let found = match &mut self.form {
             Form::Nal { hevc, stream } => {
-                let first = stream.description().is_none();
-                packet.chunk.data = stream.convert(&packet.chunk.data)?;
-                let Some(found) = stream.description().filter(|_| first).cloned() else {
+                let before = stream.description().cloned();
+                packet.chunk.data = match packet.chunk.kind {
+                    ChunkKind::Key => stream.convert_key(&packet.chunk.data)?,
+                    ChunkKind::Delta => stream.convert(&packet.chunk.data)?,
+                };
+                let found = stream.description().cloned();
+                let Some(found) = found.filter(|found| before.as_ref() != Some(found)) else {
                     return Ok(());
                 };
                 let sets = |description: &Bytes| nal::sets_in_band(*hevc, description).ok();
@@ -90,8 +94,8 @@ impl InBand {
 
 #[cfg(test)]
 mod tests {
+    use reelcore_media::EncodedChunk;
     use reelcore_media::h264::AvcC;
-    use reelcore_media::{ChunkKind, EncodedChunk};
 
     use super::*;
 
@@ -143,6 +147,21 @@ mod tests {
         let mut late = InBand::new("avc1.42c00c", avcc(4)).unwrap().unwrap();
         let error = late.convert(&mut annex_b(&[&PICTURE])).unwrap_err();
         assert!(error.to_string().contains("no parameter sets"), "{error}");
+    }
+
+    #[test]
+    fn sets_that_change_again_are_announced_and_so_are_the_first_that_come_back() {
+        let mut in_band = InBand::new("avc1.42c00c", avcc(4)).unwrap().unwrap();
+        let other = [0x68, 0xce, 0x3c, 0x81];
+        let record = AvcC::of_parameter_sets(&[&SPS], &[&other], 4).unwrap();
+        let changed = Bytes::from(record.write().unwrap());
+        let kinds = [(&PPS, None), (&other, Some(changed)), (&PPS, Some(avcc(4)))];
+        for (pps, want) in kinds {
+            let mut packet = annex_b(&[&SPS, pps, &PICTURE]);
+            in_band.convert(&mut packet).unwrap();
+            assert_eq!(packet.chunk.data.len(), 8);
+            assert_eq!(packet.description, want);
+        }
     }
 
     #[test]

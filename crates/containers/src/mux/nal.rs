@@ -55,7 +55,7 @@ impl NalStream {
         }))
     }
 
-    /// The avcC or hvcC: given, or found in the first packets.
+    /// The avcC or hvcC: given, or found in the packets.
     pub(crate) fn description(&self) -> Option<&Bytes> {
         self.description.as_ref()
     }
@@ -65,6 +65,20 @@ impl NalStream {
     /// # Errors
     /// [`MuxError::Invalid`] for a packet without NAL units, or a first one without parameter sets.
     pub(crate) fn convert(&mut self, data: &Bytes) -> Result<Bytes, MuxError> {
+        self.convert_as(data, false)
+    }
+
+    /// As [`convert`](Self::convert); a key picture with all of the parameter sets, of which some are others, gets a new
+    /// [`description`](Self::description) that has them instead. For those who write another description where it changes: a
+    /// former one that comes back is then seen to be another.
+    ///
+    /// # Errors
+    /// As [`convert`](Self::convert).
+    pub(crate) fn convert_key(&mut self, data: &Bytes) -> Result<Bytes, MuxError> {
+        self.convert_as(data, true)
+    }
+
+    fn convert_as(&mut self, data: &Bytes, describe: bool) -> Result<Bytes, MuxError> {
         if !self.annex_b {
             return Ok(data.clone());
         }
@@ -76,16 +90,24 @@ impl NalStream {
                 seen.push(unit.clone());
             }
         }
+        // The others may hold still where a packet has but some.
+        let all = seen
+            .iter()
+            .skip(usize::from(!self.hevc))
+            .all(|seen| !seen.is_empty());
         for (old, new) in self.sets.iter_mut().zip(seen) {
             if !new.is_empty() && *old != new {
                 *old = new;
                 changed = true;
             }
         }
-        if self.description.is_none() {
+        if self.description.is_none() || (describe && changed && all) {
             let found = self.record().map_err(invalid)?;
-            self.description = Some(found.into());
-            changed = false;
+            // Sets that come back after others in the stream are no other description: they stand in the stream too.
+            if self.description.as_deref() != Some(&found[..]) {
+                self.description = Some(found.into());
+                changed = false;
+            }
         }
         // Sets that the description holds need not be repeated; those that changed since stand in the stream.
         let keep_sets = self.in_band || changed;
@@ -247,6 +269,29 @@ mod tests {
         let other = [0x68, 0xce, 0x3c, 0x81];
         let packet = annex_b(&[&SPS, &other, &picture]);
         assert_eq!(stream.convert(&packet).unwrap().len(), 4 * 3 + 10 + 4 + 4);
+    }
+
+    #[test]
+    fn key_pictures_with_all_sets_change_the_description_and_with_some_keep_them() {
+        let mut stream = stream();
+        let picture = [0x65, 1, 2, 3];
+        let first = annex_b(&[&SPS, &PPS, &picture]);
+        stream.convert_key(&first).unwrap();
+        let before = stream.description().cloned();
+        let other = [0x68, 0xce, 0x3c, 0x81];
+        let some = annex_b(&[&other, &picture]);
+        assert_eq!(stream.convert_key(&some).unwrap().len(), 4 * 2 + 4 + 4);
+        assert_eq!(stream.description(), before.as_ref());
+        // All are back, but no description tells of it.
+        assert_eq!(
+            stream.convert_key(&first).unwrap().len(),
+            4 * 3 + 10 + 4 + 4
+        );
+        assert_eq!(stream.description(), before.as_ref());
+        let all = annex_b(&[&SPS, &other, &picture]);
+        assert_eq!(stream.convert_key(&all).unwrap().len(), 8);
+        let record = AvcC::parse(stream.description().unwrap()).unwrap();
+        assert_eq!(record.pps[0][..], other);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl MuxTrack {
     pub(super) fn decode_times(&self) -> DecodeTimes {
         match &self.codec {
             Codec::Video(codec) => reorder::decode_times(codec, self.private.as_ref()),
-            Codec::Audio(_) => DecodeTimes::sound(),
+            Codec::Audio(codec) => DecodeTimes::sound(codec),
         }
     }
 

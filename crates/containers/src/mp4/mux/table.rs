@@ -133,7 +133,18 @@ impl Times {
     fn add_entry(&mut self, entry: &Entry) -> Result<(), MuxError> {
         let (decode, present) = (self.tick(entry.decode), self.tick(entry.present));
         let end = self.tick(entry.present.saturating_add(entry.duration.max(0)));
+        let over = self.overlap(decode);
+        let (decode, present) = (decode.saturating_add(over), present.saturating_add(over));
         self.add(decode, present, end, entry.frames)
+    }
+
+    /// Ticks by which uncompressed sound is moved to adjoin what came before: sources that tell times in milliseconds have
+    /// overlaps below one that are none.
+    fn overlap(&self, decode: i64) -> i64 {
+        let over = self.last_decode.saturating_add(1).saturating_sub(decode);
+        let rounded =
+            self.pcm && self.count > 0 && (1..=i64::from(self.scale / 1000)).contains(&over);
+        if rounded { over } else { 0 }
     }
 
     fn add(&mut self, decode: i64, present: i64, end: i64, frames: u32) -> Result<(), MuxError> {
@@ -148,6 +159,13 @@ impl Times {
         let gap = decode.saturating_sub(self.last_decode);
         let delta = match self.count {
             0 => 0,
+            _ if gap < 0 => {
+                return Err(MuxError::Invalid(format!(
+                    "expected times that do not decrease and sound that does not overlap, found {} ticks of 1/{} s back",
+                    gap.saturating_neg(),
+                    self.scale
+                )));
+            }
             _ => u32::try_from(gap).map_err(|_| fits("gap between decode times", gap))?,
         };
         let duration = match self.pcm {
@@ -395,6 +413,26 @@ mod tests {
             (times.count, times.duration(), times.max_end),
             (1008, 1488, 1488)
         );
+    }
+
+    #[test]
+    fn uncompressed_sound_that_overlaps_by_the_rounding_to_milliseconds_adjoins() {
+        let packet = |at: i64, frames| Entry {
+            frames,
+            ..entry(at, at, 0)
+        };
+        // Packets of 1037 frames, 21.604 ms, whose times are whole milliseconds.
+        let mut times = Times::new(&[48_000], true);
+        for index in 0..1000_i64 {
+            let at = index * 1037 / 48 * 1000;
+            times.push(&packet(at, 1037)).expect("adjoins");
+        }
+        assert_eq!(times.count, 1_037_000);
+        assert!(times.duration() - times.count <= 48, "nothing drifts");
+        let mut times = Times::new(&[48_000], true);
+        times.push(&packet(0, 480)).expect("fits");
+        let error = times.push(&packet(8_900, 480)).unwrap_err();
+        assert!(error.to_string().contains("overlap"), "{error}");
     }
 
     #[test]

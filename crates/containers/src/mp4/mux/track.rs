@@ -248,7 +248,7 @@ impl MuxTrack {
             let description = self.entries.first().and_then(Entry::description);
             self.times = Some(match &self.codec {
                 Codec::Video(codec) => reorder::decode_times(codec, description),
-                Codec::Audio(_) => DecodeTimes::sound(),
+                Codec::Audio(codec) => DecodeTimes::sound(codec),
             });
         }
         let lasts = self.coded(&packet.chunk.data);
@@ -319,8 +319,16 @@ impl MuxTrack {
                     self.nal = NalStream::new(&codec, packet.description.as_ref())?;
                 }
                 if let Some(nal) = &mut self.nal {
-                    packet.chunk.data = nal.convert(&packet.chunk.data)?;
+                    let before = nal.description().cloned();
+                    packet.chunk.data = match key {
+                        true => nal.convert_key(&packet.chunk.data)?,
+                        false => nal.convert(&packet.chunk.data)?,
+                    };
                     let found = nal.description().cloned();
+                    // Other sets have another sample entry, wherever they stood.
+                    if before.is_some() && found != before {
+                        packet.description.clone_from(&found);
+                    }
                     self.first_entry(found, None)?;
                 }
             }

@@ -479,7 +479,10 @@ impl Muxer for TsMuxer {
                 hidden = Some(Hidden::new(codec, description, room, self.max_bytes));
                 reorder::decode_times(&codec, description)
             }
-            _ => DecodeTimes::sound(),
+            _ => match AudioCodec::parse(&track.codec) {
+                Ok(codec) => DecodeTimes::sound(&codec),
+                Err(_) => DecodeTimes::in_order(),
+            },
         };
         self.tracks.push(TsTrack {
             timing: form.timing(&track),
