@@ -299,8 +299,8 @@ impl Fitter {
     }
 }
 
-/// The colours of the YUV that RGB of `color` becomes.
-fn video_colors(color: ColorSpace) -> ColorSpace {
+/// The colours of the YUV that [`Fitter`] makes of RGB of `color`; nothing of them is unknown.
+pub fn video_colors(color: ColorSpace) -> ColorSpace {
     let primaries = color.primaries.unwrap_or(Primaries::Bt709);
     ColorSpace {
         primaries: Some(primaries),

@@ -24,9 +24,10 @@ mod yuv;
 
 pub use audio::{AudioCopyError, audio_copy_elements, copy_audio};
 pub use color::{Matrix3, YuvMatrix, effective_color_space, gamut_matrix};
-pub use fit::Fitter;
+pub use fit::{Fitter, video_colors};
 pub use planes::copy_planes;
 pub use siting::ChromaSiting;
+pub use transfer::{Curve, HLG_GAMMA_LESS_ONE, PEAK};
 
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;

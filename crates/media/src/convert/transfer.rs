@@ -5,17 +5,32 @@ use std::sync::OnceLock;
 use crate::color::Transfer;
 
 /// Nits of diffuse white in HDR video (ITU-R BT.2408).
-pub(super) const WHITE_NITS: f64 = 203.0;
+const WHITE_NITS: f64 = 203.0;
 /// Nits that tone mapping brings down to SDR white; also the nominal peak of an HLG display.
-pub(super) const PEAK_NITS: f64 = 1000.0;
-/// That peak, with diffuse white as 1.
-pub(super) const PEAK: f64 = PEAK_NITS / WHITE_NITS;
+const PEAK_NITS: f64 = 1000.0;
+/// What tone mapping brings down to SDR white, with HDR's diffuse white (203 nits, ITU-R BT.2408) as 1: 1000 nits, also the nominal
+/// peak of an HLG display.
+pub const PEAK: f64 = PEAK_NITS / WHITE_NITS;
 /// BT.2100's system gamma for HLG at that peak, less one.
-pub(super) const HLG_GAMMA_LESS_ONE: f64 = 0.2;
+pub const HLG_GAMMA_LESS_ONE: f64 = 0.2;
 
-/// The curves that differ here.
+// ITU-R BT.2100, table 4.
+const PQ_M1: f64 = 1305.0 / 8192.0;
+const PQ_M2: f64 = 2523.0 / 32.0;
+const PQ_C1: f64 = 107.0 / 128.0;
+const PQ_C2: f64 = 2413.0 / 128.0;
+const PQ_C3: f64 = 2392.0 / 128.0;
+// ITU-R BT.2100, table 5.
+const HLG_A: f64 = 0.178_832_77;
+
+/// The b and c of that table.
+fn hlg_constants() -> (f64, f64) {
+    (1.0 - 4.0 * HLG_A, 0.5 - HLG_A * (4.0 * HLG_A).ln())
+}
+
+/// The transfer functions that differ here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Curve {
+pub enum Curve {
     /// sRGB; BT.709 and SMPTE 170M video is taken for it, as browsers do.
     Sdr,
     /// Linear light.
@@ -27,7 +42,8 @@ pub(super) enum Curve {
 }
 
 impl Curve {
-    pub(super) const fn of(transfer: Transfer) -> Self {
+    /// The curve of a transfer function.
+    pub const fn of(transfer: Transfer) -> Self {
         match transfer {
             Transfer::Bt709 | Transfer::Smpte170m | Transfer::Iec61966_2_1 => Self::Sdr,
             Transfer::Linear => Self::Linear,
@@ -36,32 +52,53 @@ impl Curve {
         }
     }
 
-    pub(super) const fn is_hdr(self) -> bool {
+    /// Whether light may be brighter than diffuse white.
+    pub const fn is_hdr(self) -> bool {
         matches!(self, Self::Pq | Self::Hlg)
+    }
+
+    /// The light of a signal of 1, in the unit of [`linearize`](Self::linearize).
+    pub const fn brightest(self) -> f64 {
+        match self {
+            Self::Pq => 10_000.0 / WHITE_NITS,
+            _ => 1.0,
+        }
     }
 
     /// Linear light of a signal from 0 to 1. 1 is SDR white, or HDR's diffuse white; for HLG it is
     /// scene light, which the OOTF must still be applied to.
-    pub(super) fn linearize(self, signal: f64) -> f64 {
+    pub fn linearize(self, signal: f64) -> f64 {
         match self {
             // IEC 61966-2-1.
             Self::Sdr if signal <= 0.04045 => signal / 12.92,
             Self::Sdr => ((signal + 0.055) / 1.055).powf(2.4),
             Self::Linear => signal,
-            // ITU-R BT.2100, table 4.
             Self::Pq => {
-                let (m1, m2) = (1305.0 / 8192.0, 2523.0 / 32.0);
-                let (c1, c2, c3) = (107.0 / 128.0, 2413.0 / 128.0, 2392.0 / 128.0);
-                let power = signal.powf(1.0 / m2);
-                let light = ((power - c1).max(0.0) / (c2 - c3 * power)).powf(1.0 / m1);
-                10_000.0 / WHITE_NITS * light
+                let power = signal.powf(1.0 / PQ_M2);
+                let light = ((power - PQ_C1).max(0.0) / (PQ_C2 - PQ_C3 * power)).powf(1.0 / PQ_M1);
+                self.brightest() * light
             }
-            // ITU-R BT.2100, table 5.
             Self::Hlg if signal <= 0.5 => signal * signal / 3.0,
             Self::Hlg => {
-                let a = 0.178_832_77_f64;
-                let (b, c) = (1.0 - 4.0 * a, 0.5 - a * (4.0 * a).ln());
-                (((signal - c) / a).exp() + b) / 12.0
+                let (b, c) = hlg_constants();
+                (((signal - c) / HLG_A).exp() + b) / 12.0
+            }
+        }
+    }
+
+    /// The signal of linear light from 0 to [`brightest`](Self::brightest): the inverse of [`linearize`](Self::linearize).
+    pub fn encode(self, light: f64) -> f64 {
+        match self {
+            Self::Sdr => encode_srgb(light),
+            Self::Linear => light,
+            Self::Pq => {
+                let power = (light / self.brightest()).powf(PQ_M1);
+                ((PQ_C1 + PQ_C2 * power) / (1.0 + PQ_C3 * power)).powf(PQ_M2)
+            }
+            Self::Hlg if light <= 1.0 / 12.0 => (3.0 * light).sqrt(),
+            Self::Hlg => {
+                let (b, c) = hlg_constants();
+                HLG_A * (12.0 * light - b).ln() + c
             }
         }
     }
@@ -160,6 +197,18 @@ impl Encode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn light_becomes_the_signal_that_it_came_of() {
+        for curve in [Curve::Sdr, Curve::Linear, Curve::Pq, Curve::Hlg] {
+            for step in 0..=100 {
+                let signal = f64::from(step) / 100.0;
+                let back = curve.encode(curve.linearize(signal));
+                assert!((back - signal).abs() < 1e-6, "{curve:?}: {signal} {back}");
+            }
+            assert!((curve.encode(curve.brightest()) - 1.0).abs() < 1e-6);
+        }
+    }
 
     #[test]
     fn curves_pass_through_their_published_points() {

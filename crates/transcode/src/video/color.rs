@@ -1,6 +1,6 @@
 //! Colours as YUV samples.
 
-use reelcore_media::color::{Matrix, Primaries, Transfer};
+use reelcore_media::color::Matrix;
 use reelcore_media::convert::{YuvMatrix, effective_color_space};
 use reelcore_media::{ColorSpace, PixelFormat, Size, VideoFrame};
 
@@ -123,23 +123,6 @@ pub(crate) fn is_rgb(frame: &VideoFrame) -> bool {
     frame.format.is_some_and(PixelFormat::is_rgb) || frame.color_space.matrix == Some(Matrix::Rgb)
 }
 
-/// The colours of the YUV that pictures of `color` become where they are RGB (`Fitter::fit`).
-pub(crate) fn video_colors(color: ColorSpace) -> ColorSpace {
-    let primaries = color.primaries.unwrap_or(Primaries::Bt709);
-    ColorSpace {
-        primaries: Some(primaries),
-        transfer: Some(match color.transfer {
-            None | Some(Transfer::Iec61966_2_1) => Transfer::Bt709,
-            Some(other) => other,
-        }),
-        matrix: Some(match primaries {
-            Primaries::Bt2020 => Matrix::Bt2020Ncl,
-            _ => Matrix::Bt709,
-        }),
-        full_range: Some(false),
-    }
-}
-
 /// `made` of `frame`'s samples, with the matrix that those were taken to have: where none is said, the number of rows decides,
 /// which may be another now.
 pub(crate) fn colored_as(frame: &VideoFrame, mut made: VideoFrame) -> VideoFrame {
@@ -154,6 +137,8 @@ pub(crate) fn colored_as(frame: &VideoFrame, mut made: VideoFrame) -> VideoFrame
 
 #[cfg(test)]
 mod tests {
+    use reelcore_media::color::{Primaries, Transfer};
+
     use super::*;
 
     #[test]

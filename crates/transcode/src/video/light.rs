@@ -6,107 +6,11 @@
 use std::sync::OnceLock;
 
 use reelcore_media::ColorSpace;
-use reelcore_media::color::{Primaries, Transfer};
-use reelcore_media::convert::{Matrix3, gamut_matrix};
+use reelcore_media::color::Primaries;
+use reelcore_media::convert::{Curve, HLG_GAMMA_LESS_ONE, Matrix3, PEAK, gamut_matrix};
 
-/// Nits of diffuse white in HDR video (ITU-R BT.2408).
-const WHITE_NITS: f64 = 203.0;
-/// Nits that tone mapping brings down to SDR white, also the nominal peak of an HLG display, with diffuse white as 1.
-const PEAK: f64 = 1000.0 / WHITE_NITS;
-/// BT.2100's system gamma for HLG at that peak, less one.
-const HLG_GAMMA_LESS_ONE: f64 = 0.2;
 /// BT.2020's luminance, by which HLG's OOTF is defined.
 const HLG_LUMA: [f64; 3] = [0.2627, 0.6780, 0.0593];
-
-/// The curves that differ here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Curve {
-    /// sRGB, which BT.709 and SMPTE 170M are taken for.
-    Sdr,
-    /// Linear light.
-    Linear,
-    /// SMPTE ST 2084.
-    Pq,
-    /// ARIB STD-B67.
-    Hlg,
-}
-
-impl Curve {
-    const fn of(transfer: Option<Transfer>) -> Self {
-        match transfer {
-            None | Some(Transfer::Bt709 | Transfer::Smpte170m | Transfer::Iec61966_2_1) => {
-                Self::Sdr
-            }
-            Some(Transfer::Linear) => Self::Linear,
-            Some(Transfer::Pq) => Self::Pq,
-            Some(Transfer::Hlg) => Self::Hlg,
-        }
-    }
-
-    const fn is_hdr(self) -> bool {
-        matches!(self, Self::Pq | Self::Hlg)
-    }
-
-    /// The light of the largest signal.
-    const fn brightest(self) -> f64 {
-        match self {
-            Self::Pq => 10_000.0 / WHITE_NITS,
-            _ => 1.0,
-        }
-    }
-
-    /// Linear light of a signal from 0 to 1. 1 is SDR white, or HDR's diffuse white; for HLG it is the light of the scene, which
-    /// the OOTF must still be applied to.
-    fn light(self, signal: f64) -> f64 {
-        match self {
-            // IEC 61966-2-1.
-            Self::Sdr if signal <= 0.04045 => signal / 12.92,
-            Self::Sdr => ((signal + 0.055) / 1.055).powf(2.4),
-            Self::Linear => signal,
-            // ITU-R BT.2100, table 4.
-            Self::Pq => {
-                let power = signal.powf(1.0 / PQ_M2);
-                let light = ((power - PQ_C1).max(0.0) / (PQ_C2 - PQ_C3 * power)).powf(1.0 / PQ_M1);
-                self.brightest() * light
-            }
-            // ITU-R BT.2100, table 5.
-            Self::Hlg if signal <= 0.5 => signal * signal / 3.0,
-            Self::Hlg => {
-                let (b, c) = hlg_constants();
-                (((signal - c) / HLG_A).exp() + b) / 12.0
-            }
-        }
-    }
-
-    /// The signal of linear light: the inverse of [`Curve::light`].
-    fn signal(self, light: f64) -> f64 {
-        match self {
-            Self::Sdr if light <= 0.003_130_8 => light * 12.92,
-            Self::Sdr => 1.055 * light.powf(1.0 / 2.4) - 0.055,
-            Self::Linear => light,
-            Self::Pq => {
-                let power = (light / self.brightest()).powf(PQ_M1);
-                ((PQ_C1 + PQ_C2 * power) / (1.0 + PQ_C3 * power)).powf(PQ_M2)
-            }
-            Self::Hlg if light <= 1.0 / 12.0 => (3.0 * light).sqrt(),
-            Self::Hlg => {
-                let (b, c) = hlg_constants();
-                HLG_A * (12.0 * light - b).ln() + c
-            }
-        }
-    }
-}
-
-const PQ_M1: f64 = 1305.0 / 8192.0;
-const PQ_M2: f64 = 2523.0 / 32.0;
-const PQ_C1: f64 = 107.0 / 128.0;
-const PQ_C2: f64 = 2413.0 / 128.0;
-const PQ_C3: f64 = 2392.0 / 128.0;
-const HLG_A: f64 = 0.178_832_77;
-
-fn hlg_constants() -> (f64, f64) {
-    (1.0 - 4.0 * HLG_A, 0.5 - HLG_A * (4.0 * HLG_A).ln())
-}
 
 /// Steps of the tables, between which is interpolated.
 const STEPS: usize = 1 << 12;
@@ -154,7 +58,8 @@ impl Light {
     pub(crate) fn between(from: ColorSpace, to: ColorSpace) -> Option<Self> {
         static LIGHTS: [OnceLock<Box<Table>>; 4] = [const { OnceLock::new() }; 4];
         static SIGNALS: [OnceLock<Box<Table>>; 4] = [const { OnceLock::new() }; 4];
-        let curves = (Curve::of(from.transfer), Curve::of(to.transfer));
+        let curve = |color: ColorSpace| color.transfer.map_or(Curve::Sdr, Curve::of);
+        let curves = (curve(from), curve(to));
         let primaries = |color: ColorSpace| color.primaries.unwrap_or(Primaries::Bt709);
         if curves.0 == curves.1 && primaries(from) == primaries(to) {
             return None;
@@ -164,9 +69,9 @@ impl Light {
             from: from_curve,
             to: to_curve,
             gamut: gamut_matrix(primaries(from), primaries(to)),
-            lights: table(&LIGHTS, from_curve, |signal| from_curve.light(signal)),
+            lights: table(&LIGHTS, from_curve, |signal| from_curve.linearize(signal)),
             signals: table(&SIGNALS, to_curve, |root| {
-                to_curve.signal(root.powi(4) * to_curve.brightest())
+                to_curve.encode(root.powi(4) * to_curve.brightest())
             }),
         })
     }
@@ -205,6 +110,8 @@ fn luma(light: [f64; 3]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use reelcore_media::color::Transfer;
+
     use super::*;
 
     fn colors(primaries: Primaries, transfer: Transfer) -> ColorSpace {

@@ -1,9 +1,9 @@
 //! Pictures that are brought to the size, format and colours of others.
 
-use reelcore_media::convert::effective_color_space;
+use reelcore_media::convert::{effective_color_space, video_colors};
 use reelcore_media::{ColorSpace, CpuImage, MediaError, PixelFormat, Plane, Size, VideoFrame};
 
-use super::color::{FromYuv, ToYuv, alike, colors_of, is_rgb, video_colors};
+use super::color::{FromYuv, ToYuv, alike, colors_of, is_rgb};
 use super::light::Light;
 use super::paint::{Canvas, Painter, Sample, finished, planar_of, replaced, unnamed, whole_chroma};
 use crate::job::Color;
