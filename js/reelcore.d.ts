@@ -37,6 +37,8 @@ declare namespace Reelcore {
     /** The codec string, or null where WebCodecs names none. */
     readonly codec: string | null;
     readonly language: string | null;
+    /** A name for people, or null where the container gives none. */
+    readonly name: string | null;
     /** Microseconds, or null where it is unknown. */
     readonly duration: number | null;
     /** The number of packets, or null where it is unknown. */

@@ -63,6 +63,7 @@ fn orientation_aspect_colour_and_language_are_read_back() {
                 alpha: false,
             };
             track.language = Some("fra".to_owned());
+            track.name = Some("Caméra 2\0".to_owned());
             let key = [packet(ChunkKind::Key, 0, 40_000, vec![0; 9])];
             for options in [MuxOptions::default(), fragmented()] {
                 let demuxer = open_bytes(write(options, track.clone(), &key));
@@ -79,6 +80,7 @@ fn orientation_aspect_colour_and_language_are_read_back() {
                     }
                 );
                 assert_eq!(got.language.as_deref(), Some("fra"));
+                assert_eq!(got.name.as_deref(), Some("Caméra 2"));
             }
         }
     }

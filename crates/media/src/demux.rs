@@ -114,6 +114,8 @@ pub struct Track {
     pub description: Option<Bytes>,
     /// ISO 639-2 language, where given.
     pub language: Option<String>,
+    /// A name for people, where given.
+    pub name: Option<String>,
     /// How the samples are encrypted. `codec` is `None` then, while `kind` is as it would be in clear.
     pub encryption: Option<Encryption>,
     /// Duration in microseconds, where known.

@@ -162,6 +162,7 @@ fn track_table(track: &TrackReport) -> Table {
         table.row("sample rate", format!("{} Hz", audio.sample_rate));
         table.row("channels", audio.channels.to_string());
     }
+    table.optional("name", track.name.clone());
     table.optional("language", track.language.clone());
     table.optional("duration", track.duration.map(clock));
     let keys = track.key_packets.map(|keys| format!(" ({keys} key)"));

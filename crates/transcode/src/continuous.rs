@@ -351,6 +351,7 @@ mod tests {
             description: None,
             encryption: None,
             language: None,
+            name: None,
             duration: None,
             samples: None,
         }

@@ -6,6 +6,7 @@ use reelcore_media::{Rect, Rotation};
 
 use crate::audio::filters as audio;
 use crate::decode;
+use crate::encode::Said;
 use crate::error::JobError;
 use crate::job::{Filter, Job, Source, SourceKind};
 use crate::source::{Content, FOREVER, Inputs};
@@ -170,27 +171,27 @@ impl Graph<'_> {
         }
     }
 
-    /// The language of a stream: that of the track that it comes from, or that all of them have.
-    pub(crate) fn language(&self, source: &Source) -> Result<Option<String>, JobError> {
-        let mut languages = match source {
+    /// What containers say of a stream: language and name of the track that it comes from, or that all of them have.
+    pub(crate) fn said(&self, source: &Source) -> Result<Said, JobError> {
+        let mut all = match source {
             Source::Filter(name) => {
                 let filter = self.filter(name)?;
                 let mut inputs = filter.inputs();
-                // What is laid over pictures does not change what language they are in.
+                // What is laid over pictures changes neither what language they are in nor what they are called.
                 if matches!(filter, Filter::Overlay(_)) {
                     inputs.truncate(1);
                 }
-                let of = |(_, input): &(String, &Source)| self.language(input);
+                let of = |(_, input): &(String, &Source)| self.said(input);
                 inputs.iter().map(of).collect::<Result<Vec<_>, _>>()?
             }
             Source::Track { input, kind, index } => {
                 let parts = self.inputs.get(input)?.parts.iter();
                 let tracks = parts.filter_map(|part| part.media.track(*kind, *index));
-                tracks.map(|(_, track)| track.language.clone()).collect()
+                tracks.map(|(_, track)| Said::of(track)).collect()
             }
         };
-        let first = languages.pop().flatten();
-        Ok(first.filter(|first| languages.iter().all(|other| other.as_ref() == Some(first))))
+        let last = all.pop().unwrap_or_default();
+        Ok(all.into_iter().fold(last, Said::shared))
     }
 
     /// Whether all samples are as the first ones were decoded: of one kind of track, and through no filter that computes.

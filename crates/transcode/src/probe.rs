@@ -59,6 +59,9 @@ pub struct TrackReport {
     pub format: Option<String>,
     /// The language, as the container has it.
     pub language: Option<String>,
+    /// Its name for people, as the container has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Microseconds.
     pub duration: Option<u64>,
     /// How many packets, where that is known.
@@ -255,6 +258,7 @@ fn track_report(
         codec: track.codec.clone(),
         format: demuxer.format(index).map(str::to_owned),
         language: track.language.clone(),
+        name: track.name.clone(),
         duration: track.duration,
         packets: track.samples,
         description: track.description.as_ref().map(bytes::Bytes::len),

@@ -349,8 +349,8 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                 if Graph::is_filter(&source) {
                     pictures = context.ahead("filter video", 2, pictures)?;
                 }
-                let language = graph.language(&source)?;
-                let inlet = encode::video(context, pictures, choice, stream, &path, language)?;
+                let said = graph.said(&source)?;
+                let inlet = encode::video(context, pictures, choice, stream, &path, said)?;
                 lanes.push(Lane::new(index, path, inlet));
             }
             Stream::Audio(stream) => {
@@ -387,7 +387,7 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                             sounds = Box::new(FromZero::new(sounds));
                         }
                         let origin = encode::Origin {
-                            language: graph.language(&source)?,
+                            said: graph.said(&source)?,
                             as_decoded: graph.is_as_decoded(&source)?,
                         };
                         encode::audio(context, sounds, codec, stream, &path, origin)?

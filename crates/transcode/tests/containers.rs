@@ -309,10 +309,10 @@ fn pictures_stand_upright_in_containers_that_cannot_say_how_to_turn_them() {
 }
 
 #[test]
-fn the_language_of_a_track_and_the_title_of_a_file_are_kept() {
+fn the_language_and_name_of_a_track_and_the_title_of_a_file_are_kept() {
     let source = made(
         "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.4 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=0.4 \
-         -c:v libx264 -profile:v main -pix_fmt yuv420p -c:a aac -metadata:s:a:0 language=fra -metadata title=Fern \
+         -c:v libx264 -profile:v main -pix_fmt yuv420p -c:a aac -metadata:s:a:0 language=fra -metadata:s:a:0 title=Doublage -metadata title=Fern \
          -metadata artist=Nobody",
         "transcode-named.mp4",
     );
@@ -327,6 +327,8 @@ fn the_language_of_a_track_and_the_title_of_a_file_are_kept() {
     }));
     assert_eq!(packets(&out).0.language.as_deref().unwrap_or("und"), "und");
     assert_eq!(open(&out).tracks()[1].language.as_deref(), Some("fra"));
+    assert_eq!(open(&out).tracks()[0].name, None);
+    assert_eq!(open(&out).tracks()[1].name.as_deref(), Some("Doublage"));
     let tags = open(&out).tags().to_vec();
     let said = |name: &str| {
         tags.iter()

@@ -84,6 +84,7 @@ pub(crate) fn video_track(id: u32, info: &VideoInfo) -> Track {
         codec: Some(info.codec.clone()),
         description: None,
         language: None,
+        name: None,
         encryption: None,
         duration: None,
         samples: None,

@@ -516,6 +516,7 @@ pub(crate) fn track(kind: reelcore_media::demux::TrackKind, codec: Option<&str>)
         codec: codec.map(str::to_owned),
         description: None,
         language: None,
+        name: None,
         encryption: None,
         duration: None,
         samples: None,

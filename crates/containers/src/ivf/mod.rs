@@ -110,6 +110,7 @@ impl IvfDemuxer {
             codec: first.codec,
             description: None,
             language: None,
+            name: None,
             encryption: None,
             duration,
             samples: None,

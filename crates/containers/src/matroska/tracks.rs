@@ -75,7 +75,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
     let mut id = String::new();
     let mut private = Private::default();
     let (mut default_duration, mut codec_delay, mut seek_pre_roll) = (0, 0, 0);
-    let (mut language, mut bcp47) = (None, None);
+    let (mut language, mut bcp47, mut name) = (None, None, None);
     let (mut video, mut audio) = (Video::default(), Audio::default());
     let mut content = Content::default();
     let mut children = element.children();
@@ -96,6 +96,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
             ids::SEEK_PRE_ROLL => seek_pre_roll = child.uint()?,
             ids::LANGUAGE => language = Some(child.string()),
             ids::LANGUAGE_BCP47 => bcp47 = Some(child.string()),
+            ids::NAME => name = Some(child.string()),
             ids::VIDEO => video = Video::parse(&child)?,
             ids::AUDIO => audio = Audio::parse(&child)?,
             ids::CONTENT_ENCODINGS => content = Content::parse(&child)?,
@@ -121,6 +122,7 @@ fn entry(element: &Element, limits: &Limits) -> Result<MatroskaTrack, DemuxError
             language: bcp47
                 .or(language)
                 .filter(|language| !language.is_empty() && language != "und"),
+            name: name.filter(|name| !name.is_empty()),
             encryption: None,
             duration: None,
             samples: None,

@@ -83,11 +83,13 @@ pub(crate) fn parse(
     let mut header = None;
     let mut edits = None;
     let mut media = None;
+    let mut name = None;
     while let Some(child) = trak.child()? {
         match &child.kind.0 {
             b"tkhd" => header = Some(track_header(child.body)?),
             b"edts" => edits = find(child, b"elst")?,
             b"mdia" => media = Some(child.body),
+            b"udta" => name = track_name(child),
             _ => {}
         }
     }
@@ -168,12 +170,12 @@ pub(crate) fn parse(
         protection.add_groups(&table.info)?;
     }
     let codec = entry.and_then(|entry| entry.codec.as_ref());
-    let name = codec.map_or("", |codec| codec.string.as_str());
+    let codec_name = codec.map_or("", |codec| codec.string.as_str());
     let packet_length = if fragmented {
         PacketLength::Unknown
-    } else if name == "opus" {
+    } else if codec_name == "opus" {
         PacketLength::Opus
-    } else if name == "mp3" || name.starts_with("mp4a.") {
+    } else if codec_name == "mp3" || codec_name.starts_with("mp4a.") {
         table
             .usual_duration()
             .map_or(PacketLength::Unknown, PacketLength::Even)
@@ -196,6 +198,7 @@ pub(crate) fn parse(
         codec,
         description,
         language,
+        name,
         encryption,
         duration,
         samples: if fragmented { None } else { table.packets() },
@@ -391,6 +394,16 @@ fn extended_language(mut reader: Reader) -> Option<String> {
     let is_tag = (1..=MOST).contains(&tag.len()) && tag.iter().all(of_tag);
     let tag = String::from_utf8(tag.to_vec()).ok()?;
     Some(tag).filter(|tag| is_tag && tag != "und")
+}
+
+/// The name in a track's user data: nothing but text (QuickTime File Format, "User Data Atoms"). That of the handler is no name of the
+/// track: most writers give theirs there.
+fn track_name(udta: Child) -> Option<String> {
+    // What is damaged there does not concern the media.
+    let text = find(udta, b"name").ok()??.rest();
+    let text = text.split(|&byte| byte == 0).next()?;
+    let name = String::from_utf8_lossy(text).into_owned();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// Whether the data reference at `index` (from 1) leads to another file.

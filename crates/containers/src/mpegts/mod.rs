@@ -277,6 +277,7 @@ fn track(surveyed: &SurveyedStream) -> Track {
                 _ => None,
             },
             language: None,
+            name: None,
             encryption: None,
             duration: None,
             samples: None,

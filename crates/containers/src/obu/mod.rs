@@ -77,6 +77,7 @@ impl ObuDemuxer {
             codec: Some(header.codec_string()),
             description: None,
             language: None,
+            name: None,
             encryption: None,
             duration: None,
             samples: None,

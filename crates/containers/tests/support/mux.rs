@@ -85,7 +85,7 @@ pub fn output_track(track: &Track) -> Option<OutputTrack> {
         codec: track.codec.clone()?,
         description: track.description.clone(),
         language: track.language.clone(),
-        name: None,
+        name: track.name.clone(),
     })
 }
 

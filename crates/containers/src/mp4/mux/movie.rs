@@ -183,6 +183,10 @@ fn trak(b: &mut Boxes, view: &TrackView<'_>, index: usize, movie: u32, duration:
         if view.edit.needed {
             b.bx(b"edts", |b| edit_list(b, view, movie));
         }
+        // A string that ends in 0 cannot hold one.
+        let own_name = output.name.as_deref();
+        let own_name = own_name.and_then(|name| name.split('\0').next());
+        let own_name = own_name.filter(|name| !name.is_empty());
         b.bx(b"mdia", |b| {
             b.full(b"mdhd", version(view.media_duration), 0, |b| {
                 dates_and(b, view.media_duration, |b| b.u32(view.scale));
@@ -200,9 +204,7 @@ fn trak(b: &mut Boxes, view: &TrackView<'_>, index: usize, movie: u32, duration:
                 b.u32(0);
                 b.bytes(handler);
                 b.zeros(12);
-                let name = output.name.as_deref().unwrap_or(name);
-                // A string that ends in 0 cannot hold one.
-                b.bytes(name.split('\0').next().unwrap_or_default().as_bytes());
+                b.bytes(own_name.unwrap_or(name).as_bytes());
                 b.u8(0);
             });
             b.bx(b"minf", |b| {
@@ -220,6 +222,9 @@ fn trak(b: &mut Boxes, view: &TrackView<'_>, index: usize, movie: u32, duration:
                 b.bx(b"stbl", |b| sample_table(b, view, shift));
             });
         });
+        if let Some(name) = own_name {
+            b.bx(b"udta", |b| b.bx(b"name", |b| b.bytes(name.as_bytes())));
+        }
     });
 }
 
