@@ -41,6 +41,20 @@ static size_t cut_bytes(const Watched *picture) {
     return samples > 0 ? (size_t)samples * (size_t)picture->sample_bytes : 0;
 }
 
+/* Bytes that a processor reads at once. */
+enum { CACHE_LINE = 64 };
+
+/* Asks for the row of the squares below those whose row `line` is: it lies in the memory of another core or in none, and so far
+ * away that the processor does not look ahead for it. */
+static void ask_for_next(const Watched *picture, const uint8_t *line, int y) {
+    const int bytes = picture->width * picture->sample_bytes;
+    if (y + SQUARE + picture->rows > picture->height)
+        return;
+    line += SQUARE * picture->stride;
+    for (int at = 0; at < bytes; at += CACHE_LINE)
+        __builtin_prefetch(line + at);
+}
+
 static void fill(const Watched *picture, uint8_t *luma) {
     const int squares = whole_squares(picture);
     const size_t cut = cut_bytes(picture);
@@ -48,6 +62,7 @@ static void fill(const Watched *picture, uint8_t *luma) {
         for (int row = 0; row < picture->rows; row++) {
             const void *pattern = pattern_of(picture, row);
             uint8_t *line = luma + (y + row) * picture->stride;
+            ask_for_next(picture, line, y);
             /* Copies of a size that the compiler knows: there are many. */
             if (picture->sample_bytes == 1)
                 for (int at = 0; at < squares; at++, line += SQUARE)
@@ -80,6 +95,7 @@ static int is_covered(const Watched *picture) {
         for (int row = 0; row < picture->rows; row++) {
             const void *pattern = pattern_of(picture, row);
             const uint8_t *line = picture->luma + (y + row) * picture->stride;
+            ask_for_next(picture, line, y);
             /* Of samples of two bytes the first four tell as well. */
             if (has(line, squares, step, pattern))
                 return 0;
