@@ -17,12 +17,18 @@ fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
 
 /// Refuses a frame that by its headers gives more than the cap, before it is decoded. What only the frame's inside
 /// tells (SBR and parametric stereo that no header states, a layout of its own) can make four times as much of it,
-/// which is refused afterwards; with at most 64 channels of 2048 samples that is never more than 512 KiB.
-fn check(samples: usize, channels: usize, max_bytes: usize) -> Result<(), MediaError> {
+/// which is refused afterwards; with at most 64 channels of 2048 samples that is never more than 512 KiB. The cap is on
+/// all frames of a chunk together: `given` is what those before this one gave.
+fn check(
+    samples: usize,
+    channels: usize,
+    given: usize,
+    max_bytes: usize,
+) -> Result<(), MediaError> {
     let bytes = samples * channels * size_of::<f32>();
-    if bytes > max_bytes {
+    if bytes > max_bytes.saturating_sub(given) {
         return Err(MediaError::limit(format!(
-            "an AAC frame gives {bytes} bytes, max_audio_bytes is {max_bytes}"
+            "an AAC frame gives {bytes} bytes after {given} of the same chunk, max_audio_bytes is {max_bytes}"
         )));
     }
     Ok(())
@@ -33,11 +39,11 @@ fn audio(
     result: Result<DecodedAudio, Error>,
     chunk: &EncodedChunk,
     timestamp: i64,
-    max_bytes: usize,
+    (given, max_bytes): (usize, usize),
     returns: &mut Returns,
 ) -> Result<AudioData, MediaError> {
     let decoded = result.map_err(|error| invalid(chunk, error))?;
-    check(decoded.samples.len(), 1, max_bytes)?;
+    check(decoded.samples.len(), 1, given, max_bytes)?;
     if decoded.samples.is_empty() || decoded.sample_rate == 0 {
         return Err(invalid(chunk, "no channels"));
     }
@@ -67,6 +73,7 @@ impl AccessUnits {
         check(
             stream.frame_length * if doubled { 2 } else { 1 },
             channels(stream.channel_config),
+            0,
             max_bytes,
         )?;
         Ok(Self {
@@ -107,7 +114,7 @@ impl AudioDecoder for AccessUnits {
             result,
             chunk,
             chunk.timestamp,
-            self.max_bytes,
+            (0, self.max_bytes),
             &mut self.returns,
         )?;
         sink(audio);
@@ -152,6 +159,7 @@ impl AudioDecoder for Adts {
     ) -> Result<(), MediaError> {
         let mut rest = &chunk.data[..];
         let mut clock = OutputClock::new(chunk.timestamp);
+        let mut given = 0;
         loop {
             let at = chunk.data.len() - rest.len();
             let header = rusty_aac::parse_adts(rest).map_err(|_| {
@@ -191,16 +199,18 @@ impl AudioDecoder for Adts {
                 ));
             };
             rest = after;
-            check(1024, usize::from(header.channels.max(1)), self.max_bytes)?;
+            let channels = usize::from(header.channels.max(1));
+            check(1024, channels, given, self.max_bytes)?;
             self.returns.free_one();
             let result = self.library.decode(frame, None);
             let audio = audio(
                 result,
                 chunk,
                 clock.now(),
-                self.max_bytes,
+                (given, self.max_bytes),
                 &mut self.returns,
             )?;
+            given += audio.byte_size();
             clock.advance(audio.frames, audio.sample_rate);
             sink(audio);
             if rest.is_empty() {

@@ -338,3 +338,30 @@ fn other_object_types_and_malformed_descriptions_are_refused() {
     }
     assert_eq!(check("mp3", None), unsupported);
 }
+
+/// Frames of silence are some bytes each, and a chunk may hold any number of ADTS frames.
+#[test]
+fn the_cap_is_on_all_frames_of_a_chunk_together() {
+    let chunks = frames(&data("he-stereo-44100"));
+    let joined: Vec<u8> = chunks[..5].iter().flat_map(|c| c.data.to_vec()).collect();
+    let run = |max_audio_bytes| {
+        let mut context = context();
+        context.limits = Limits {
+            max_audio_bytes,
+            ..Limits::default()
+        };
+        let config = config("mp4a.40.2", 44_100, 2, None);
+        let mut decoder = Aac.start(&config, &context).expect("starts");
+        let mut given = 0;
+        let mut decode = |data: &[u8]| {
+            let result = decoder.decode(&chunk(0, data.to_vec()), &mut |_| given += 1);
+            result.map_err(|error| error.kind)
+        };
+        (decode(&joined), decode(&chunks[5].data), given)
+    };
+    // 2048 samples in stereo of each; the next chunk has the cap for itself.
+    assert_eq!(run(5 * 16_384), (Ok(()), Ok(()), 6));
+    let (result, _, given) = run(5 * 16_384 - 1);
+    assert_eq!(result, Err(ErrorKind::LimitExceeded));
+    assert!((4..=5).contains(&given), "{given}");
+}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reelcore_media::av1;
-use reelcore_media::codec::DecoderContext;
+use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
     CpuImage, EncodedChunk, MediaError, PixelFormat, Plane, Size, VideoDecoder, VideoDecoderConfig,
@@ -16,6 +16,7 @@ use crate::picture::Picture;
 pub(crate) struct Decoder {
     library: Library,
     output: Output,
+    limits: Limits,
     /// A key frame was sent since the start, the last flush or the last reset.
     started: bool,
 }
@@ -39,6 +40,7 @@ impl Decoder {
                 pool: context.pool.clone(),
                 neutral: None,
             },
+            limits: context.limits,
             started: false,
         })
     }
@@ -58,6 +60,8 @@ impl VideoDecoder for Decoder {
         };
         // dav1d passes over what this walk finds: forbidden bits and stray bytes.
         let unit = av1::inspect(&chunk.data).map_err(at)?;
+        // A frame that is shown again is three bytes.
+        self.limits.check_chunk_pictures(unit.frames).map_err(at)?;
         if !self.started {
             // https://www.w3.org/TR/webcodecs-av1-codec-registration/#encodedvideochunk-type
             // A key chunk is expected to contain a key frame.

@@ -7,7 +7,7 @@ use common::*;
 use reelcore_codec_dav1d::Dav1d;
 use reelcore_media::codec::Limits;
 use reelcore_media::{
-    ChunkKind, EncodedChunk, ErrorKind, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
+    ChunkKind, EncodedChunk, ErrorKind, VideoCodec, VideoDecoderBackend, VideoDecoderConfig, av1,
 };
 
 #[test]
@@ -138,4 +138,32 @@ fn the_description_is_ignored_and_other_codecs_are_refused() {
     assert!(Dav1d.check(&described).is_ok());
     let vp8 = VideoDecoderConfig::new(VideoCodec::Vp8);
     assert_eq!(Dav1d.check(&vp8).unwrap_err().kind, ErrorKind::Unsupported);
+}
+
+/// A frame that is shown again is three bytes of a chunk.
+#[test]
+fn chunks_of_more_pictures_than_the_cap_are_refused_before_they_are_decoded() {
+    let stream = Stream::read("main-8");
+    let mut chunk = stream.chunks[0].clone();
+    let all: Vec<u8> = stream.chunks.iter().flat_map(|c| c.data.to_vec()).collect();
+    chunk.data = all.into();
+    let pictures = av1::inspect(&chunk.data).unwrap().frames;
+    assert!(pictures >= stream.md5.len());
+    let run = |max_chunk_pictures| {
+        let mut context = context(1);
+        context.limits = Limits {
+            max_chunk_pictures,
+            ..Limits::default()
+        };
+        let mut decoder = start(&context);
+        let mut frames = Vec::new();
+        let result = decoder.decode(&chunk, &mut |frame| frames.push(frame));
+        (result, checksums(&frames))
+    };
+    assert_eq!(run(pictures), (Ok(()), stream.md5.clone()));
+    let (result, frames) = run(pictures - 1);
+    let error = result.expect_err("above the cap");
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("max_chunk_pictures"), "{error}");
+    assert!(frames.is_empty());
 }

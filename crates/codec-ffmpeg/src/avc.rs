@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use reelcore_media::MediaError;
 use reelcore_media::h264::{
-    AvcC, Nal, NalKind, Packaging, PictureOrder, Pps, RecoveryPoint, SliceHeader, SliceKind, Sps,
-    nal_units,
+    AvcC, InBandSets, Nal, NalKind, Packaging, PictureOrder, Pps, RecoveryPoint, SliceHeader,
+    SliceKind, Sps, first_sets, nal_units,
 };
 
 use crate::decoder::check_area;
@@ -47,6 +47,7 @@ pub(crate) struct Avc {
     packaging: Packaging,
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Pps>>,
+    in_band: InBandSets,
     /// The sequence parameter set since the last IDR picture, or since the start.
     active: Option<Arc<Sps>>,
     /// A picture to start at came since the start, the last flush or the last reset.
@@ -80,6 +81,7 @@ impl Avc {
             },
             sps: vec![None; 32],
             pps: vec![None; 256],
+            in_band: InBandSets::default(),
             active: None,
             started: false,
             inexact: false,
@@ -93,7 +95,7 @@ impl Avc {
             scratch: Vec::new(),
         };
         for set in avcc.iter().flat_map(|a| a.sps.iter().chain(&a.pps)) {
-            avc.store(&Nal::new(0, set)?, max_pixels)?;
+            avc.store(&Nal::new(0, set)?, false, max_pixels)?;
         }
         Ok(avc)
     }
@@ -134,11 +136,15 @@ impl Avc {
         self.first_field = None;
     }
 
-    fn store(&mut self, nal: &Nal<'_>, max_pixels: u64) -> Result<(), MediaError> {
+    /// Stores a set of the description, or of a chunk.
+    fn store(&mut self, nal: &Nal<'_>, in_band: bool, max_pixels: u64) -> Result<(), MediaError> {
         match nal.kind {
             NalKind::Sps => {
                 let sps = Sps::parse(nal)?;
                 check_area(sps.coded_size, max_pixels)?;
+                if in_band {
+                    self.in_band.keep_sps(&sps, nal)?;
+                }
                 if let Some(slot) = self.sps.get_mut(usize::from(sps.id))
                     && slot.as_deref() != Some(&sps)
                 {
@@ -147,6 +153,9 @@ impl Avc {
             }
             NalKind::Pps => {
                 let pps = Pps::parse(nal)?;
+                if in_band {
+                    self.in_band.keep_pps(&pps, nal)?;
+                }
                 if let Some(slot) = self.pps.get_mut(usize::from(pps.id)) {
                     *slot = Some(pps);
                 }
@@ -154,6 +163,27 @@ impl Avc {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Appends the sets that came in chunks so far, as chunks hold them: a decoder that starts now has those of the
+    /// description alone.
+    pub(crate) fn write_in_band_sets(&self, out: &mut Vec<u8>) {
+        let is_known = |id: u8| self.sps.get(usize::from(id)).is_some_and(Option::is_some);
+        self.in_band.write(self.packaging, is_known, out);
+    }
+
+    /// The sequence parameter set that starts with `chunk`, if it is another one than now.
+    ///
+    /// # Errors
+    /// `Unsupported` for sets that libavcodec does not decode.
+    pub(crate) fn next_sps(&self, chunk: &[u8]) -> Result<Option<Arc<Sps>>, MediaError> {
+        let sps = |id: u8| self.sps.get(usize::from(id)).cloned().flatten();
+        let pps = |id: u8| self.pps.get(usize::from(id)).cloned().flatten();
+        let Some((sps, pps)) = first_sets(chunk, self.packaging, sps, pps) else {
+            return Ok(None);
+        };
+        check_sets(&sps, &pps)?;
+        Ok((self.active.as_deref() != Some(&*sps)).then_some(sps))
     }
 
     /// Checks the next chunk, which the caller says is a key chunk or none.
@@ -179,7 +209,7 @@ impl Avc {
                 MediaError::new(error.kind, message)
             };
             match nal.kind {
-                NalKind::Sps | NalKind::Pps => self.store(&nal, max_pixels).map_err(at)?,
+                NalKind::Sps | NalKind::Pps => self.store(&nal, true, max_pixels).map_err(at)?,
                 NalKind::Slice | NalKind::IdrSlice => {
                     let (header, sps) = self.slice(&nal).map_err(at)?;
                     if header.redundant_pic_cnt > 0 {
@@ -259,16 +289,7 @@ impl Avc {
                 pps.sps_id
             )));
         };
-        if pps.slice_groups > 1 {
-            return Err(MediaError::unsupported(
-                "libavcodec does not decode slice groups",
-            ));
-        }
-        if sps.separate_planes {
-            return Err(MediaError::unsupported(
-                "libavcodec does not decode separate colour planes",
-            ));
-        }
+        check_sets(&sps, pps)?;
         let header = SliceHeader::parse(nal, &sps, pps, &mut self.scratch)?;
         if matches!(header.kind, SliceKind::Sp | SliceKind::Si) {
             return Err(MediaError::unsupported(
@@ -390,4 +411,18 @@ impl Avc {
         self.inexact = inexact;
         self.recovery = recovery;
     }
+}
+
+/// Refuses what libavcodec does not decode.
+fn check_sets(sps: &Sps, pps: &Pps) -> Result<(), MediaError> {
+    let reason = if pps.slice_groups > 1 {
+        "slice groups"
+    } else if sps.separate_planes {
+        "separate colour planes"
+    } else {
+        return Ok(());
+    };
+    Err(MediaError::unsupported(format!(
+        "libavcodec does not decode {reason}"
+    )))
 }

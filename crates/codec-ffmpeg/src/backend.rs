@@ -17,7 +17,8 @@ pub(crate) const MAX_THREADS: usize = 16;
 pub enum Codec {
     /// H.264 of every profile but Extended, the scalable and the multiview ones.
     H264,
-    /// HEVC of every profile that libavcodec has. It does not notice where a slice's data ends too early.
+    /// HEVC of every profile but those of screen content, and without the tools of high bit depths. libavcodec does not
+    /// notice where a slice's data ends too early.
     Hevc,
     /// VP8. libavcodec does not notice where a partition's data ends a few macroblocks too early.
     Vp8,
@@ -163,8 +164,12 @@ impl Setup {
                 decoder.to_string_lossy()
             )));
         }
-        if let VideoCodec::Avc(avc) = &config.codec {
-            check_profile(avc.profile)?;
+        match &config.codec {
+            VideoCodec::Avc(avc) => check_profile(avc.profile)?,
+            VideoCodec::Hevc(hevc) => {
+                check_hevc_profile(hevc.profile_space, hevc.profile, hevc.compatibility)?;
+            }
+            _ => {}
         }
         // https://www.w3.org/TR/webcodecs-avc-codec-registration/#videodecoderconfig-description
         // https://www.w3.org/TR/webcodecs-hevc-codec-registration/#videodecoderconfig-description
@@ -195,13 +200,13 @@ fn avcc(description: &[u8]) -> Result<AvcC, MediaError> {
     Ok(avcc)
 }
 
-/// An hvcC whose sets can be read.
+/// An hvcC whose sets can be read, and whose pictures libavcodec decodes.
 fn hvcc(description: &[u8]) -> Result<HvcC, MediaError> {
     let hvcc = HvcC::parse(description)?;
     for unit in hvcc.arrays.iter().flat_map(|array| &array.units) {
         let nal = hevc::Nal::new(0, unit)?;
         match nal.nal_type {
-            hevc::NalType::SPS if nal.layer_id == 0 => drop(hevc::Sps::parse(&nal)?),
+            hevc::NalType::SPS if nal.layer_id == 0 => check_hevc_sps(&hevc::Sps::parse(&nal)?)?,
             hevc::NalType::PPS if nal.layer_id == 0 => drop(hevc::Pps::parse(&nal)?),
             _ => {}
         }
@@ -220,6 +225,52 @@ fn check_profile(profile: u8) -> Result<(), MediaError> {
     };
     Err(MediaError::unsupported(format!(
         "libavcodec decodes the H.264 profiles 44, 66, 77, 100, 110, 122 and 244, not {profile} ({name})"
+    )))
+}
+
+/// Refuses the HEVC profiles that libavcodec does not have (annex A), unless the stream also conforms to one that it has:
+/// `compatibility` is general_profile_compatibility_flags, bit 31 for flag 0.
+fn check_hevc_profile(space: u8, profile: u8, compatibility: u32) -> Result<(), MediaError> {
+    // Flags 1 to 5: Main, Main 10, Main Still Picture, range extensions, High Throughput.
+    let compatible = compatibility & (0b1_1111 << 26) != 0;
+    let name = match profile {
+        _ if space != 0 => "of an unknown profile space",
+        _ if compatible => return Ok(()),
+        0..=8 | 10 => return Ok(()),
+        9 => "screen content coding",
+        11 => "screen content coding with high throughput",
+        _ => "an unknown one",
+    };
+    Err(MediaError::unsupported(format!(
+        "libavcodec decodes the HEVC profiles 1 to 8 and 10, not {profile} ({name})"
+    )))
+}
+
+/// Refuses sets whose pictures libavcodec decodes as something else: what it does not have it reads and leaves out, at
+/// most with a warning.
+pub(crate) fn check_hevc_sps(sps: &hevc::Sps) -> Result<(), MediaError> {
+    let profile = &sps.profile;
+    check_hevc_profile(
+        profile.profile_space,
+        profile.profile,
+        profile.compatibility,
+    )?;
+    let [_, _, _, screen_content] = sps.extensions;
+    let reason = if screen_content {
+        "screen content coding (sps_scc_extension)"
+    } else if sps.separate_planes {
+        "separate colour planes"
+    } else if sps.range.extended_precision {
+        "extended_precision_processing_flag"
+    } else if sps.range.high_precision_offsets {
+        "high_precision_offsets_enabled_flag"
+    } else if sps.range.cabac_bypass_alignment {
+        "cabac_bypass_alignment_enabled_flag"
+    } else {
+        return Ok(());
+    };
+    Err(MediaError::unsupported(format!(
+        "libavcodec does not decode HEVC with {reason}"
     )))
 }
 

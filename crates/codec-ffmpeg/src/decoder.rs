@@ -7,7 +7,9 @@ use bytes::Bytes;
 use reelcore_media::codec::DecoderContext;
 use reelcore_media::h264::Sps;
 use reelcore_media::pool::BufferPool;
-use reelcore_media::vpx::{Superframe, Vp8FrameHeader, Vp9FrameHeader, Vp9FrameKind};
+use reelcore_media::vpx::{
+    Superframe, Vp8FrameHeader, Vp9FrameHeader, Vp9FrameKind, vp9_color_space,
+};
 use reelcore_media::{
     ChunkKind, CpuImage, EncodedChunk, MediaError, PixelFormat, Plane, Size, VideoDecoder,
     VideoDecoderConfig, VideoFrame,
@@ -17,6 +19,7 @@ use crate::avc::{Avc, Picture};
 use crate::backend::{Form, MAX_THREADS, Setup};
 use crate::hevc::{Hevc, Step};
 use crate::library::{Frame, FrameInfo, Library, Options, Received};
+use crate::samples::{Samples, pixel_format};
 
 /// Chunks whose frames may still come: more than the deepest reordering (16 frames) and the frame threads hold back.
 const MAX_IN_FLIGHT: usize = 256;
@@ -63,6 +66,8 @@ impl Gives {
 pub(crate) struct Decoder {
     guard: Guard,
     options: Options,
+    /// [`Options::strict`] for the next picture.
+    strict: bool,
     /// Opened with the first chunk, which says whether frames are reordered.
     library: Option<Library>,
     pool: BufferPool,
@@ -108,6 +113,7 @@ impl Decoder {
                 inexact: false,
                 max_pixels: max_pixels.saturating_add(ALIGNMENT_PIXELS),
             },
+            strict: true,
             library: None,
             pool: context.pool.clone(),
             max_pixels,
@@ -130,14 +136,7 @@ impl Decoder {
                     return Ok(Gives::Nothing);
                 }
                 if let Some(sps) = avc.active() {
-                    let strict = is_strict(sps, self.options.low_delay)?;
-                    if self.library.is_none() {
-                        self.options.strict = strict;
-                    } else if strict && !self.options.strict {
-                        return Err(MediaError::unsupported(
-                            "a sequence that may be reordered after one that is not, without a word on how much",
-                        ));
-                    }
+                    self.strict = is_strict(sps, self.options.low_delay)?;
                 }
                 Ok(match picture {
                     Picture::Completes => Gives::NoFrame,
@@ -187,11 +186,7 @@ impl Decoder {
                 "the chunk is empty, expected a coded picture",
             ));
         }
-        if chunk.side.as_ref().is_some_and(|side| side.alpha.is_some()) {
-            return Err(MediaError::unsupported(
-                "libavcodec decodes no alpha that stands beside the chunk",
-            ));
-        }
+        check_alpha(chunk)?;
         if chunk.kind == ChunkKind::Key {
             self.started = true;
         } else if !self.started {
@@ -210,14 +205,22 @@ impl Decoder {
             }
         }
         if let Guard::Avc(avc) = &self.guard
-            && (avc.jumped() || avc.inexact() != self.options.inexact)
+            && (avc.jumped()
+                || avc.inexact() != self.options.inexact
+                || self.strict && !self.options.strict)
         {
             let inexact = avc.inexact();
-            self.change_exactness(inexact, sink)?;
+            self.change_library(inexact, sink)?;
         }
         let library = match &mut self.library {
             Some(library) => library,
-            none => none.insert(Library::new(&self.options)?),
+            none => {
+                self.options.strict = self.strict;
+                if let Guard::Avc(avc) = &self.guard {
+                    avc.write_in_band_sets(&mut self.held);
+                }
+                none.insert(Library::new(&self.options)?)
+            }
         };
         if let Guard::Avc(avc) = &self.guard
             && avc.active().is_some_and(|sps| !sps.frames_only)
@@ -334,8 +337,8 @@ impl Decoder {
     }
 
     /// Goes over to a library that expects missing references, or at an IDR picture to one that does not; or at a jump to another
-    /// one that does.
-    fn change_exactness(
+    /// one that does; or to one that reorders by what the stream may do.
+    fn change_library(
         &mut self,
         inexact: bool,
         sink: &mut dyn FnMut(VideoFrame),
@@ -382,7 +385,15 @@ impl Decoder {
                 "the cropping leaves nothing of the frame",
             ))
         })?;
-        let mut frame = VideoFrame::from_cpu(image, timestamp, duration, info.color_space());
+        let color_space = match &self.guard {
+            Guard::Avc(_) | Guard::Hevc(_) => info.color_space(),
+            // https://www.rfc-editor.org/rfc/rfc6386#section-9.2
+            // color_space 0 is "similar to ITU-R BT.601", 1 reserved; clamping_type, which libavcodec takes for the
+            // range, says whether values must be clamped.
+            Guard::Vp8 => vp9_color_space(1, false),
+            Guard::Vp9 => info.vp9_color_space(),
+        };
+        let mut frame = VideoFrame::from_cpu(image, timestamp, duration, color_space);
         frame.visible_rect = rect;
         frame.display_size = match info.sample_aspect() {
             Some(aspect) => rect.size().with_sample_aspect(aspect),
@@ -514,6 +525,32 @@ impl VideoDecoder for Decoder {
     fn reset(&mut self) {
         self.restart();
     }
+
+    fn accepts(&self, chunk: &EncodedChunk) -> Result<(), MediaError> {
+        check_alpha(chunk)?;
+        if let Guard::Avc(avc) = &self.guard
+            && let Some(sps) = avc.next_sps(&chunk.data)?
+        {
+            is_strict(&sps, self.options.low_delay)?;
+        }
+        Ok(())
+    }
+
+    fn write_parameter_sets(&self, out: &mut Vec<u8>) {
+        if let Guard::Avc(avc) = &self.guard {
+            avc.write_in_band_sets(out);
+        }
+    }
+}
+
+/// Refuses alpha.
+fn check_alpha(chunk: &EncodedChunk) -> Result<(), MediaError> {
+    if chunk.side.as_ref().is_some_and(|side| side.alpha.is_some()) {
+        return Err(MediaError::unsupported(
+            "libavcodec decodes no alpha that stands beside the chunk",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether libavcodec is to reorder by what the stream may do, not by what it has done so far, in which it loses
@@ -550,60 +587,4 @@ pub(crate) fn check_area(size: Size, max_pixels: u64) -> Result<(), MediaError> 
         )));
     }
     Ok(())
-}
-
-/// The samples of one plane, which hold the frame.
-struct Samples {
-    frame: Arc<Frame>,
-    index: usize,
-    rows: usize,
-    row_bytes: usize,
-    stride: usize,
-}
-
-impl Samples {
-    /// `format` and `size` must be the frame's own. `None` where it has no such plane.
-    fn new(frame: &Arc<Frame>, format: PixelFormat, size: Size, index: usize) -> Option<Self> {
-        let rows = format.plane_size(index, size).height as usize;
-        let row_bytes = format.row_bytes(index, size.width);
-        // SAFETY: of the frame's own size and format.
-        let (_, stride) = unsafe { frame.plane(index, rows, row_bytes) }?;
-        Some(Self {
-            frame: frame.clone(),
-            index,
-            rows,
-            row_bytes,
-            stride,
-        })
-    }
-}
-
-impl AsRef<[u8]> for Samples {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: `new` took rows and bytes from the frame's own size and format.
-        let plane = unsafe { self.frame.plane(self.index, self.rows, self.row_bytes) };
-        plane.map_or(&[], |(samples, _)| samples)
-    }
-}
-
-/// The pixel format of libavutil's `name`, and whether its chroma is missing.
-fn pixel_format(name: &str) -> Option<(PixelFormat, bool)> {
-    use PixelFormat as F;
-    Some(match name {
-        "yuv420p" | "yuvj420p" => (F::I420, false),
-        "yuv422p" | "yuvj422p" => (F::I422, false),
-        // RGB is coded as G, B, R in the places of Y, Cb, Cr, with the matrix that says so.
-        "yuv444p" | "yuvj444p" | "gbrp" => (F::I444, false),
-        "yuv420p10le" => (F::I420P10, false),
-        "yuv422p10le" => (F::I422P10, false),
-        "yuv444p10le" | "gbrp10le" => (F::I444P10, false),
-        "yuv420p12le" => (F::I420P12, false),
-        "yuv422p12le" => (F::I422P12, false),
-        "yuv444p12le" | "gbrp12le" => (F::I444P12, false),
-        "yuva420p" => (F::I420A, false),
-        "gray" => (F::I420, true),
-        "gray10le" => (F::I420P10, true),
-        "gray12le" => (F::I420P12, true),
-        _ => return None,
-    })
 }

@@ -9,6 +9,7 @@ use reelcore_media::hevc::{
     HvcC, Nal, NalType, Packaging, PictureOrder, Pps, ReferenceSet, Sps, nal_units,
 };
 
+use crate::backend::check_hevc_sps;
 use crate::decoder::check_area;
 
 /// Enough for everything up to the long-term pictures of a slice segment header.
@@ -226,6 +227,7 @@ impl Hevc {
                 pps.sps_id
             ))
         })?;
+        check_hevc_sps(&sps)?;
         let header = Header::read(r, nal_type, &sps, &pps)?;
         let same_sequence = self.active.as_deref() == Some(&*sps);
         let mut step = Step::Decode;

@@ -15,6 +15,8 @@ mod encode;
 mod hevc;
 #[cfg(libavcodec)]
 mod library;
+#[cfg(libavcodec)]
+mod samples;
 
 #[cfg(all(libavcodec, feature = "bench"))]
 pub mod bare;

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 
 use bytes::Bytes;
 use reelcore_media::color::ColorSpace;
+use reelcore_media::vpx::vp9_color_space;
 use reelcore_media::{MediaError, Rect, Size};
 
 mod sys {
@@ -391,6 +392,21 @@ impl FrameInfo {
                 full,
             )
         }
+    }
+
+    /// The colour space of a VP9 picture. libavcodec says a matrix for each color_space (7.2.2) and nothing of primaries
+    /// and transfer; the number is found again by it, so that every backend means the same by it.
+    pub(crate) fn vp9_color_space(&self) -> ColorSpace {
+        let color_space = match self.raw.matrix {
+            5 => 1,
+            1 => 2,
+            6 => 3,
+            7 => 4,
+            9 => 5,
+            0 => 7,
+            _ => 0,
+        };
+        vp9_color_space(color_space, self.raw.range == 2)
     }
 
     /// Whether libavcodec noticed damage: missing references, slices or blocks.

@@ -2,9 +2,12 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::*;
 use reelcore_conformance::video::checksums;
 use reelcore_conformance::{Family, check};
+use reelcore_media::h264::unescape_into;
+use reelcore_media::hevc::HvcC;
 use reelcore_media::{ErrorKind, PixelFormat, VideoCodec, VideoDecoderBackend, VideoDecoderConfig};
 
 /// Checks the pictures on one, two and five threads, and their format.
@@ -146,14 +149,96 @@ fn what_is_not_decoded_is_refused_before_it_starts() {
     for codec in [
         "hev1.1.6.L93.B0",
         "hvc1.4.10.L93.B0",
+        "hvc1.5.20.L93.90",
+        // Screen content that is also of the range extensions.
+        "hvc1.9.210.L93.90",
         "vp8",
         "vp09.01.10.08",
     ] {
         assert!(check(codec).is_ok(), "{codec}");
     }
-    // Extended, Scalable High, Multiview High, AV1.
-    for codec in ["avc1.580028", "avc1.560028", "avc1.760028", "av01.0.04M.08"] {
+    // Extended, Scalable High, Multiview High, AV1; HEVC of screen content, of no known profile and of no known space.
+    for codec in [
+        "avc1.580028",
+        "avc1.560028",
+        "avc1.760028",
+        "av01.0.04M.08",
+        "hvc1.9.200.L93.90",
+        "hvc1.11.800.L93",
+        "hvc1.31.1.L93",
+        "hvc1.A1.6.L93",
+    ] {
         let error = check(codec).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unsupported, "{codec}");
+    }
+}
+
+/// The chunk with `extension` at the end of its sequence parameter set, after sps_extension_present_flag.
+fn with_extension(data: &[u8], extension: &str) -> Bytes {
+    let mut units = nals(data);
+    let sps = units.iter_mut().find(|nal| nal[0] >> 1 == 33);
+    let sps = sps.expect("a sequence parameter set");
+    let mut rbsp = Vec::new();
+    unescape_into(&sps[2..], usize::MAX, &mut rbsp);
+    let mut bits: String = rbsp.iter().map(|byte| format!("{byte:08b}")).collect();
+    // The stop bit, and the flag before it.
+    bits.truncate(bits.rfind('1').expect("a stop bit"));
+    assert_eq!(bits.pop(), Some('0'), "no extension");
+    bits = format!("{bits}1{extension}1");
+    while !bits.len().is_multiple_of(8) {
+        bits.push('0');
+    }
+    let (mut out, mut zeros) = (sps[..2].to_vec(), 0);
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap();
+        if zeros >= 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    *sps = out;
+    annexb(&units)
+}
+
+#[test]
+fn hevc_with_tools_that_libavcodec_leaves_out_is_refused() {
+    let clip = x265("tools.265", 2, "bframes=0");
+    // sps_range_extension_flag and three more, sps_extension_4bits, the flags of the range extensions.
+    let cases = [
+        ("0000 0000", None),
+        ("1000 0000 000000000", None),
+        ("1000 0000 000010000", Some("extended_precision")),
+        ("1000 0000 000000100", Some("high_precision_offsets")),
+        ("1000 0000 000000001", Some("cabac_bypass_alignment")),
+        ("0001 0000 000000000", Some("screen content")),
+    ];
+    for (extension, refused) in cases {
+        let mut chunks = clip.chunks.clone();
+        chunks[0].data = with_extension(&chunks[0].data, &extension.replace(' ', ""));
+        // In band.
+        let (frames, error) = decode(&mut *start(&clip.config, 1), &chunks);
+        // In the description.
+        let units = nals(&chunks[0].data);
+        let of = |nal_type: u8| -> Vec<&[u8]> {
+            let sets = units.iter().filter(|set| set[0] >> 1 == nal_type);
+            sets.map(Vec::as_slice).collect()
+        };
+        let record = HvcC::of_parameter_sets(&of(32), &of(33), &of(34), 4, true).unwrap();
+        let mut config = clip.config.clone();
+        config.description = Some(record.write().unwrap().into());
+        let checked = FFMPEG.check(&config);
+        let Some(reason) = refused else {
+            assert!(error.is_none(), "{extension}: {error:?}");
+            assert_eq!(checksums(&frames), clip.md5, "{extension}");
+            assert!(checked.is_ok(), "{extension}: {checked:?}");
+            continue;
+        };
+        assert!(frames.is_empty(), "{extension}");
+        for error in [error.unwrap(), checked.unwrap_err()] {
+            assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
+            assert!(error.message.contains(reason), "{extension}: {error}");
+        }
     }
 }

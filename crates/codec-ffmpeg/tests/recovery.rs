@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use reelcore_conformance::video::{checksums, times};
-use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, Size};
+use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, Size, VideoDecoderConfig};
 
 /// The places of the chunks with an intra picture that is no IDR picture and of those with a recovery point.
 fn recovery_points(clip: &Clip) -> Vec<usize> {
@@ -211,5 +211,70 @@ fn a_jump_to_a_recovery_point_without_a_flush_loses_no_frame_but_those_before_it
         assert!(error.is_none(), "{error:?}");
         assert_eq!(times(&frames), times(&want));
         assert_eq!(checksums(&frames), checksums(&want), "on {threads} threads");
+    }
+}
+
+/// The chunks with parameter sets before the first picture alone, in Annex B or with lengths, where the description has
+/// no set.
+fn with_sets_once(clip: &Clip, lengths: bool) -> (VideoDecoderConfig, Vec<EncodedChunk>) {
+    let mut config = clip.config.clone();
+    let mut chunks = clip.chunks.clone();
+    for (at, chunk) in chunks.iter_mut().enumerate() {
+        let units = nals(&chunk.data);
+        let kept = units.iter();
+        let kept: Vec<_> = kept
+            .filter(|nal| at == 0 || !matches!(nal[0] & 0x1f, 7 | 8))
+            .collect();
+        chunk.data = if lengths {
+            with_lengths(&kept, 4)
+        } else {
+            annexb(&kept)
+        };
+        if lengths && at == 0 {
+            let sps = kept.iter().find(|nal| nal[0] & 0x1f == 7).unwrap();
+            let record = vec![1, sps[1], sps[2], sps[3], 0xff, 0xe0, 0];
+            config.description = Some(record.into());
+        }
+    }
+    (config, chunks)
+}
+
+#[test]
+fn parameter_sets_that_came_once_are_there_at_each_recovery_point() {
+    let clip = open("open.264", "bframes=3:b-pyramid=normal:ref=4");
+    let at = *recovery_points(&clip).last().unwrap();
+    let key = |chunks: &[EncodedChunk]| {
+        let mut chunks = chunks[at..].to_vec();
+        chunks[0].kind = ChunkKind::Key;
+        chunks
+    };
+    let (whole, _) = decode(&mut *start(&clip.config, 1), &clip.chunks);
+    let (first, _) = decode(&mut *start(&clip.config, 1), &clip.chunks[..17]);
+    let (last, _) = decode(&mut *start(&clip.config, 1), &key(&clip.chunks));
+    for lengths in [false, true] {
+        let (config, chunks) = with_sets_once(&clip, lengths);
+        for threads in [1, 3] {
+            let what = format!("lengths: {lengths}, on {threads} threads");
+            // A jump.
+            let jump = [&chunks[..17], &key(&chunks)[..]].concat();
+            let (frames, error) = decode(&mut *start(&config, threads), &jump);
+            assert!(error.is_none(), "{what}: {error:?}");
+            let want = [checksums(&first), checksums(&last)].concat();
+            assert_eq!(checksums(&frames), want, "{what}: jump");
+            // A flush or a reset before it, and a start from the front after it.
+            let mut decoder = start(&config, threads);
+            assert!(decode(&mut *decoder, &chunks[..17]).1.is_none(), "{what}");
+            for reset in [false, true] {
+                let (frames, error) = decode(&mut *decoder, &key(&chunks));
+                assert!(error.is_none(), "{what}: {error:?}");
+                assert_eq!(checksums(&frames), checksums(&last), "{what}: {reset}");
+                let (frames, error) = decode(&mut *decoder, &chunks);
+                assert!(error.is_none(), "{what}: {error:?}");
+                assert_eq!(checksums(&frames), checksums(&whole), "{what}: {reset}");
+                if reset {
+                    decoder.reset();
+                }
+            }
+        }
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Decoder {
     references: References,
     order: OutputOrder<VideoFrame>,
     pending: Option<Pending>,
+    /// Pictures that began in the chunk at hand.
+    chunk_pictures: usize,
     /// The slices that follow are of a RASL picture that is not decoded.
     skipping: bool,
     memory: PictureMemory,
@@ -74,6 +76,7 @@ impl Decoder {
             references: References::default(),
             order: OutputOrder::default(),
             pending: None,
+            chunk_pictures: 0,
             skipping: false,
             memory: PictureMemory::default(),
             workspace: Workspace::default(),
@@ -90,6 +93,7 @@ impl Decoder {
                 "the chunk is empty, expected an access unit",
             ));
         }
+        self.chunk_pictures = 0;
         for nal in nal_units(&chunk.data, self.packaging) {
             let nal = nal?;
             self.decode_nal(&nal, chunk, sink).map_err(|error| {
@@ -138,8 +142,10 @@ impl Decoder {
         let (sps, pps) = self.sets.of_slice(start.pps_id)?;
         if start.first_in_picture {
             let (sps, pps) = (sps.clone(), pps.clone());
-            // WebCodecs has one picture in a chunk; what comes with more loses none.
+            // WebCodecs has one picture in a chunk; what comes with a few more loses none.
             self.finish_picture(chunk, sink)?;
+            self.chunk_pictures += 1;
+            self.limits.check_chunk_pictures(self.chunk_pictures)?;
             self.skipping = false;
             // Before anything else is read with the help of the sets.
             check_pps(&pps.library)?;
@@ -358,6 +364,13 @@ impl VideoDecoder for Decoder {
     fn reset(&mut self) {
         self.order.clear();
         self.restart();
+    }
+
+    fn accepts(&self, chunk: &EncodedChunk) -> Result<(), MediaError> {
+        match self.sets.first_sps(&chunk.data, self.packaging) {
+            Some(sps) => check_sps(&sps).map(drop),
+            None => Ok(()),
+        }
     }
 }
 

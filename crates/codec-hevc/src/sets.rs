@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reelcore_media::hevc::{HvcC, Nal, NalType, Sps};
+use reelcore_media::hevc::{HvcC, Nal, NalType, Packaging, Pps, SliceStart, Sps, nal_units};
 use reelcore_media::{MediaError, PixelFormat, Size};
 use rusty_h265::nal::unescape;
 use rusty_h265::ps;
@@ -129,6 +129,45 @@ impl ParameterSets {
     }
 }
 
+/// The slice that a picture starts with is looked for in so many bytes in Annex B, where it takes a walk through all of
+/// them. What stands before it are sets and messages.
+const MAX_SEARCHED: usize = 16 * 1024;
+
+impl ParameterSets {
+    /// The sequence parameter set that the first slice of a chunk refers to, in the chunk or before it. `None` where there
+    /// is no slice, or anything before it cannot be read: decoding says what is wrong.
+    pub(crate) fn first_sps(&self, chunk: &[u8], packaging: Packaging) -> Option<Sps> {
+        let searched = match packaging {
+            Packaging::AnnexB => chunk.get(..MAX_SEARCHED).unwrap_or(chunk),
+            Packaging::Hevc { .. } => chunk,
+        };
+        let (mut new_sps, mut new_pps) = (Vec::new(), Vec::new());
+        for nal in nal_units(searched, packaging) {
+            let nal = nal.ok()?;
+            match nal.nal_type {
+                _ if nal.layer_id != 0 => {}
+                NalType::SPS => new_sps.push(Sps::parse(&nal).ok()?),
+                NalType::PPS => new_pps.push(Pps::parse(&nal).ok()?),
+                nal_type if nal_type.is_slice() => {
+                    let id = SliceStart::parse(&nal).ok()?.pps_id;
+                    let new = new_pps.iter().rfind(|set| set.id == id);
+                    let sps_id = match new {
+                        Some(pps) => pps.sps_id,
+                        None => self.pps.get(usize::from(id))?.as_ref()?.library.sps_id,
+                    };
+                    let new = new_sps.into_iter().rfind(|set| set.id == sps_id);
+                    return new.or_else(|| {
+                        let kept = self.sps.get(usize::from(sps_id))?.as_ref()?;
+                        Some(kept.sps.clone())
+                    });
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
 /// An error of rusty_h265.
 pub(crate) fn media_error(error: rusty_h265::Error) -> MediaError {
     use rusty_h265::Error;
@@ -207,7 +246,6 @@ pub(crate) fn check_pps(pps: &ps::Pps) -> Result<(), MediaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reelcore_media::hevc::{Packaging, nal_units};
     use std::path::Path;
 
     #[test]

@@ -532,3 +532,31 @@ fn pictures_above_the_caps_are_refused_before_memory_is_taken() {
     let error = Hevc.check(&large).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
 }
+
+/// Pictures that repeat the one before are some bytes of a chunk.
+#[test]
+fn chunks_of_more_pictures_than_the_cap_are_refused() {
+    let stream = Stream::read("low-delay");
+    let mut chunk = stream.chunks()[0].clone();
+    chunk.data = stream.bytes.clone();
+    let pictures = stream.md5.len();
+    let run = |max_chunk_pictures| {
+        let mut context = context();
+        context.limits = Limits {
+            max_chunk_pictures,
+            ..Limits::default()
+        };
+        let mut decoder = Hevc.start(&config(), &context).unwrap();
+        let mut frames = Vec::new();
+        decoder.decode(&chunk, &mut |frame| frames.push(frame))?;
+        // The next chunk has the cap for itself.
+        decoder.decode(&chunk, &mut |frame| frames.push(frame))?;
+        decoder.flush(&mut |frame| frames.push(frame))?;
+        Ok::<_, reelcore_media::MediaError>(frames)
+    };
+    let frames = run(pictures).unwrap();
+    assert_eq!(checksums(&frames), [&stream.md5[..], &stream.md5].concat());
+    let error = run(pictures - 1).expect_err("above the cap");
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("max_chunk_pictures"), "{error}");
+}

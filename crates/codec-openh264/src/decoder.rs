@@ -6,8 +6,8 @@ use std::sync::Arc;
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::counters::count_copy;
 use reelcore_media::h264::{
-    AvcC, Nal, NalKind, OutputOrder, Packaging, PictureOrder, PocType, Pps, START_CODE,
-    SliceHeader, SliceKind, Sps, nal_units,
+    AvcC, InBandSets, Nal, NalKind, OutputOrder, Packaging, PictureOrder, PocType, Pps, START_CODE,
+    SliceHeader, SliceKind, Sps, first_sets, nal_units,
 };
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
@@ -17,7 +17,7 @@ use reelcore_media::{
 
 use crate::backend::packaging;
 use crate::library::{Library, MAX_ACCESS_UNIT, Picture};
-use crate::sequence::{check_sps, write_sps};
+use crate::sequence::{check_pps, check_sps, write_sps};
 
 /// A picture parameter set and the NAL unit that it was read from.
 struct StoredPps {
@@ -67,6 +67,7 @@ pub(crate) struct Decoder {
     limits: Limits,
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<StoredPps>>,
+    in_band: InBandSets,
     active: Option<ActiveSequence>,
     picture_order: PictureOrder,
     order: OutputOrder<VideoFrame>,
@@ -97,6 +98,7 @@ impl Decoder {
             limits: context.limits,
             sps: vec![None; 32],
             pps: std::iter::repeat_with(|| None).take(256).collect(),
+            in_band: InBandSets::default(),
             active: None,
             picture_order: PictureOrder::default(),
             order: OutputOrder::new(config.optimize_for_latency),
@@ -109,12 +111,13 @@ impl Decoder {
         };
         for set in avcc.iter().flat_map(|a| a.sps.iter().chain(&a.pps)) {
             let nal = Nal::new(0, set)?;
-            decoder.store_parameter_set(&nal)?;
+            decoder.store_parameter_set(&nal, false)?;
         }
         Ok(decoder)
     }
 
-    fn store_parameter_set(&mut self, nal: &Nal<'_>) -> Result<(), MediaError> {
+    /// Stores a set of the description, or of a chunk.
+    fn store_parameter_set(&mut self, nal: &Nal<'_>, in_band: bool) -> Result<(), MediaError> {
         let at = |error: MediaError| {
             MediaError::new(
                 error.kind,
@@ -124,6 +127,9 @@ impl Decoder {
         match nal.kind {
             NalKind::Sps => {
                 let sps = Sps::parse(nal).map_err(at)?;
+                if in_band {
+                    self.in_band.keep_sps(&sps, nal).map_err(at)?;
+                }
                 if let Some(slot) = self.sps.get_mut(usize::from(sps.id))
                     && slot.as_deref() != Some(&sps)
                 {
@@ -132,6 +138,9 @@ impl Decoder {
             }
             NalKind::Pps => {
                 let pps = Pps::parse(nal).map_err(at)?;
+                if in_band {
+                    self.in_band.keep_pps(&pps, nal).map_err(at)?;
+                }
                 if let Some(slot) = self.pps.get_mut(usize::from(pps.id))
                     && slot.as_ref().is_none_or(|stored| stored.nal != nal.bytes)
                 {
@@ -175,12 +184,7 @@ impl Decoder {
                 pps.sps_id
             ))));
         };
-        if pps.slice_groups > 1 && pps.slice_group_map_type > 1 {
-            return Err(at(MediaError::unsupported(format!(
-                "OpenH264 does not decode slice groups of map type {}",
-                pps.slice_group_map_type
-            ))));
-        }
+        check_pps(pps).map_err(at)?;
         let header = SliceHeader::parse(nal, &sps, pps, &mut self.scratch).map_err(at)?;
         // Measured against FFmpeg: such pictures come out at 38 to 45 dB, visibly not what was coded.
         if header.kind == SliceKind::B && !header.direct_spatial && !pps.cabac {
@@ -336,6 +340,7 @@ impl Decoder {
             ));
         }
         let mut pending: Option<PendingPicture> = None;
+        let mut pictures = 0;
         for nal in nal_units(&chunk.data, self.packaging) {
             let nal = nal?;
             match nal.kind {
@@ -344,7 +349,7 @@ impl Decoder {
                     if let Some(picture) = pending.take() {
                         self.decode_picture(chunk, picture, sink)?;
                     }
-                    self.store_parameter_set(&nal)?;
+                    self.store_parameter_set(&nal, true)?;
                 }
                 NalKind::Slice | NalKind::IdrSlice => {
                     let (header, sps) = self.slice_header(&nal)?;
@@ -355,9 +360,13 @@ impl Decoder {
                     let starts = pending.as_ref().is_some_and(|picture| {
                         header.starts_picture(&picture.header, (picture.ref_idc, nal.ref_idc))
                     });
-                    // WebCodecs has one picture in a chunk; what comes with more loses none.
+                    // WebCodecs has one picture in a chunk; what comes with a few more loses none.
                     if starts && let Some(picture) = pending.take() {
                         self.decode_picture(chunk, picture, sink)?;
+                    }
+                    if pending.is_none() {
+                        pictures += 1;
+                        self.limits.check_chunk_pictures(pictures)?;
                     }
                     let pps_id = header.pps_id;
                     let has_b_slices = header.kind == SliceKind::B;
@@ -442,6 +451,24 @@ impl VideoDecoder for Decoder {
         self.order.clear();
         self.held.clear();
         self.started = false;
+    }
+
+    fn accepts(&self, chunk: &EncodedChunk) -> Result<(), MediaError> {
+        let sps = |id: u8| self.sps.get(usize::from(id)).cloned().flatten();
+        let pps = |id: u8| {
+            let stored = self.pps.get(usize::from(id)).and_then(Option::as_ref);
+            stored.map(|stored| stored.pps.clone())
+        };
+        let Some((sps, pps)) = first_sets(&chunk.data, self.packaging, sps, pps) else {
+            return Ok(());
+        };
+        check_pps(&pps)?;
+        check_sps(&sps)
+    }
+
+    fn write_parameter_sets(&self, out: &mut Vec<u8>) {
+        let is_known = |id: u8| self.sps.get(usize::from(id)).is_some_and(Option::is_some);
+        self.in_band.write(self.packaging, is_known, out);
     }
 }
 

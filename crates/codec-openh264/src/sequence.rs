@@ -1,6 +1,6 @@
 //! Sequence parameter sets: what OpenH264 decodes rightly, and how it is told.
 
-use reelcore_media::h264::{Nal, NalKind, START_CODE, Sps};
+use reelcore_media::h264::{Nal, NalKind, Pps, START_CODE, Sps};
 use reelcore_media::{MediaError, Size};
 
 /// The largest picture that OpenH264 takes, in macroblocks: MaxFS of level 5.2 (table A-1).
@@ -64,6 +64,17 @@ pub(crate) fn check_sps(sps: &Sps) -> Result<(), MediaError> {
     Err(MediaError::unsupported(format!(
         "OpenH264 does not decode {reason}"
     )))
+}
+
+/// Whether OpenH264 decodes pictures of `pps`.
+pub(crate) fn check_pps(pps: &Pps) -> Result<(), MediaError> {
+    if pps.slice_groups > 1 && pps.slice_group_map_type > 1 {
+        return Err(MediaError::unsupported(format!(
+            "OpenH264 does not decode slice groups of map type {}",
+            pps.slice_group_map_type
+        )));
+    }
+    Ok(())
 }
 
 /// Appends the set that OpenH264 is given for `sps`, in Annex B.

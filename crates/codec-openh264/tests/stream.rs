@@ -281,3 +281,31 @@ fn frames_outlive_the_decoder_and_each_costs_one_copy() {
     drop(frames);
     assert!(context.pool.idle_bytes() > 0, "the memory is back");
 }
+
+/// Pictures that repeat the one before are some bytes of a chunk.
+#[test]
+fn chunks_of_more_pictures_than_the_cap_are_refused() {
+    let stream = Stream::read("baseline");
+    let mut chunk = stream.chunks()[0].clone();
+    chunk.data = Bytes::from(stream.bytes.clone());
+    let pictures = stream.md5.len();
+    let run = |max_chunk_pictures| {
+        let mut context = context();
+        context.limits = Limits {
+            max_chunk_pictures,
+            ..Limits::default()
+        };
+        let mut decoder = OpenH264.start(&config(), &context).unwrap();
+        let mut frames = Vec::new();
+        decoder.decode(&chunk, &mut |frame| frames.push(frame))?;
+        // The next chunk has the cap for itself.
+        decoder.decode(&chunk, &mut |frame| frames.push(frame))?;
+        decoder.flush(&mut |frame| frames.push(frame))?;
+        Ok::<_, reelcore_media::MediaError>(frames)
+    };
+    let frames = run(pictures).unwrap();
+    assert_eq!(checksums(&frames), [&stream.md5[..], &stream.md5].concat());
+    let error = run(pictures - 1).expect_err("above the cap");
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("max_chunk_pictures"), "{error}");
+}

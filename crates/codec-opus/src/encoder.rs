@@ -38,6 +38,16 @@ const FRAME_DURATIONS: [u64; 9] = [
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpusEncoder;
 
+/// What libopus 1.6.1 takes for an automatic rate of more than two channels (`surround_rate_allocation`): at 48 kHz and 20 ms
+/// 60 kbit/s for each, 8 for the LFE. It has to be told: its surround encoder chooses the bandwidth by the setting itself, and
+/// `OPUS_AUTO`, a negative number, is too low for anything above 4 kHz.
+fn surround_bitrate(channels: u8, rate: u32, packet_frames: usize) -> i32 {
+    // 5.1, 6.1 and 7.1 have an LFE.
+    let lfe = i32::from(channels >= 6);
+    let packets_per_second = (rate as usize / packet_frames).max(50) as i32;
+    (i32::from(channels) - lfe) * (40 * packets_per_second + rate as i32 + 10_000) + lfe * 8000
+}
+
 /// A configuration that was looked at.
 struct Settings {
     channels: u8,
@@ -91,9 +101,16 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
             options.packet_loss_percent
         ));
     }
+    let rate = match NATIVE_RATES.contains(&config.sample_rate) {
+        true => config.sample_rate,
+        false => OPUS_RATE,
+    };
+    // Every duration is a whole number of frames at every native rate.
+    let packet_frames = (u64::from(rate) * options.frame_duration / 1_000_000) as usize;
     // 6 to 510 kbit/s for mono and stereo: https://www.rfc-editor.org/rfc/rfc6716#section-2.1.1
     let highest = 255_000 * u64::from(channels.max(2));
     let bitrate = match config.bitrate {
+        None if channels > 2 => surround_bitrate(channels, rate, packet_frames),
         None => opusic_sys::OPUS_AUTO,
         Some(bits) if (6000..=highest).contains(&bits) => bits as i32,
         Some(bits) => {
@@ -102,15 +119,10 @@ fn settings(config: &AudioEncoderConfig) -> Result<Settings, MediaError> {
             ));
         }
     };
-    let rate = match NATIVE_RATES.contains(&config.sample_rate) {
-        true => config.sample_rate,
-        false => OPUS_RATE,
-    };
     Ok(Settings {
         channels,
         rate,
-        // Every duration is a whole number of frames at every native rate.
-        packet_frames: (u64::from(rate) * options.frame_duration / 1_000_000) as usize,
+        packet_frames,
         bitrate,
         options,
     })

@@ -173,6 +173,54 @@ fn bitrates_are_held_constant_and_variable() {
 }
 
 #[test]
+fn without_a_bitrate_no_layout_loses_its_high_tones() {
+    for channels in 1..=8u32 {
+        // The LFE has low tones alone, and of those little in packets of 2.5 ms.
+        let lfe = (channels >= 6).then_some(3);
+        let tone = |channel: u32| match lfe == Some(channel) {
+            true => 60.0,
+            false => 10_000.0 + 300.0 * f64::from(channel),
+        };
+        let samples = tones(48_000, channels, 24_000, tone);
+        for frame_duration in [2500, 5000, 20_000, 120_000] {
+            for mode in [AudioBitrateMode::Constant, AudioBitrateMode::Variable] {
+                let mut config = with(encoder_config("opus", 48_000, channels), |options| {
+                    options.frame_duration = frame_duration;
+                });
+                config.bitrate_mode = mode;
+                let what = format!("{channels} channels, {frame_duration} us, {mode:?}");
+                let outputs = encode(&OpusEncoder, &config, 0, &samples);
+                // CELT, fullband: https://www.rfc-editor.org/rfc/rfc6716#section-3.1
+                let told = outputs[outputs.len() / 2].chunk.data[0] >> 3;
+                assert!((28..32).contains(&told), "{what}: configuration {told}");
+                let got = decode_kept(&Opus, &outputs);
+                for channel in (0..channels).filter(|&channel| lfe != Some(channel)) {
+                    let heard = amplitude(&got, 48_000, channels, channel, tone(channel));
+                    assert!(heard > 0.1, "{what}, channel {channel}: {heard:.2}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn surround_without_a_bitrate_has_the_rate_that_libopus_finds_right() {
+    // 60 kbit/s for each channel but the LFE, which has 8: less where the sound needs less.
+    for (channels, highest) in [(3, 180_000.0), (6, 308_000.0), (8, 428_000.0)] {
+        let samples = music(48_000, channels, 96_000);
+        let mut config = encoder_config("opus", 48_000, channels);
+        for mode in [AudioBitrateMode::Constant, AudioBitrateMode::Variable] {
+            config.bitrate_mode = mode;
+            let rate = bits_per_second(&encode(&OpusEncoder, &config, 0, &samples)) / highest;
+            assert!(
+                (0.85..1.05).contains(&rate),
+                "{channels} {mode:?}: {rate:.2}"
+            );
+        }
+    }
+}
+
+#[test]
 fn more_bits_and_more_complexity_change_what_comes_out() {
     let samples = music(48_000, 2, 48_000);
     let quality = |config: &AudioEncoderConfig| {

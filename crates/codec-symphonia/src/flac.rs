@@ -311,6 +311,13 @@ impl Decoder {
         let rate = header.sample_rate.unwrap_or(self.sample_rate);
         let narrow = header.bits.unwrap_or(self.bits) <= 16;
         let output = &self.output;
+        let sample_bytes = if narrow {
+            size_of::<i16>()
+        } else {
+            size_of::<i32>()
+        };
+        // A frame of constant samples is some bytes, and a chunk may hold any number of frames.
+        output.check(header.block_size, usize::from(self.channels), sample_bytes)?;
         // Symphonia gives 32 bits, the sample in the upper ones: so 24 bits stay, as WebCodecs has no format for them.
         let (frames, data) =
             library::decode(&mut self.library, chunk, frame, |buffer| match buffer {
@@ -347,6 +354,7 @@ impl AudioDecoder for Decoder {
     ) -> Result<(), MediaError> {
         let mut rest = &chunk.data[..];
         let mut clock = OutputClock::new(chunk.timestamp);
+        self.output.begin();
         loop {
             FrameHeader::parse(rest).map_err(|error| invalid(chunk, error))?;
             let Some((frame, after)) = frame_len(rest).and_then(|len| rest.split_at_checked(len))
@@ -356,6 +364,7 @@ impl AudioDecoder for Decoder {
             rest = after;
             let audio = self.frame(chunk, frame, clock.now())?;
             clock.advance(audio.frames, audio.sample_rate);
+            self.output.gave(&audio);
             sink(audio);
             if rest.is_empty() {
                 return Ok(());

@@ -72,6 +72,8 @@ impl AsRef<[u8]> for Plane {
 pub struct Output {
     pool: BufferPool,
     max_bytes: usize,
+    /// Bytes that earlier frames of the packet gave.
+    given: usize,
 }
 
 impl Output {
@@ -79,10 +81,21 @@ impl Output {
         Self {
             pool: context.pool.clone(),
             max_bytes: context.limits.max_audio_bytes,
+            given: 0,
         }
     }
 
-    /// Refuses `frames` of `channels` if they are more than the cap.
+    /// A packet of several frames begins: the cap is on all of them together.
+    pub fn begin(&mut self) {
+        self.given = 0;
+    }
+
+    /// A frame of the packet gave `audio`.
+    pub fn gave(&mut self, audio: &AudioData) {
+        self.given = self.given.saturating_add(audio.byte_size());
+    }
+
+    /// Refuses `frames` of `channels` if they, with what the packet gave before, are more than the cap.
     ///
     /// # Errors
     /// `LimitExceeded`.
@@ -95,11 +108,11 @@ impl Output {
         frames
             .checked_mul(channels)
             .and_then(|samples| samples.checked_mul(sample_bytes))
-            .filter(|&bytes| bytes <= self.max_bytes)
+            .filter(|&bytes| bytes <= self.max_bytes.saturating_sub(self.given))
             .ok_or_else(|| {
                 MediaError::limit(format!(
-                    "{frames} frames of {channels} channels exceed max_audio_bytes ({})",
-                    self.max_bytes
+                    "{frames} frames of {channels} channels after {} bytes of the same packet exceed max_audio_bytes ({})",
+                    self.given, self.max_bytes
                 ))
             })
     }

@@ -117,6 +117,7 @@ impl reelcore_media::AudioDecoder for Decoder {
             return Err(invalid(chunk, "no MP3 frame"));
         }
         let mut clock = OutputClock::new(chunk.timestamp);
+        self.output.begin();
         while !rest.is_empty() {
             let at = chunk.data.len() - rest.len();
             let header = rest
@@ -153,6 +154,7 @@ impl reelcore_media::AudioDecoder for Decoder {
             })??;
             if let Some(audio) = audio {
                 clock.advance(audio.frames, audio.sample_rate);
+                self.output.gave(&audio);
                 sink(audio);
             }
         }

@@ -202,3 +202,44 @@ fn descriptions_are_required_where_the_registrations_say_so() {
             .is_err()
     );
 }
+
+/// Frames of silence are some bytes each, and a chunk may hold any number of frames.
+#[test]
+fn the_cap_is_on_all_frames_of_a_chunk_together() {
+    for (codec, config, chunks) in clips() {
+        if codec == "vorbis" {
+            // A chunk is one packet.
+            continue;
+        }
+        let chunks = &chunks[..10];
+        let whole = decode(&mut *start(&Symphonia, &config), chunks);
+        let bytes: usize = whole.iter().map(|output| output.byte_size()).sum();
+        let data: Vec<u8> = chunks
+            .iter()
+            .flat_map(|chunk| chunk.data.to_vec())
+            .collect();
+        let run = |max_audio_bytes| {
+            let mut context = context();
+            context.limits = Limits {
+                max_audio_bytes,
+                ..Limits::default()
+            };
+            let mut decoder = Symphonia.start(&config, &context).expect("starts");
+            let mut given = Vec::new();
+            let result = decoder.decode(&chunk(0, data.clone()), &mut |output| given.push(output));
+            (given.len(), result)
+        };
+        let (given, result) = run(bytes);
+        assert_eq!((given, result), (whole.len(), Ok(())), "{codec}");
+        let (given, result) = run(bytes - 1);
+        let error = result.expect_err("above the cap");
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{codec}: {error}");
+        assert!(error.message.contains("max_audio_bytes"), "{error}");
+        assert_eq!(given, whole.len() - 1, "{codec}");
+        // Each chunk has the cap for itself.
+        let mut context = context();
+        context.limits.max_audio_bytes = bytes / 2;
+        let mut decoder = Symphonia.start(&config, &context).expect("starts");
+        assert_eq!(decode(&mut *decoder, chunks).len(), whole.len(), "{codec}");
+    }
+}

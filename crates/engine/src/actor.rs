@@ -1,18 +1,19 @@
 //! The worker's side of a codec instance: a mailbox, a running codec, an outbox.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use reelcore_media::codec::Limits;
 use reelcore_media::frame::Lease;
 use reelcore_media::{MediaError, Registry};
 
 use crate::budget::Lent;
-use crate::outputs::{Outputs, Turn};
+use crate::outputs::Outputs;
+use crate::running::{Failure, Running};
 use crate::workers::{Progress, Task};
-use crate::{Engine, Options, ThreadLease};
+use crate::{Engine, Options};
 
 /// A kind of codec: what the engine needs to know of a decoder or an encoder.
 pub trait Codec: 'static {
@@ -26,6 +27,14 @@ pub trait Codec: 'static {
     type Backend: Send + 'static;
     /// A codec that runs.
     type Instance: Send + 'static;
+
+    /// Refuses a `config` that asks for more than `limits` allow whatever the backend, before one is asked.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](reelcore_media::ErrorKind::LimitExceeded), with what was asked for and what is allowed.
+    fn check_limits(_config: &Self::Config, _limits: &Limits) -> Result<(), MediaError> {
+        Ok(())
+    }
 
     /// The backends for `config`, best first.
     ///
@@ -79,6 +88,22 @@ pub trait Codec: 'static {
         sink: &mut dyn FnMut(Self::Output),
     ) -> Result<(), MediaError>;
 
+    /// Whether `instance` goes on with `input`, which comes next. Where it does not, and another backend can start at
+    /// `input`, that one does.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn accepts(instance: &Self::Instance, input: &Self::Input) -> Result<(), MediaError> {
+        let _ = (instance, input);
+        Ok(())
+    }
+
+    /// `input` with what an instance that starts with it needs of the inputs before, all of which `instance` had.
+    fn hand_over(instance: &Self::Instance, input: &Self::Input) -> Self::Input {
+        let _ = instance;
+        input.clone()
+    }
+
     /// Applies what the configuration says to an output, and ties `lease` to its life.
     fn finish(config: &Self::Config, output: &mut Self::Output, lease: Lease);
 
@@ -122,13 +147,13 @@ pub(crate) enum Command<C: Codec> {
 /// State that the owner and the workers share.
 pub(crate) struct Shared<C: Codec> {
     pub(crate) engine: Engine,
-    registry: Registry,
+    pub(crate) registry: Registry,
     mailbox: Mutex<Mailbox<C>>,
     /// Taken by the one worker that runs the task; never waited for.
     running: Mutex<Running<C>>,
     outbox: Mutex<Outbox<C::Output>>,
     wake: Box<dyn Fn() + Send + Sync>,
-    outputs: Arc<Outputs>,
+    pub(crate) outputs: Arc<Outputs>,
     pub(crate) task: OnceLock<Arc<Task>>,
     /// The mailbox's epoch, to be looked at without its lock.
     epoch: AtomicU64,
@@ -152,52 +177,6 @@ struct Outbox<O> {
     epoch: u64,
 }
 
-struct Running<C: Codec> {
-    epoch: u64,
-    config: Option<C::Config>,
-    active: Option<Active<C>>,
-    /// Backends not yet tried, best last.
-    rest: Vec<C::Backend>,
-    /// Inputs since the start, kept while another backend could take over.
-    replay: Vec<C::Input>,
-    stall_reported: bool,
-    /// Commands taken from the mailbox and not yet carried out.
-    taken: VecDeque<Command<C>>,
-    /// What a turn brings; kept for its memory.
-    batch: Vec<Event<C::Output>>,
-    turn: Turn,
-}
-
-struct Active<C: Codec> {
-    instance: C::Instance,
-    _threads: ThreadLease,
-}
-
-/// Why a command failed.
-struct Failure {
-    error: MediaError,
-    /// Whether the configuration is to blame.
-    configuring: bool,
-}
-
-impl Failure {
-    fn configuring(error: MediaError) -> Self {
-        Self {
-            error,
-            configuring: true,
-        }
-    }
-}
-
-impl From<MediaError> for Failure {
-    fn from(error: MediaError) -> Self {
-        Self {
-            error,
-            configuring: false,
-        }
-    }
-}
-
 /// How long a worker works for a codec, as long as there is work, before it publishes what came of it and goes on to
 /// another one. Each time wakes the owner, which costs both a little, and takes the core from a codec where all are
 /// busy; and it is well under a display frame. A codec that is given one input at a time publishes each at once.
@@ -205,10 +184,6 @@ const SLICE: Duration = Duration::from_millis(2);
 
 /// Commands that a worker takes from the mailbox at a time.
 const MAX_TAKEN: usize = 16;
-
-/// Inputs kept so that another backend can take over before the first output. Codecs reorder by
-/// up to 16 frames; one that has shown nothing after twice as many cannot be replaced unnoticed.
-const MAX_REPLAY: usize = 32;
 
 impl<C: Codec> Shared<C> {
     pub(crate) fn new(
@@ -224,17 +199,7 @@ impl<C: Codec> Shared<C> {
                 epoch: 0,
                 inputs: 0,
             }),
-            running: Mutex::new(Running {
-                epoch: 0,
-                config: None,
-                active: None,
-                rest: Vec::new(),
-                replay: Vec::new(),
-                stall_reported: false,
-                taken: VecDeque::new(),
-                batch: Vec::new(),
-                turn: Turn::default(),
-            }),
+            running: Mutex::new(Running::new()),
             outbox: Mutex::new(Outbox {
                 events: Vec::new(),
                 done: 0,
@@ -267,7 +232,8 @@ impl<C: Codec> Shared<C> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn threads(&self) -> MutexGuard<'_, Weak<Lent>> {
+    /// The running codec's threads.
+    pub(crate) fn threads(&self) -> MutexGuard<'_, Weak<Lent>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -435,180 +401,5 @@ impl<C: Codec> Shared<C> {
         let inputs = |command: &&Command<C>| matches!(command, Command::Process(_));
         mailbox.inputs -= running.taken.iter().filter(inputs).count();
         count > 0
-    }
-}
-
-impl<C: Codec> Running<C> {
-    fn restart(&mut self, epoch: u64) {
-        self.stop();
-        self.taken.clear();
-        self.epoch = epoch;
-    }
-
-    fn stop(&mut self) {
-        self.active = None;
-        self.config = None;
-        self.rest.clear();
-        self.replay.clear();
-        self.stall_reported = false;
-    }
-
-    fn execute(
-        &mut self,
-        shared: &Shared<C>,
-        command: Command<C>,
-        batch: &mut Vec<Event<C::Output>>,
-    ) -> Result<(), Failure> {
-        match command {
-            Command::Configure(config) => {
-                // What the old codec holds back belongs to inputs given before: it is not lost.
-                if self.active.is_some() {
-                    self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
-                }
-                self.stop();
-                self.rest = C::backends(&shared.registry, &config).map_err(Failure::configuring)?;
-                self.rest.reverse();
-                self.config = Some(config);
-                // The library starts with the first input: until then a codec costs neither threads nor buffers.
-                batch.push(Event::Configured);
-                Ok(())
-            }
-            Command::Refuse(error) => {
-                self.stop();
-                Err(Failure::configuring(error))
-            }
-            Command::Process(input) => {
-                if self.active.is_none() && self.config.is_some() {
-                    self.start_next(shared, None, batch)
-                        .map_err(Failure::configuring)?;
-                }
-                if !self.rest.is_empty() {
-                    if self.replay.len() < MAX_REPLAY {
-                        self.replay.push(input.clone());
-                    } else {
-                        self.settle();
-                    }
-                }
-                let result = self.call(shared, batch, |instance, sink| {
-                    C::process(instance, &input, sink)
-                });
-                Ok(self.recover(shared, result, batch)?)
-            }
-            Command::Flush(number) if self.active.is_none() && self.config.is_some() => {
-                // Nothing was put in, so nothing is held back.
-                batch.push(Event::Flushed(number));
-                Ok(())
-            }
-            Command::Flush(number) => {
-                let result = self.call(shared, batch, |instance, sink| C::flush(instance, sink));
-                if result.is_err() {
-                    self.recover(shared, result, batch)?;
-                    self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
-                }
-                self.replay.clear();
-                batch.push(Event::Flushed(number));
-                Ok(())
-            }
-        }
-    }
-
-    /// No other backend can take over any more.
-    fn settle(&mut self) {
-        self.rest.clear();
-        self.replay.clear();
-    }
-
-    /// Calls the codec, and turns a panic of the library into an error.
-    fn call(
-        &mut self,
-        shared: &Shared<C>,
-        batch: &mut Vec<Event<C::Output>>,
-        f: impl FnOnce(&mut C::Instance, &mut dyn FnMut(C::Output)) -> Result<(), MediaError>,
-    ) -> Result<(), MediaError> {
-        let (Some(active), Some(config)) = (self.active.as_mut(), self.config.as_ref()) else {
-            return Err(MediaError::backend("the codec is not configured"));
-        };
-        let (before, turn) = (batch.len(), &mut self.turn);
-        let mut sink = |mut output: C::Output| {
-            let bytes = C::output_bytes(&output);
-            C::finish(config, &mut output, turn.lease(&shared.outputs, bytes));
-            batch.push(Event::Output(output));
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| f(&mut active.instance, &mut sink)))
-            .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")));
-        if batch.len() > before {
-            self.settle();
-        }
-        result
-    }
-
-    /// After a failure before the first output, tries the backends that are left with what was fed so far.
-    fn recover(
-        &mut self,
-        shared: &Shared<C>,
-        result: Result<(), MediaError>,
-        batch: &mut Vec<Event<C::Output>>,
-    ) -> Result<(), MediaError> {
-        match result {
-            Err(error) if !self.rest.is_empty() => self.start_next(shared, Some(error), batch),
-            other => other,
-        }
-    }
-
-    fn start_next(
-        &mut self,
-        shared: &Shared<C>,
-        mut error: Option<MediaError>,
-        batch: &mut Vec<Event<C::Output>>,
-    ) -> Result<(), MediaError> {
-        while let Some(backend) = self.rest.pop() {
-            // The old instance goes first: it may hold a device.
-            self.active = None;
-            let Some(config) = self.config.as_ref() else {
-                break;
-            };
-            let lease = shared.engine.budget.lease(C::threads(&backend, config));
-            let started = catch_unwind(AssertUnwindSafe(|| {
-                C::start(&backend, config, &shared.engine, lease.threads())
-            }))
-            .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")));
-            match started {
-                Ok(instance) => {
-                    *shared.threads() = lease.lent();
-                    self.active = Some(Active {
-                        instance,
-                        _threads: lease,
-                    })
-                }
-                Err(reason) => {
-                    error = Some(reason);
-                    continue;
-                }
-            }
-            let replay = std::mem::take(&mut self.replay);
-            let mut failed = None;
-            for input in &replay {
-                if let Err(reason) = self.call(shared, batch, |instance, sink| {
-                    C::process(instance, input, sink)
-                }) {
-                    failed = Some(reason);
-                    break;
-                }
-            }
-            match failed {
-                None => {
-                    if !self.rest.is_empty() {
-                        self.replay = replay;
-                    }
-                    return Ok(());
-                }
-                Some(reason) if self.rest.is_empty() => return Err(reason),
-                Some(reason) => {
-                    self.replay = replay;
-                    error = Some(reason);
-                }
-            }
-        }
-        Err(error.unwrap_or_else(|| MediaError::unsupported("no backend is left")))
     }
 }

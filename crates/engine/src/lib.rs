@@ -15,6 +15,7 @@ mod control;
 mod handle;
 mod output;
 mod outputs;
+mod running;
 mod video_decoder;
 mod video_encoder;
 mod workers;

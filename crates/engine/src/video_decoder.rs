@@ -6,8 +6,8 @@ use std::sync::Arc;
 use reelcore_media::codec::DecoderContext;
 use reelcore_media::frame::Lease;
 use reelcore_media::{
-    EncodedChunk, MediaError, Registry, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig,
-    VideoFrame,
+    ChunkKind, EncodedChunk, MediaError, Registry, VideoDecoder, VideoDecoderBackend,
+    VideoDecoderConfig, VideoFrame,
 };
 
 use crate::Engine;
@@ -123,6 +123,27 @@ impl Codec for VideoDecode {
         result
     }
 
+    fn accepts(instance: &Self::Instance, input: &EncodedChunk) -> Result<(), MediaError> {
+        match input.kind {
+            ChunkKind::Key => instance.decoder.accepts(input),
+            // No other decoder can start at it.
+            ChunkKind::Delta => Ok(()),
+        }
+    }
+
+    fn hand_over(instance: &Self::Instance, input: &EncodedChunk) -> EncodedChunk {
+        let mut data = Vec::new();
+        instance.decoder.write_parameter_sets(&mut data);
+        if data.is_empty() {
+            return input.clone();
+        }
+        data.extend_from_slice(&input.data);
+        EncodedChunk {
+            data: data.into(),
+            ..input.clone()
+        }
+    }
+
     fn finish(config: &VideoDecoderConfig, frame: &mut VideoFrame, lease: Lease) {
         apply_config(frame, config);
         let lease = Arc::new(lease);
@@ -140,7 +161,7 @@ impl Codec for VideoDecode {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use reelcore_media::{ChunkKind, ColorSpace, CpuImage, PixelFormat, Plane, SideData, Size};
+    use reelcore_media::{ColorSpace, CpuImage, PixelFormat, Plane, SideData, Size};
 
     use super::*;
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use reelcore_media::codec::VideoDecoderConfig;
+use reelcore_media::codec::{Limits, VideoDecoderConfig};
 use reelcore_media::convert::Fitter;
 use reelcore_media::encoder::{EncodeOptions, EncodedVideo, EncoderContext, LatencyMode};
 use reelcore_media::frame::Lease;
@@ -57,12 +57,31 @@ const MAX_WAITING: usize = 128;
 /// Pictures up to this many pixels are encoded fastest on one thread.
 const ONE_THREAD_PIXELS: u64 = 320 * 240;
 
+impl VideoEncode {
+    /// Whether a codec of `engine` can be configured with `config`: what `VideoEncoder.isConfigSupported` says.
+    pub fn supports(registry: &Registry, config: &VideoEncoderConfig, engine: &Engine) -> bool {
+        Self::check_limits(config, &engine.options.limits).is_ok()
+            && registry.video_encoders(config).is_ok()
+    }
+}
+
 impl Codec for VideoEncode {
     type Config = VideoEncoderConfig;
     type Input = VideoInput;
     type Output = EncodedVideo;
     type Backend = Arc<dyn VideoEncoderBackend>;
     type Instance = Running;
+
+    fn check_limits(config: &VideoEncoderConfig, limits: &Limits) -> Result<(), MediaError> {
+        let limit = limits.max_frame_pixels;
+        if config.size.area() > limit {
+            return Err(MediaError::limit(format!(
+                "pictures of {}x{} pixels exceed max_frame_pixels, which is {limit}",
+                config.size.width, config.size.height
+            )));
+        }
+        Ok(())
+    }
 
     fn backends(
         registry: &Registry,
@@ -84,13 +103,7 @@ impl Codec for VideoEncode {
         engine: &Engine,
         threads: usize,
     ) -> Result<Running, MediaError> {
-        let limit = engine.options.limits.max_frame_pixels;
-        if config.size.area() > limit {
-            return Err(MediaError::limit(format!(
-                "pictures of {}x{} pixels exceed max_frame_pixels, which is {limit}",
-                config.size.width, config.size.height
-            )));
-        }
+        Self::check_limits(config, &engine.options.limits)?;
         let context = EncoderContext {
             pool: engine.pool.clone(),
             threads,

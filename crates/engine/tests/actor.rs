@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use common::{Config, Fake, Out, echo, engine, process};
+use common::{Config, Fake, HANDED_OVER, Out, Process, echo, engine, process};
 use reelcore_engine::{CodecHandle, Engine, Event, Options};
 use reelcore_media::{MediaError, Registry};
 
@@ -155,6 +155,78 @@ fn a_failure_after_the_first_output_is_reported_and_nothing_follows() {
     assert!(
         matches!(events.last(), Some(Event::Failed { error, configuring: false }) if error.message == "bad")
     );
+}
+
+/// Holds back two inputs, and does not go on with `end`.
+fn until_input(end: u32) -> Arc<Process> {
+    process(move |held, n, sink| {
+        held.1 = Some(end);
+        held.0.push(n);
+        if held.0.len() > 2 {
+            sink(Out(held.0.remove(0), None));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_codec_that_does_not_go_on_gives_what_it_holds_back_before_another_one_starts() {
+    let engine = engine(Options {
+        codec_threads: 2,
+        ..Options::default()
+    });
+    let rig = Rig::new(&engine);
+    let backends = vec![until_input(5), until_input(HANDED_OVER + 8), until_input(8)];
+    rig.handle.configure(Config(backends));
+    (0..12).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    let events = rig.until(flushed);
+    // From 5 on the second one, which goes on with 8: that is none of its 1008.
+    let handed: Vec<u32> = (0..5).chain([HANDED_OVER + 5]).chain(6..12).collect();
+    assert_eq!(numbers(&events), handed);
+    assert!(matches!(events.last(), Some(Event::Flushed(1))));
+    rig.handle.reset();
+    rig.handle
+        .configure(Config(vec![until_input(3), until_input(6)]));
+    (0..9).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(2);
+    // There and back, as the first one starts anew.
+    let handed = [0, 1, 2, HANDED_OVER + 3, 4, 5, HANDED_OVER + 6, 7, 8];
+    assert_eq!(numbers(&rig.until(flushed)), handed);
+    rig.handle.reset();
+    rig.handle.configure(Config(vec![echo()]));
+    rig.handle.flush(3);
+    rig.until(flushed);
+    assert_eq!(engine.budget.lease(100).threads(), 2, "threads come back");
+}
+
+#[test]
+fn an_input_that_no_other_backend_takes_fails_once_and_after_all_outputs_before_it() {
+    let rig = Rig::new(&engine(Options::default()));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let never = process(move |_, _, _| {
+        counted.fetch_add(1, SeqCst);
+        Err(MediaError::unsupported("never"))
+    });
+    rig.handle
+        .configure(Config(vec![until_input(5), never.clone(), never]));
+    (0..9).for_each(|n| rig.handle.process(n));
+    let events = rig.until(failed);
+    assert_eq!(numbers(&events), [0, 1, 2, 3, 4]);
+    assert!(
+        matches!(events.last(), Some(Event::Failed { error, configuring: false }) if error.message == "never")
+    );
+    assert_eq!(tries.load(SeqCst), 2, "each once");
+}
+
+#[test]
+fn the_only_backend_is_fed_what_it_may_not_go_on_with() {
+    let rig = Rig::new(&engine(Options::default()));
+    rig.handle.configure(Config(vec![until_input(3)]));
+    (0..6).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    assert_eq!(numbers(&rig.until(flushed)), [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

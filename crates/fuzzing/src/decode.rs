@@ -32,6 +32,7 @@ pub(crate) fn context() -> DecoderContext {
         threads: 1,
         limits: Limits {
             max_frame_pixels: 512 * 512,
+            max_chunk_pictures: 32,
             max_audio_bytes: 4 << 20,
             max_setup_bytes: 8 << 20,
         },

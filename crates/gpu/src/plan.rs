@@ -1,6 +1,6 @@
 //! What a read-back has to convert, if anything.
 
-use reelcore_media::color::Transfer;
+use reelcore_media::color::{Matrix, Transfer};
 use reelcore_media::convert::{ChromaSiting, effective_color_space};
 use reelcore_media::format::PixelLayout;
 use reelcore_media::frame::ReadBack;
@@ -176,12 +176,20 @@ fn pack_rows(
     let green = ([0.0, top, 0.0, 0.0], 0.0);
     let blue = ([0.0, 0.0, top, 0.0], 0.0);
     let yuv = if to == To::Codes {
-        // A change of depth shifts, as it does on the CPU.
-        let factor = 2f32.powi(target_depth as i32 - depth as i32);
+        // A change of depth does as on the CPU: limited range shifts, of full range white stays white and grey grey.
+        let full = target.full_range == Some(true);
+        let factor = match full {
+            true => top / ((1u32 << depth) - 1) as f32,
+            false => 2f32.powi(target_depth as i32 - depth as i32),
+        };
+        let grey = match full && target.matrix != Some(Matrix::Rgb) {
+            true => (1u32 << (target_depth - 1)) as f32 - (1u32 << (depth - 1)) as f32 * factor,
+            false => 0.0,
+        };
         [
             ([factor, 0.0, 0.0, 0.0], 0.0),
-            ([0.0, factor, 0.0, 0.0], 0.0),
-            ([0.0, 0.0, factor, 0.0], 0.0),
+            ([0.0, factor, 0.0, 0.0], grey),
+            ([0.0, 0.0, factor, 0.0], grey),
         ]
     } else {
         let (rows, offsets) = code_rows(target, target_depth);

@@ -10,7 +10,7 @@ use reelcore_media::format::PixelLayout;
 use reelcore_media::frame::ReadBack;
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{ColorSpace, CpuImage, ErrorKind, PixelFormat, Rect, Size, VideoFrame};
-use support::reference::{Image, Kernel, chroma_position, to_codes};
+use support::reference::{Image, Kernel, at_depth, chroma_position, to_codes};
 use support::{code, frame, gpu, on_gpu, open, rect, rows};
 
 const PQ: ColorSpace = ColorSpace {
@@ -68,8 +68,7 @@ fn check(frame: &VideoFrame, wanted: ReadBack) -> CpuImage {
                 let at = (px * scale.0, py * scale.1);
                 let (codes, alpha) = if same && !from.is_rgb() {
                     let (codes, alpha) = image.codes(at, spacing);
-                    let factor = 2f64.powi(depth as i32 - from.bit_depth() as i32);
-                    (codes.map(|code| code * factor), alpha)
+                    (at_depth(codes, image.color, from.bit_depth(), depth), alpha)
                 } else {
                     let managed = image.color.primaries != target.primaries
                         || matches!(image.color.transfer, Some(Transfer::Pq | Transfer::Hlg))
@@ -312,16 +311,54 @@ fn yuv_becomes_yuv_of_other_depth_subsampling_range_and_matrix() {
         PixelFormat::I444AP12,
         PixelFormat::I420P10,
     ] {
-        let frame = frame(source, Size::new(18, 10), ColorSpace::REC709, 8);
-        for format in [
+        for color in [ColorSpace::REC709, JPEG] {
+            let frame = frame(source, Size::new(18, 10), color, 8);
+            for format in [
+                PixelFormat::I420,
+                PixelFormat::Nv12,
+                PixelFormat::I422P10,
+                PixelFormat::I444,
+                PixelFormat::I420AP12,
+            ] {
+                for target in [ColorSpace::REC709, JPEG] {
+                    check(&frame, whole(&frame, format, target));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn encoders_of_another_depth_get_the_same_of_yuv_whether_it_was_read_before_or_not() {
+    let size = Size::new(37, 11);
+    for color in [ColorSpace::REC709, JPEG] {
+        for source in [
             PixelFormat::I420,
-            PixelFormat::Nv12,
-            PixelFormat::I422P10,
-            PixelFormat::I444,
-            PixelFormat::I420AP12,
+            PixelFormat::I420P10,
+            PixelFormat::I420P12,
         ] {
-            for target in [ColorSpace::REC709, JPEG] {
-                check(&frame, whole(&frame, format, target));
+            let frame = frame(source, size, color, 10);
+            for format in [
+                PixelFormat::I420,
+                PixelFormat::I420P10,
+                PixelFormat::I420P12,
+            ] {
+                let mut fitter = Fitter::new(BufferPool::new(1 << 20));
+                let of_gpu = fitter.fit(&on_gpu(&gpu(), &frame), format, size).unwrap();
+                let of_cpu = fitter.fit(&frame, format, size).unwrap();
+                let [gpu, cpu] = [&of_gpu, &of_cpu].map(|frame| frame.resource.cpu().unwrap());
+                for plane in 0..3 {
+                    let samples = format.plane_size(plane, size);
+                    for y in 0..samples.height as usize {
+                        for x in 0..samples.width as usize {
+                            let [gpu, cpu] = [gpu, cpu].map(|image| code(image, plane, 0, x, y));
+                            assert!(
+                                gpu.abs_diff(cpu) <= 1,
+                                "{source:?} to {format:?}, plane {plane} at {x},{y}: {gpu}, {cpu}"
+                            );
+                        }
+                    }
+                }
             }
         }
     }

@@ -19,6 +19,9 @@ pub struct TemporalUnit {
     /// frame_type of the first frame that is coded in it is KEY_FRAME. `None` without a frame: what
     /// it shows, if anything, was coded earlier.
     pub first_frame_is_key: Option<bool>,
+    /// Frame headers that are no copies of others: frames that are coded in it, shown or not, and those that are shown
+    /// again.
+    pub frames: usize,
 }
 
 /// Walks the OBUs of `data`. The last may be without a size, as in files (AV1 in ISOBMFF, 2.4).
@@ -76,12 +79,12 @@ pub fn inspect(data: &[u8]) -> Result<TemporalUnit, MediaError> {
                 reduced = first & 0x08 != 0;
                 unit.has_sequence_header = true;
             }
-            (FRAME | FRAME_HEADER, Some(first)) if unit.first_frame_is_key.is_none() => {
-                if reduced {
-                    unit.first_frame_is_key = Some(true);
-                } else if first & 0x80 == 0 {
-                    // show_existing_frame is 0, then frame_type (2 bits): 0 is KEY_FRAME.
-                    unit.first_frame_is_key = Some(first & 0x60 == 0);
+            (FRAME | FRAME_HEADER, Some(first)) => {
+                unit.frames += 1;
+                // show_existing_frame is 0, then frame_type (2 bits): 0 is KEY_FRAME.
+                let is_coded = reduced || first & 0x80 == 0;
+                if is_coded && unit.first_frame_is_key.is_none() {
+                    unit.first_frame_is_key = Some(reduced || first & 0x60 == 0);
                 }
             }
             _ => {}
@@ -119,11 +122,15 @@ mod tests {
             unit(&[&delimiter, &sequence, &key]),
             TemporalUnit {
                 has_sequence_header: true,
-                first_frame_is_key: Some(true)
+                first_frame_is_key: Some(true),
+                frames: 1,
             }
         );
         assert_eq!(unit(&[&delimiter, &inter]).first_frame_is_key, Some(false));
         assert_eq!(unit(&[&shown]).first_frame_is_key, None);
+        // One coded, two shown again, and a header that repeats the one before it (OBU_REDUNDANT_FRAME_HEADER).
+        let parts = [&delimiter[..], &key, &shown, &shown, &[0x3a, 1, 0x90]];
+        assert_eq!(unit(&parts).frames, 3);
         // A still picture's frames have no frame_type.
         assert_eq!(
             unit(&[&[0x0a, 1, 0x18], &inter]).first_frame_is_key,

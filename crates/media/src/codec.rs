@@ -69,7 +69,12 @@ impl VideoDecoderConfig {
 pub struct Limits {
     /// Largest coded picture, in pixels. The default is 16384 by 16384.
     pub max_frame_pixels: u64,
-    /// Largest number of bytes of decoded audio that one packet may give. The default is 64 MiB.
+    /// Largest number of pictures that one chunk may hold, those that are not shown and those that are shown again
+    /// included. The default is 32: by the registrations a chunk is one access unit or temporal unit, which has one
+    /// picture to show, or one for each layer.
+    pub max_chunk_pictures: usize,
+    /// Largest number of bytes of decoded audio that one packet may give, all of its frames together. The default is
+    /// 64 MiB.
     pub max_audio_bytes: usize,
     /// Largest number of bytes of tables that a stream's set-up may ask for, such as Vorbis codebooks. The default is
     /// 64 MiB.
@@ -80,9 +85,26 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_frame_pixels: 16_384 * 16_384,
+            max_chunk_pictures: 32,
             max_audio_bytes: 64 << 20,
             max_setup_bytes: 64 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Checks the number of pictures that a chunk is known to hold so far.
+    ///
+    /// # Errors
+    /// `LimitExceeded` above [`max_chunk_pictures`](Self::max_chunk_pictures).
+    pub fn check_chunk_pictures(&self, pictures: usize) -> Result<(), MediaError> {
+        if pictures > self.max_chunk_pictures {
+            return Err(MediaError::limit(format!(
+                "a chunk of {pictures} pictures or more, the cap max_chunk_pictures is {}",
+                self.max_chunk_pictures
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +144,23 @@ pub trait VideoDecoder: Send {
 
     /// Forgets every frame that is held back.
     fn reset(&mut self);
+
+    /// Whether it decodes what starts at `chunk`, a key chunk that comes next. Where it does not, the engine flushes it
+    /// and goes on with another backend, so a decoder that another one can do better than says so here; what is wrong
+    /// with the chunk otherwise is for [`decode`](Self::decode) to say.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    fn accepts(&self, chunk: &EncodedChunk) -> Result<(), MediaError> {
+        let _ = chunk;
+        Ok(())
+    }
+
+    /// Appends, as a chunk holds them, the parameter sets that came in chunks so far: a decoder that goes on from here
+    /// needs them, and they may not come again.
+    fn write_parameter_sets(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
 }
 
 /// A codec library that can make video decoders.

@@ -6,7 +6,7 @@ use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
 use reelcore_media::h264::unescape_into;
 use reelcore_media::hevc::{
     AccessUnitStarts, HvcC, Nal, NalArray, NalType, OutputOrder, Packaging, Pps, ProfileTierLevel,
-    SliceStart, Sps, Timing, Vps, access_units, nal_units, starts_with_irap,
+    RangeExtension, SliceStart, Sps, Timing, Vps, access_units, nal_units, starts_with_irap,
 };
 use reelcore_media::{Rect, Size};
 
@@ -103,6 +103,38 @@ fn the_conformance_window_and_usability_information_are_read() {
     assert_eq!((ranged.chroma_format, ranged.bit_depth), (2, [10, 10]));
     assert_eq!(ranged.profile.profile, 4);
     assert!(ranged.profile.conforms_to(4) && !ranged.profile.conforms_to(1));
+}
+
+#[test]
+fn the_flags_of_the_range_extensions_are_read_in_their_order() {
+    let flags = |range: RangeExtension| {
+        [
+            range.transform_skip_rotation,
+            range.transform_skip_context,
+            range.implicit_rdpcm,
+            range.explicit_rdpcm,
+            range.extended_precision,
+            range.intra_smoothing_disabled,
+            range.high_precision_offsets,
+            range.persistent_rice_adaptation,
+            range.cabac_bypass_alignment,
+        ]
+    };
+    // The set ends with sps_extension_present_flag 0, the stop bit and six zeros.
+    let mut whole = bytes(MAIN_SPS);
+    assert_eq!(whole.pop(), Some(0x40));
+    for at in 0..9 {
+        // The flag, sps_range_extension_flag alone, sps_extension_4bits, one flag of nine, the stop bit.
+        let bits: u32 = 1 << 23 | 1 << 22 | 1 << (14 - at) | 1 << 5;
+        let mut set = whole.clone();
+        set.extend_from_slice(&bits.to_be_bytes()[1..]);
+        let set = Sps::parse(&Nal::new(0, &set).unwrap()).expect("an SPS");
+        assert_eq!(set.extensions, [true, false, false, false]);
+        let mut want = [false; 9];
+        want[at] = true;
+        assert_eq!(flags(set.range), want);
+    }
+    assert_eq!(flags(sps(MAIN_SPS).range), [false; 9]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use deno_core::{GarbageCollected, v8};
-use reelcore_engine::{VideoEncode, VideoInput};
+use reelcore_engine::{Engine, VideoEncode, VideoInput};
 use reelcore_media::codec::{HardwareAcceleration as MediaAcceleration, VideoDecoderConfig};
 use reelcore_media::encoder::{
     ContentHint, EncodeOptions, EncodedVideo, LatencyMode as MediaLatency, NalFormat,
@@ -365,8 +365,8 @@ impl VideoEncoderMethods for VideoEncoder {
         check_valid(&config)?;
         // 4.1. Check Configuration Support. Asking the registry takes no time that would call for another thread.
         let registry = codec_object::registry(scope);
-        let supported =
-            media_config(&config).is_ok_and(|config| registry.video_encoders(&config).is_ok());
+        let supported = media_config(&config)
+            .is_ok_and(|config| VideoEncode::supports(&registry, &config, Engine::global()));
         // 4.2. Clone Configuration: the dictionary has the known members only.
         let support = VideoEncoderSupport {
             supported: Some(supported),

@@ -11,9 +11,12 @@ use reelcore_media::{MediaError, Registry};
 pub type Process =
     dyn Fn(&mut Held, u32, &mut dyn FnMut(Out)) -> Result<(), MediaError> + Send + Sync;
 
-/// Inputs a codec holds back until it is flushed.
+/// Inputs a codec holds back until it is flushed, and the one that it does not go on with.
 #[derive(Default)]
-pub struct Held(pub Vec<u32>);
+pub struct Held(pub Vec<u32>, pub Option<u32>);
+
+/// What is added to an input at which a codec takes over.
+pub const HANDED_OVER: u32 = 1000;
 
 /// The backends are closures over the number put in.
 pub enum Fake {}
@@ -64,6 +67,15 @@ impl Codec for Fake {
     fn flush(instance: &mut Self::Instance, sink: &mut dyn FnMut(Out)) -> Result<(), MediaError> {
         instance.1.0.drain(..).for_each(|n| sink(Out(n, None)));
         Ok(())
+    }
+    fn accepts(instance: &Self::Instance, input: &u32) -> Result<(), MediaError> {
+        if instance.1.1 == Some(*input) {
+            return Err(MediaError::unsupported("not from here on"));
+        }
+        Ok(())
+    }
+    fn hand_over(_: &Self::Instance, input: &u32) -> u32 {
+        input + HANDED_OVER
     }
     fn finish(_: &Config, output: &mut Out, lease: Lease) {
         output.1 = Some(lease);

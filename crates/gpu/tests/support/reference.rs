@@ -259,6 +259,17 @@ pub fn to_codes([r, g, b]: Rgb, color: ColorSpace, depth: u32) -> [f64; 3] {
     ]
 }
 
+/// Code values of the same colours at another depth, not rounded.
+pub fn at_depth([y, u, v]: [f64; 3], color: ColorSpace, from: u32, to: u32) -> [f64; 3] {
+    let [from, to] = [from, to].map(|depth| ranges(color.full_range.unwrap(), depth));
+    let luma = |code: f64| (code - from.0) / from.1 * to.1 + to.0;
+    if color.matrix == Some(Matrix::Rgb) {
+        return [y, u, v].map(luma);
+    }
+    let chroma = |code: f64| (code - from.2) / from.3 * to.3 + to.2;
+    [luma(y), chroma(u), chroma(v)]
+}
+
 fn srgb_decode(signal: f64) -> f64 {
     let s = signal.abs();
     signal.signum()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 
-use super::plane::{self, Depths, Sample, Samples, Window};
+use super::plane::{self, Depths, Levels, Sample, Samples, Window};
 use crate::color::{ColorSpace, Matrix, Primaries, Transfer};
 use crate::counters::count_copy;
 use crate::error::MediaError;
@@ -82,7 +82,7 @@ impl Fitter {
     /// RGB becomes limited range with the matrix of BT.2020 for its primaries, of BT.709 for all others; a curve of sRGB is called
     /// that of BT.709, as video has it (`docs/decisions/0007-colour-conversion.md`). Its chroma is made as on a GPU, of
     /// the pixels around where [`ChromaSiting`](super::ChromaSiting) says; what has another size is scaled first. YUV keeps its
-    /// colours, and chroma that is scaled is taken to lie in the middle of its pixels.
+    /// colours, and white stays white at another depth; chroma that is scaled is taken to lie in the middle of its pixels.
     ///
     /// A frame whose pixels are not in CPU memory is converted and scaled where they are, if the device can
     /// ([`read_back_as`](crate::frame::VideoResource::read_back_as)), and is moved as it is wanted.
@@ -129,7 +129,11 @@ impl Fitter {
         } else {
             match crop(image, rect, format).filter(|image| image.size() == size) {
                 Some(image) => (image, frame.color_space),
-                None => (self.planar(image, rect, format, size)?, frame.color_space),
+                None => {
+                    let full_range = frame.color_space.full_range == Some(true);
+                    let image = self.planar(image, rect, full_range, format, size)?;
+                    (image, frame.color_space)
+                }
             }
         };
         Ok(with_image(frame, image, color_space))
@@ -167,7 +171,7 @@ impl Fitter {
         let depths = |from| Depths {
             from,
             to: target_depth,
-            full_range: true,
+            levels: Levels::Full,
         };
         fill(chroma, target_depth, 1 << (target_depth - 1))?;
         match image.planes() {
@@ -238,6 +242,7 @@ impl Fitter {
         &mut self,
         image: &CpuImage,
         rect: Rect,
+        full_range: bool,
         format: PixelFormat,
         size: Size,
     ) -> Result<CpuImage, MediaError> {
@@ -248,15 +253,20 @@ impl Fitter {
         for (index, range) in ranges.iter().enumerate() {
             let to = &mut buffer[range.clone()];
             let to_size = format.plane_size(index, size);
+            let depths = Depths {
+                from: depth,
+                to: target_depth,
+                levels: match (full_range, index) {
+                    (false, _) => Levels::Limited,
+                    (true, 0) => Levels::Full,
+                    (true, _) => Levels::FullChroma,
+                },
+            };
             match (depth > 8, target_depth > 8) {
-                (false, false) => self.plane::<u8, u8>(image, rect, index, to_size, 8, 8, to),
-                (false, true) => {
-                    self.plane::<u8, u16>(image, rect, index, to_size, 8, target_depth, to)
-                }
-                (true, false) => self.plane::<u16, u8>(image, rect, index, to_size, depth, 8, to),
-                (true, true) => {
-                    self.plane::<u16, u16>(image, rect, index, to_size, depth, target_depth, to)
-                }
+                (false, false) => self.plane::<u8, u8>(image, rect, index, to_size, depths, to),
+                (false, true) => self.plane::<u8, u16>(image, rect, index, to_size, depths, to),
+                (true, false) => self.plane::<u16, u8>(image, rect, index, to_size, depths, to),
+                (true, true) => self.plane::<u16, u16>(image, rect, index, to_size, depths, to),
             }?;
         }
         let bytes = buffer.len();
@@ -265,18 +275,13 @@ impl Fitter {
         Ok(image)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one plane and all that is to be done to it"
-    )]
     fn plane<S: Sample, T: Sample>(
         &mut self,
         image: &CpuImage,
         rect: Rect,
         index: usize,
         size: Size,
-        depth: u32,
-        target_depth: u32,
+        depths: Depths,
         to: &mut [u8],
     ) -> Result<(), MediaError> {
         let source = source_plane::<S>(image, index)?;
@@ -290,11 +295,6 @@ impl Fitter {
             height: f64::from(rect.height) / v,
         };
         let to = samples_mut::<T>(to)?;
-        let depths = Depths {
-            from: depth,
-            to: target_depth,
-            full_range: false,
-        };
         plane::convert(&mut self.resizer, &source, window, size, depths, to)
     }
 }

@@ -70,9 +70,18 @@ impl Window {
 pub(super) struct Depths {
     pub(super) from: u32,
     pub(super) to: u32,
-    /// All ones stay all ones, as of alpha. Otherwise samples are those of video, of which code points are multiplied by powers
-    /// of two.
-    pub(super) full_range: bool,
+    pub(super) levels: Levels,
+}
+
+/// What code values stay the same signal at another depth: <https://www.itu.int/rec/T-REC-H.273>, 8.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Levels {
+    /// Those of limited range, multiplied by a power of two.
+    Limited,
+    /// Luma of full range, and alpha: 0 and all ones stay what they are.
+    Full,
+    /// Chroma of full range: the middle stays the middle, and the steps are those of luma.
+    FullChroma,
 }
 
 /// What bytes of `S` samples are, borrowed where they are aligned.
@@ -129,21 +138,55 @@ pub(super) fn convert<S: Sample, T: Sample>(
 
 /// Copies a row, and brings its samples to another depth, rounded. What a filter overshot is cut off.
 fn bring_row<S: Sample, T: Sample>(row: &[S], to: &mut [T], depths: Depths) {
-    let top = (1u32 << depths.to) - 1;
+    let Depths {
+        from: from_bits,
+        to: to_bits,
+        levels,
+    } = depths;
+    if levels != Levels::Limited && from_bits != to_bits {
+        // The depths that there are, as constants: dividing by one is a multiplication, of several samples at once.
+        return match (from_bits, to_bits) {
+            (8, 10) => rescale_row(row, to, 8, 10, levels),
+            (8, 12) => rescale_row(row, to, 8, 12, levels),
+            (10, 8) => rescale_row(row, to, 10, 8, levels),
+            (10, 12) => rescale_row(row, to, 10, 12, levels),
+            (12, 8) => rescale_row(row, to, 12, 8, levels),
+            (12, 10) => rescale_row(row, to, 12, 10, levels),
+            _ => rescale_row(row, to, from_bits, to_bits, levels),
+        };
+    }
+    let top = (1u32 << to_bits) - 1;
     let both = row.iter().zip(to);
-    if depths.full_range && depths.from != depths.to {
-        let from_top = (1u32 << depths.from) - 1;
-        both.for_each(|(&from, to)| {
-            let from = from.into().min(from_top);
-            *to = T::from_u32((from * top + from_top / 2) / from_top);
-        });
-    } else if depths.to >= depths.from {
-        let up = depths.to - depths.from;
+    if to_bits >= from_bits {
+        let up = to_bits - from_bits;
         both.for_each(|(&from, to)| *to = T::from_u32((from.into() << up).min(top)));
     } else {
-        let down = depths.from - depths.to;
+        let down = from_bits - to_bits;
         let half = 1 << (down - 1);
         both.for_each(|(&from, to)| *to = T::from_u32(((from.into() + half) >> down).min(top)));
+    }
+}
+
+/// The row of full range: all ones become all ones, and of chroma the middle the middle. For depths below 16.
+#[inline(always)]
+fn rescale_row<S: Sample, T: Sample>(
+    row: &[S],
+    to: &mut [T],
+    from_bits: u32,
+    to_bits: u32,
+    levels: Levels,
+) {
+    let (from_top, top) = ((1i32 << from_bits) - 1, (1i32 << to_bits) - 1);
+    // In steps of 1 / from_top: what the middles are apart, and a half, so that the quotient is rounded.
+    let offset = match levels {
+        Levels::FullChroma => (from_top << (to_bits - 1)) - (top << (from_bits - 1)),
+        Levels::Limited | Levels::Full => 0,
+    } + from_top / 2;
+    for (&from, to) in row.iter().zip(to) {
+        let from = from.into().min(from_top as u32) as i32;
+        // Chroma of 0 lies below 0 in more bits.
+        let scaled = (from * top + offset).max(0) as u32 / from_top as u32;
+        *to = T::from_u32(scaled.min(top as u32));
     }
 }
 

@@ -26,6 +26,6 @@ pub use poc::PictureOrder;
 pub use pps::Pps;
 pub use profile::ProfileTierLevel;
 pub use slice::SliceStart;
-pub use sps::{ReferenceSet, Sps, SubLayerOrdering};
+pub use sps::{RangeExtension, ReferenceSet, Sps, SubLayerOrdering};
 pub use vps::Vps;
 pub use vui::{Timing, Vui};

@@ -30,6 +30,45 @@ pub struct SubLayerOrdering {
     pub max_latency: Option<u32>,
 }
 
+/// sps_range_extension() (7.3.2.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeExtension {
+    /// transform_skip_rotation_enabled_flag.
+    pub transform_skip_rotation: bool,
+    /// transform_skip_context_enabled_flag.
+    pub transform_skip_context: bool,
+    /// implicit_rdpcm_enabled_flag.
+    pub implicit_rdpcm: bool,
+    /// explicit_rdpcm_enabled_flag.
+    pub explicit_rdpcm: bool,
+    /// extended_precision_processing_flag.
+    pub extended_precision: bool,
+    /// intra_smoothing_disabled_flag.
+    pub intra_smoothing_disabled: bool,
+    /// high_precision_offsets_enabled_flag.
+    pub high_precision_offsets: bool,
+    /// persistent_rice_adaptation_enabled_flag.
+    pub persistent_rice_adaptation: bool,
+    /// cabac_bypass_alignment_enabled_flag.
+    pub cabac_bypass_alignment: bool,
+}
+
+impl RangeExtension {
+    fn read(r: &mut BitReader<'_>) -> Result<Self, MediaError> {
+        Ok(Self {
+            transform_skip_rotation: r.flag("transform_skip_rotation_enabled_flag")?,
+            transform_skip_context: r.flag("transform_skip_context_enabled_flag")?,
+            implicit_rdpcm: r.flag("implicit_rdpcm_enabled_flag")?,
+            explicit_rdpcm: r.flag("explicit_rdpcm_enabled_flag")?,
+            extended_precision: r.flag("extended_precision_processing_flag")?,
+            intra_smoothing_disabled: r.flag("intra_smoothing_disabled_flag")?,
+            high_precision_offsets: r.flag("high_precision_offsets_enabled_flag")?,
+            persistent_rice_adaptation: r.flag("persistent_rice_adaptation_enabled_flag")?,
+            cabac_bypass_alignment: r.flag("cabac_bypass_alignment_enabled_flag")?,
+        })
+    }
+}
+
 /// A sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sps {
@@ -69,6 +108,8 @@ pub struct Sps {
     pub vui: Vui,
     /// sps_range_extension_flag, sps_multilayer_extension_flag, sps_3d_extension_flag, sps_scc_extension_flag.
     pub extensions: [bool; 4],
+    /// The range extensions; all off where there are none.
+    pub range: RangeExtension,
 }
 
 impl Sps {
@@ -141,7 +182,12 @@ impl Sps {
             for extension in &mut extensions {
                 *extension = r.flag("sps extension flags")?;
             }
+            r.u(4, "sps_extension_4bits")?;
         }
+        let range = match extensions {
+            [true, ..] => RangeExtension::read(r)?,
+            _ => RangeExtension::default(),
+        };
         Ok(Self {
             id,
             vps_id,
@@ -161,6 +207,7 @@ impl Sps {
             long_term_pictures,
             vui,
             extensions,
+            range,
         })
     }
 }

@@ -146,6 +146,7 @@ impl Painter {
             true => None,
             false => Some(self.fit(frame, eight, size)?.resource.read_back()?),
         };
+        let full_range = picture.color_space.full_range == Some(true);
         let mut planes = Vec::with_capacity(4);
         let both = colors.planes().iter().zip(covers.planes()).zip(areas);
         for (index, ((color, cover), area)) in both.enumerate() {
@@ -166,7 +167,10 @@ impl Painter {
                         _ if eighth(cover) == 0 => continue,
                         _ => (color * DEEP_OPAQUE + cover / 2) / cover,
                     };
-                    *to = ((straight + 8) >> (DEEP - 8)).min(255) as u8;
+                    *to = match full_range {
+                        true => full_range_eighth(straight, index > 0),
+                        false => ((straight + 8) >> (DEEP - 8)).min(255) as u8,
+                    };
                 }
             }
             planes.push(finished(Canvas { data, stride }));
@@ -263,6 +267,16 @@ pub(crate) fn is_opaque(frame: &VideoFrame) -> Result<bool, MediaError> {
 /// Alpha of 12 bits in 8.
 fn eighth(alpha: u32) -> u8 {
     ((alpha.min(DEEP_OPAQUE) * 255 + DEEP_OPAQUE / 2) / DEEP_OPAQUE) as u8
+}
+
+/// A sample of full range of 12 bits in 8: chroma about the middle, luma as alpha.
+fn full_range_eighth(sample: u32, chroma: bool) -> u8 {
+    if !chroma {
+        return eighth(sample);
+    }
+    // What the middles are apart, in steps of 1 / DEEP_OPAQUE: as `Fitter` has it.
+    const GREY: u32 = (DEEP_OPAQUE << 7) - (255 << (DEEP - 1));
+    ((sample.min(DEEP_OPAQUE) * 255 + GREY + DEEP_OPAQUE / 2) / DEEP_OPAQUE) as u8
 }
 
 /// The rows of a plane of that size, without what pads them.
@@ -367,6 +381,27 @@ mod tests {
             painter.with_alpha(&opaque, format, size).expect("one");
             let got = painter.planar(&opaque, format, small).expect("a picture");
             assert!(samples(&got) == want, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_colour_of_either_range_stays_what_it_is_where_its_alpha_is_scaled_too() {
+        let mut painter = Painter::new(&Engine::new(Default::default()));
+        let (size, small) = (Size::new(64, 48), Size::new(22, 18));
+        let mut frame = scene_frame(PixelFormat::I444, size, 3, 0);
+        for full_range in [false, true] {
+            frame.color_space.full_range = Some(full_range);
+            for sample in (0..=255).step_by(15).chain([1, 128, 200, 254]) {
+                let flat = vec![sample; size.area() as usize];
+                let planes = vec![plane_of::<u8>(&flat, size); 3];
+                let image = CpuImage::new(PixelFormat::I444, size, planes).expect("a picture");
+                let half = covered(&replaced(&frame, image), |_| 128);
+                let got = painter.planar(&half, PixelFormat::I444, small);
+                for plane in &samples(&got.expect("a picture"))[..3] {
+                    let same = plane.iter().all(|&got| got == sample);
+                    assert!(same, "{sample}, full range {full_range}: {plane:?}");
+                }
+            }
         }
     }
 

@@ -101,6 +101,74 @@ fn every_format_reaches_every_planar_format_with_its_values_in_place() {
 }
 
 #[test]
+fn full_range_keeps_black_white_and_grey_at_every_depth_and_size() {
+    let size = Size::new(8, 4);
+    let color = ColorSpace {
+        full_range: Some(true),
+        ..ColorSpace::REC709
+    };
+    let to = [F::I420, F::I422P10, F::I444P12, F::I420P10, F::I420P12];
+    for from in [F::I420, F::Nv12, F::I420AP10, F::I444P12] {
+        let depth = from.bit_depth();
+        // Luma, and chroma, which is neutral or as far up as its bits go.
+        for (luma, chroma) in [
+            (0, 1 << (depth - 1)),
+            ((1 << depth) - 1, 1 << (depth - 1)),
+            (1 << (depth - 2), (1 << depth) - 1),
+        ] {
+            let planes = (0..from.num_planes()).map(|index| {
+                let sample: u16 = if index % 3 == 0 { luma } else { chroma };
+                let stride = from.row_bytes(index, size.width);
+                let len = stride * from.plane_size(index, size).height as usize;
+                let data = match depth {
+                    8 => vec![sample as u8; len],
+                    _ => sample.to_ne_bytes().repeat(len / 2),
+                };
+                Plane {
+                    data: data.into(),
+                    stride,
+                }
+            });
+            let image = CpuImage::new(from, size, planes.collect()).unwrap();
+            let frame = VideoFrame::from_cpu(image, 0, None, color);
+            for to in to {
+                // ITU-T H.273, 8.3.
+                let (of, top) = ((1 << depth) - 1, (1 << to.bit_depth()) - 1);
+                let scaled = |code: f64| (code * f64::from(top) / f64::from(of)).round();
+                let (from_grey, grey) = (1 << (depth - 1), 1 << (to.bit_depth() - 1));
+                let want_chroma = scaled(f64::from(i32::from(chroma) - from_grey));
+                let want = [scaled(f64::from(luma)), want_chroma + f64::from(grey)];
+                for size in [size, Size::new(6, 10)] {
+                    let fitted = fitter().fit(&frame, to, size).unwrap();
+                    assert_eq!(fitted.color_space, color);
+                    for plane in 0..3 {
+                        let found = f64::from(value(&fitted, plane, 1, 1));
+                        let want = want[plane.min(1)].min(f64::from(top));
+                        assert_eq!(found, want, "{from:?} to {to:?} of {size:?}, plane {plane}");
+                    }
+                }
+            }
+        }
+    }
+    // Of limited range, or of one that nobody named, white is 235 of 255, 940 of 1023.
+    for full_range in [Some(false), None] {
+        let plane = |bytes: usize, stride| Plane {
+            data: vec![235; bytes].into(),
+            stride,
+        };
+        let planes = vec![plane(32, 8), plane(8, 4), plane(8, 4)];
+        let image = CpuImage::new(F::I420, size, planes).unwrap();
+        let color = ColorSpace {
+            full_range,
+            ..color
+        };
+        let frame = VideoFrame::from_cpu(image, 0, None, color);
+        let fitted = fitter().fit(&frame, F::I420P10, size).unwrap();
+        assert_eq!(value(&fitted, 0, 1, 1), 940);
+    }
+}
+
+#[test]
 fn scaling_keeps_the_picture_in_place_and_within_its_depth() {
     for (format, size) in [
         (F::I420, Size::new(64, 48)),

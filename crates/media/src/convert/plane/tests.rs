@@ -142,7 +142,7 @@ fn doubled(pixels: &[u8]) -> Vec<u8> {
     let depths = Depths {
         from: 8,
         to: 8,
-        full_range: false,
+        levels: Levels::Limited,
     };
     convert::<u8, u8>(&mut Resizer::new(), &source, window, size, depths, &mut out).unwrap();
     out
@@ -160,5 +160,53 @@ fn a_window_that_begins_between_samples_keeps_its_place() {
             (f64::from(got) - want).abs() <= 0.75,
             "{i}: {got}, not {want}"
         );
+    }
+}
+
+/// The nearest code value of the same signal: ITU-T H.273, 8.3, in 64-bit floating point.
+fn same_signal(code: u32, from: u32, to: u32, levels: Levels) -> u16 {
+    let top = |bits: u32| f64::from((1u32 << bits) - 1);
+    let zero = |bits: u32| match levels {
+        Levels::FullChroma => f64::from(1u32 << (bits - 1)),
+        _ => 0.0,
+    };
+    let signal = (f64::from(code) - zero(from)) / top(from);
+    (signal * top(to) + zero(to)).round().clamp(0.0, top(to)) as u16
+}
+
+#[test]
+fn no_code_value_of_full_range_becomes_another_signal_at_another_depth() {
+    for (from, to) in [
+        (8, 10),
+        (8, 12),
+        (10, 8),
+        (10, 12),
+        (12, 8),
+        (12, 10),
+        (9, 11),
+    ] {
+        for levels in [Levels::Full, Levels::FullChroma] {
+            let depths = Depths { from, to, levels };
+            let codes: Vec<u16> = (0..1 << from).collect();
+            let want = |&code: &u16| same_signal(code.into(), from, to, levels);
+            let want: Vec<u16> = codes.iter().map(want).collect();
+            let mut found = vec![0u16; codes.len()];
+            bring_row(&codes, &mut found, depths);
+            assert_eq!(found, want, "{depths:?}");
+            if from == 8 {
+                let bytes: Vec<u8> = (0..=255).collect();
+                bring_row(&bytes, &mut found, depths);
+                assert_eq!(found, want, "{depths:?} of bytes");
+            }
+            if to == 8 {
+                let mut bytes = vec![0u8; codes.len()];
+                bring_row(&codes, &mut bytes, depths);
+                assert!(bytes.iter().copied().map(u16::from).eq(want), "{depths:?}");
+            }
+            // What a filter overshot, or a script wrote, counts as all ones.
+            let mut over = [0u16];
+            bring_row(&[u16::MAX], &mut over, depths);
+            assert_eq!(over[0], found[found.len() - 1], "{depths:?}");
+        }
     }
 }

@@ -398,6 +398,19 @@ await test("alpha is kept as side data, and comes back", async () => {
   equal((await VideoEncoder.isConfigSupported(refused)).supported, false);
 });
 
+await test("pictures that are larger than the cap are not supported, and refused before there is a frame", async () => {
+  const size = (width, height) => base("av01.0.04M.08", { width, height });
+  equal((await VideoEncoder.isConfigSupported(size(16384, 16384))).supported, true);
+  const huge = size(32768, 16384);
+  equal((await VideoEncoder.isConfigSupported(huge)).supported, false);
+  const error = await new Promise((resolve, reject) => {
+    const encoder = new VideoEncoder({ output: reject, error: resolve });
+    encoder.configure(huge);
+  });
+  equal(error.name, "NotSupportedError");
+  assert(error.message.includes("max_frame_pixels"), error.message);
+});
+
 await test("frames of any format and size are converted and scaled", async () => {
   const rgba = new Uint8Array(64 * 48 * 4);
   for (let i = 0; i < rgba.length; i += 4) rgba.set([200, 30, 60, 255], i);
