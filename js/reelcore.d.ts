@@ -25,7 +25,7 @@ declare namespace Reelcore {
     readonly defaultKeyId: string | null;
     /** The codec string of what is encrypted. */
     readonly codec: string | null;
-    /** Protection system specific headers, as whole boxes. */
+    /** Protection system specific headers: of MP4 whole `pssh` boxes, of Matroska and WebM the bare ContentEncKeyID. */
     readonly pssh: readonly Uint8Array[];
   }
 
@@ -34,7 +34,7 @@ declare namespace Reelcore {
     readonly index: number;
     /** The container's own number. */
     readonly id: number;
-    /** The codec string, or null where WebCodecs names none. */
+    /** The codec string: that of WebCodecs, or that of RFC 6381 where WebCodecs has none ("ac-3"). Null where there is neither. */
     readonly codec: string | null;
     readonly language: string | null;
     /** A name for people, or null where the container gives none. */
@@ -55,6 +55,7 @@ declare namespace Reelcore {
 
   interface AudioTrack extends TrackBase {
     readonly type: "audio";
+    /** Of a codec that WebCodecs does not name, such as "ac-3", `configure()` refuses it: `isConfigSupported()` tells. */
     readonly decoderConfig: AudioDecoderConfig | null;
   }
 
@@ -72,7 +73,7 @@ declare namespace Reelcore {
 
   interface Packet<Chunk, Config> {
     chunk: Chunk;
-    /** `decoderConfig` is null where WebCodecs has no codec string, or the packets are encrypted. */
+    /** `decoderConfig` is null where there is no codec string, or the packets are encrypted. */
     metadata: { decoderConfig?: Config | null };
   }
 

@@ -118,7 +118,7 @@ pub fn open_with(source: Arc<dyn Source>, limits: &Limits) -> Result<Arc<dyn Dem
         len += source::read_up_to(&*source, len as u64, rest)?;
     }
     let head = head.get(..len).unwrap_or_default();
-    if annexb::probe(head) {
+    if annexb::probe_source(&source, head)? {
         return Ok(Arc::new(annexb::AnnexBDemuxer::open(source, limits)?));
     }
     if obu::probe(head) {

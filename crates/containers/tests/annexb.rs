@@ -252,6 +252,40 @@ fn a_stream_that_begins_in_the_middle_of_a_picture_begins_with_the_next_whole_on
 }
 
 #[test]
+fn a_stream_that_begins_long_before_its_first_parameter_set_is_known_and_read() {
+    for clip in [&CLIPS[0], &CLIPS[3]] {
+        let bytes = std::fs::read(make(clip)).expect("the clip");
+        let whole = packets(&open_bytes(bytes.clone()).expect(clip.0), 0).expect(clip.0);
+        let key = |packet: &Packet| packet.chunk.kind == ChunkKind::Key;
+        let first = whole.iter().skip(1).position(key).expect("a key packet") + 1;
+        let (from, to) = (whole[1].offset as usize, whole[first].offset as usize);
+        // As it was recorded, and with so much before the sets that no look at the start holds it.
+        for times in [1, 40] {
+            let before = bytes[from..to].repeat(times);
+            assert!(before.len() > 4096, "{}", clip.0);
+            let late = [&before[..], &bytes[to..]].concat();
+            let what = format!("{}, {} bytes before", clip.0, before.len());
+            let demuxer = open_bytes(late.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let is = clip.0.rsplit('.').next().expect("an ending");
+            assert_eq!(demuxer.container(), is, "{what}");
+            let found = packets(&demuxer, 0).expect(&what);
+            let all: Vec<u8> = found.iter().flat_map(|p| p.chunk.data.to_vec()).collect();
+            assert!(late.ends_with(&all), "{what}");
+            let at = found.iter().position(key).expect("a key packet");
+            assert_eq!(found[at].offset as usize, before.len(), "{what}");
+            assert_eq!(found.len() - at, whole.len() - first, "{what}");
+            for (found, whole) in found[at..].iter().zip(&whole[first..]) {
+                assert_eq!(found.chunk.data, whole.chunk.data, "{what}");
+            }
+            let arrived = late.len().min(before.len() + 30_000);
+            let source = support::Arriving::new(late, arrived);
+            assert!(open(source.clone()).is_ok(), "{what}: a stream");
+            assert_eq!(source.waits(), 0, "{what}");
+        }
+    }
+}
+
+#[test]
 fn other_start_codes_are_not_taken_for_h264() {
     for content in [
         // MPEG program stream, MPEG-2 video, a start code alone, and one with nothing readable.
@@ -260,6 +294,10 @@ fn other_start_codes_are_not_taken_for_h264() {
         &[0, 0, 1],
         &[0, 0, 0, 1, 0x67],
         &[0, 0, 1, 9, 0xf0],
+        // An icon, which begins as a unit of HEVC would.
+        &[0, 0, 1, 0, 1, 0, 16, 16, 0, 0, 1, 0],
+        // Pictures alone.
+        &[0, 0, 1, 0x41, 0x9a, 0x24, 0, 0, 1, 0x41, 0x9a, 0x24],
     ] {
         let error = open(Arc::new(BytesSource::new(content))).err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();

@@ -7,7 +7,12 @@ mod sound;
 #[path = "support/survival.rs"]
 mod survival;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use made::ffmpeg;
+use reelcore_containers::{BytesSource, open};
+use reelcore_media::demux::Demuxer;
 use sound::*;
 use survival::{ONE_AT_A_TIME, Random, survive};
 
@@ -223,4 +228,114 @@ fn forged_structures_take_no_time_and_no_memory() {
         "an unsynchronised tag of nothing",
     );
     let _ = survive(id3(4, 0, &[]).repeat(1000), "tags behind tags");
+}
+
+/// Opens `bytes` and does `more` with them in much less time than it takes to look at every forged header.
+fn is_soon_done(bytes: Vec<u8>, what: &str, more: fn(&Arc<dyn Demuxer>)) {
+    let begun = Instant::now();
+    if let Ok(demuxer) = open(Arc::new(BytesSource::new(bytes))) {
+        more(&demuxer);
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "{what}: {took:?}");
+}
+
+/// Seeks once.
+fn seek(demuxer: &Arc<dyn Demuxer>) {
+    let mut reader = Arc::clone(demuxer).reader(0).expect("the track");
+    let _ = reader.seek(1_500_000);
+}
+
+/// Reads all there is, and seeks several times.
+fn read(demuxer: &Arc<dyn Demuxer>) {
+    let _ = survival::read_all(demuxer);
+}
+
+#[test]
+fn forged_headers_of_flac_are_not_each_followed_through_the_largest_frame() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    // 65,535 samples of eight channels and 32 bits: a frame may have 5 MB.
+    let mut flac = b"fLaC\x80\0\0\x22".to_vec();
+    flac.extend([0, 16, 0xff, 0xff, 0, 0, 0, 0, 0, 0]);
+    flac.extend((48_000_u64 << 44 | 7 << 41 | 31 << 36).to_be_bytes());
+    flac.extend([0; 16]);
+    let header = [0xff, 0xf8, 0x10, 0x70, 0];
+    let crc = |byte: u8, crc: u8| (0..8).fold(crc ^ byte, |crc, _| (crc << 1) ^ ((crc >> 7) * 7));
+    let sum = header.iter().fold(0, |sum, &byte| crc(byte, sum));
+    let block: Vec<u8> = header
+        .into_iter()
+        .chain([sum])
+        .chain([0xff; 4090])
+        .collect();
+    is_soon_done(
+        [flac, block.repeat(3072)].concat(),
+        "12 MiB of headers of FLAC",
+        seek,
+    );
+}
+
+#[test]
+fn forged_pages_of_ogg_are_not_each_summed_to_the_end_that_they_claim() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    // A page that claims tens of kilobytes and has a wrong checksum, every 35 bytes, with a true one now and then.
+    let mut forged = page(0, -1, 7, 9, &[], &[]);
+    forged[26] = 255;
+    forged.extend([255; 8]);
+    let forged = forged.repeat(28_000);
+    let parts = (0..48).map(|n| {
+        let sound = packets_page(0, (n + 1) * 960, 7, n as u32 + 2, &[&opus(40, 1)]);
+        [sound, forged.clone()].concat()
+    });
+    let parts: Vec<u8> = parts.flatten().collect();
+    is_soon_done(
+        [opus_start(7, 2, 0), parts].concat(),
+        "forged pages between true ones",
+        read,
+    );
+    let forged = [opus_start(7, 2, 0), forged.repeat(20)].concat();
+    is_soon_done(forged, "forged pages alone", read);
+}
+
+#[test]
+fn a_stretch_of_damage_hides_nothing_behind_it() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let input = "anoisesrc=d=40:r=48000:c=pink:a=0.2:seed=4";
+    let noise = ["-f", "lavfi", "-i", input, "-ac", "2", "-c:a"];
+    let made = |name: &str, codec: &[&str]| {
+        std::fs::read(ffmpeg(name, &[&noise[..], codec].concat())).expect(name)
+    };
+    // A bit of every page in the middle half: each is summed for nothing, and none is missed behind them.
+    let mut ogg = made("damaged.opus", &["libopus", "-b:a", "256k"]);
+    let pages: Vec<usize> = (0..ogg.len())
+        .filter(|&at| ogg[at..].starts_with(b"OggS"))
+        .collect();
+    let damaged = &pages[pages.len() / 4..pages.len() * 3 / 4];
+    for page in damaged {
+        ogg[page + 400] ^= 1;
+    }
+    let bytes = damaged[damaged.len() - 1] - damaged[0];
+    assert!(bytes > 400_000, "{bytes}");
+    let demuxer = open(Arc::new(BytesSource::new(ogg))).expect("opens");
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
+    let (mut last, mut gap) = (0, 0);
+    while let Some(packet) = reader.next_sample().expect("reads") {
+        gap = gap.max(packet.chunk.timestamp - last);
+        last = packet.chunk.timestamp;
+    }
+    assert!(last > 39_900_000 && gap > 15_000_000, "{last} {gap}");
+    let found = reader.seek(35_000_000).expect("seeks").expect("a packet");
+    assert!((34_900_000..=35_000_000).contains(&found), "{found}");
+    // Frames without their ends.
+    let mut flac = made("damaged.flac", &["flac"]);
+    let middle = flac.len() / 2;
+    flac[middle - 100_000..middle + 100_000].fill(0x55);
+    let demuxer = open(Arc::new(BytesSource::new(flac))).expect("opens");
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
+    for time in [5_000_000, 25_000_000, 35_000_000, 39_000_000] {
+        let found = reader.seek(time).expect("seeks").expect("a packet");
+        assert!(
+            (time - 100_000..=time).contains(&found),
+            "{found} for {time}"
+        );
+    }
 }

@@ -156,7 +156,8 @@ fn times_are_exact_in_any_time_base_and_the_last_frame_lasts_as_the_one_before()
         .collect();
     let bytes = [header(b"VP80", 30_000, 1, 5005), frames.concat()].concat();
     let demuxer = open_bytes(bytes).expect("valid");
-    assert_eq!(demuxer.duration(), Some(166_833));
+    // As long as the frames are, whatever the header counts.
+    assert_eq!(demuxer.duration(), Some(200_200));
     let all = packets(&demuxer, 0).expect("valid");
     let times: Vec<_> = all
         .iter()
@@ -178,6 +179,43 @@ fn times_are_exact_in_any_time_base_and_the_last_frame_lasts_as_the_one_before()
     assert_eq!(
         packets(&demuxer, 0).expect("valid")[0].chunk.timestamp,
         i64::MAX
+    );
+}
+
+#[test]
+fn a_count_of_frames_in_the_header_is_not_taken_for_ticks() {
+    let file = |rate: u32, count: u32, times: &[u64]| {
+        let frames = times.iter().flat_map(|&time| frame(time, KEY));
+        let mut bytes = header(b"VP80", rate, 1, count);
+        bytes.extend(frames);
+        Bytes::from(bytes)
+    };
+    // As a file, whose frames can all be looked at, and as a stream, of which the first two are.
+    let fine = file(90_000, 4, &[0, 3000, 6000, 9000]);
+    let coarse = file(25, 4, &[0, 1, 2, 3]);
+    let one = file(25, 1, &[0]);
+    let one_fine = file(90_000, 1, &[0]);
+    let unsaid = file(90_000, 0, &[0, 3000]);
+    let back = file(1000, 9, &[0, 40, 120, 80]);
+    for (bytes, as_file, as_stream) in [
+        (fine, Some(133_333), None),
+        (coarse, Some(160_000), Some(160_000)),
+        (one, Some(40_000), Some(40_000)),
+        (one_fine, None, None),
+        (unsaid, Some(66_667), None),
+        (back, Some(200_000), None),
+    ] {
+        let demuxer = open_bytes(bytes.to_vec()).expect("valid");
+        assert_eq!(demuxer.duration(), as_file, "{bytes:?}");
+        assert_eq!(demuxer.tracks()[0].duration, as_file, "{bytes:?}");
+        assert_eq!(streamed(&bytes).duration(), as_stream, "{bytes:?}");
+    }
+    // What is cut off is not counted.
+    let cut = file(1000, 0, &[0, 40, 80]);
+    let cut = cut.slice(..cut.len() - 1);
+    assert_eq!(
+        open_bytes(cut.to_vec()).expect("valid").duration(),
+        Some(80_000)
     );
 }
 

@@ -300,6 +300,30 @@ fn display_properties_come_from_the_sample_entry_and_the_matrix() {
 }
 
 #[test]
+fn colours_without_the_range_do_not_refuse_the_file() {
+    for (colr, full_range) in [
+        (&b"nclx\0\x09\0\x10\0\x09"[..], None),
+        (b"nclc\0\x09\0\x10\0\x09", None),
+        (b"nclx\0\x09\0\x10\0\x09\0", Some(false)),
+    ] {
+        let config = bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]);
+        let boxes = [config, bx(b"colr", &[colr])].concat();
+        let mut track = TrackBuilder::video(1000);
+        track.entry = visual_entry(b"avc1", 64, 48, &boxes);
+        let demuxer = open_bytes(progressive(&[], &[track.build()])).expect("valid");
+        let TrackKind::Video { color_space, .. } = demuxer.tracks()[0].kind else {
+            panic!("no video");
+        };
+        let points = ColorSpace::from_code_points(9, 16, 9, false);
+        let want = ColorSpace {
+            full_range,
+            ..points
+        };
+        assert_eq!(color_space, want);
+    }
+}
+
+#[test]
 fn encrypted_tracks_keep_their_kind_and_have_no_codec() {
     let config = bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]);
     let sinf = bx(b"sinf", &[&bx(b"frma", &[b"avc1"])]);

@@ -244,6 +244,52 @@ fn a_packet_comes_as_soon_as_its_bytes_have() {
     thread.join().expect("a clean end");
 }
 
+#[test]
+fn a_stream_whose_pictures_come_late_or_never_opens_without_them() {
+    let entries = tracks(&[
+        &track(1, 1, "V_VP9", &[&video(&[])]),
+        &track(2, 2, "A_PCM/INT/LIT", &[&audio(1000.0, 1, 16)]),
+    ]);
+    let vp9 = [0x82, 0x49, 0x83, 0x42, 0x40, 0x15, 0xf0, 0x11, 0xf0, 0];
+    let sound = |grouped: bool, time: i16| match grouped {
+        true => group(2, time, &[0; 200], &[]),
+        false => simple(2, time, 0x80, &[0; 200]),
+    };
+    // A hundred milliseconds to a block, in one cluster or in many; a picture after so many of them.
+    for (grouped, apart) in [(false, false), (true, false), (false, true)] {
+        for (picture, found) in [(0, true), (18, true), (60, false)] {
+            let mut bytes = live(&[&info(), &entries]);
+            if !apart {
+                bytes.extend(open_cluster(0, &[]));
+            }
+            let mut soon = 0;
+            for n in 0..100_i16 {
+                let time = if apart { 0 } else { n * 100 };
+                let mut blocks = sound(grouped, time);
+                if n == picture {
+                    blocks = [simple(1, time, 0x80, &vp9), blocks].concat();
+                }
+                bytes.extend(match apart {
+                    true => cluster(n as u64 * 100, &[&blocks]),
+                    false => blocks,
+                });
+                if n == 25 {
+                    soon = bytes.len();
+                }
+            }
+            let what = format!("grouped {grouped}, apart {apart}, picture {picture}");
+            let source = support::Arriving::new(bytes.clone(), soon);
+            let demuxer = open(source.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(source.waits(), 0, "{what}");
+            assert_eq!(demuxer.tracks()[0].codec.is_some(), found, "{what}");
+            assert!(demuxer.tracks()[1].codec.is_some(), "{what}");
+            source.arrive(bytes.len());
+            let file = open_bytes(bytes).expect(&what);
+            assert!(file.tracks()[0].codec.is_some(), "{what}: a file");
+        }
+    }
+}
+
 /// The packets before the error, and the error.
 fn until_error(reader: &mut dyn PacketReader) -> (usize, Option<DemuxError>) {
     let mut count = 0;

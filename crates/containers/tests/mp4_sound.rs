@@ -48,6 +48,92 @@ fn the_last_packet_loses_nothing_when_the_first_one_lasts_unusually_long() {
     assert!(all[..52].iter().all(|packet| packet.chunk.side.is_none()));
 }
 
+/// Four packets of AAC, 4096 samples, with an edit list where `edits`, and the tag that iTunes writes beside the others.
+fn with_gapless(numbers: &str, edits: &[u32], tracks: u32) -> Vec<u8> {
+    let track = |id| {
+        let mut track = TrackBuilder::video(44_100);
+        track.id = id;
+        track.handler = *b"soun";
+        track.edits = edits.to_vec();
+        track.entry = mp4a(0x40, LC);
+        track.tables = [
+            full(b"stts", 0, 0, &[&table(2, &[4, 1024])]),
+            full(b"stsc", 0, 0, &[&table(3, &[1, 4, 1])]),
+            full(b"stsz", 0, 0, &[&words(&[1, 4])]),
+            full(b"stco", 0, 0, &[&table(1, &[DATA])]),
+        ]
+        .concat();
+        track.build()
+    };
+    let tracks: Vec<_> = (1..=tracks).map(track).collect();
+    let text = format!(" 00000000 {numbers} 00000000 00000000");
+    let data = bx(b"data", &[&words(&[1, 0]), text.as_bytes()]);
+    let mean = full(b"mean", 0, 0, &[b"com.apple.iTunes"]);
+    let name = full(b"name", 0, 0, &[b"iTunSMPB"]);
+    let list = bx(b"ilst", &[&bx(b"----", &[&mean, &name, &data])]);
+    let hdlr = full(b"hdlr", 0, 0, &[&words(&[0]), b"mdirappl", &[0; 9]]);
+    let meta = bx(b"udta", &[&full(b"meta", 0, 0, &[&hdlr, &list])]);
+    [
+        bx(b"ftyp", &[b"M4A \0\0\0\0"]),
+        bx(b"mdat", &[b"abcd"]),
+        moov(&tracks, &meta),
+    ]
+    .concat()
+}
+
+#[test]
+fn gapless_numbers_say_what_is_heard_where_no_edit_list_does() {
+    const EDIT: &[u32] = &[50, 1024, 0x1_0000];
+    // Priming, padding and length; what is dropped at both ends, and microseconds of what is heard.
+    for (numbers, edits, tracks, start, end, duration) in [
+        (
+            "00000840 000001A0 0000000000000620",
+            &[][..],
+            1,
+            2112,
+            416,
+            35_556,
+        ),
+        // The numbers do not reach to the end.
+        (
+            "00000400 00000000 0000000000000400",
+            &[],
+            1,
+            1024,
+            0,
+            69_660,
+        ),
+        // They count something else.
+        ("00000840 000001A0 0000000000000C40", &[], 1, 0, 0, 92_880),
+        // An edit list says it.
+        (
+            "00000840 000001A0 0000000000000620",
+            EDIT,
+            1,
+            1024,
+            867,
+            50_000,
+        ),
+        // Of which track it is, nobody knows.
+        ("00000840 000001A0 0000000000000620", &[], 2, 0, 0, 92_880),
+    ] {
+        let demuxer = open_bytes(with_gapless(numbers, edits, tracks)).expect("valid");
+        assert_eq!(demuxer.tracks()[0].duration, Some(duration), "{numbers}");
+        let all = packets(&demuxer, 0).expect("valid");
+        let side = all.iter().filter_map(|packet| packet.chunk.side.as_deref());
+        let mut dropped = (0.0, 0.0);
+        for side in side {
+            dropped.0 += side.discard_start.as_secs_f64() * 44_100.0;
+            dropped.1 += side.discard_end.as_secs_f64() * 44_100.0;
+        }
+        let dropped = (dropped.0.round() as u32, dropped.1.round() as u32);
+        assert_eq!(dropped, (start, end), "{numbers} {edits:?}");
+        let first = all[0].chunk.timestamp;
+        let want = (f64::from(start) * -1e6 / 44_100.0).round() as i64;
+        assert_eq!(first, want, "what is heard begins at 0");
+    }
+}
+
 /// Codec, own name and channels of the first track.
 fn described(bytes: Vec<u8>) -> (Option<String>, Option<String>, u32) {
     let demuxer = open_bytes(bytes).expect("valid");

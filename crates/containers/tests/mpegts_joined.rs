@@ -277,3 +277,34 @@ fn a_program_of_what_is_only_named_begins_at_its_first_time() {
         assert_eq!(demuxer.duration(), Some(2_000_000), "{late}");
     }
 }
+
+#[test]
+fn a_time_line_that_goes_back_is_not_taken_for_one_that_wraps_around() {
+    let (video, audio) = media();
+    let part = |seconds: i64| {
+        let start = seconds * 90_000;
+        mux(
+            &video,
+            &audio,
+            Plan {
+                start,
+                ..Plan::default()
+            },
+        )
+    };
+    let duration = |parts: &[i64]| {
+        let stream: Vec<u8> = parts.iter().flat_map(|&at| part(at)).collect();
+        let demuxer = open_bytes(stream).expect("opens");
+        demuxer.duration().map(|micros| micros / 1_000_000)
+    };
+    // The end alone is looked at: parts one behind the other are longer than that.
+    let run = |from: i64| (0..20).map(move |part| from + 3 * part);
+    let back: Vec<i64> = [1000].into_iter().chain(run(3)).collect();
+    assert_eq!(duration(&back), None, "it ends before it began");
+    let forth: Vec<i64> = back.into_iter().chain(run(1100)).collect();
+    assert_eq!(duration(&forth), Some(100 + 57 + 2));
+    // Fourteen and twenty-six hours.
+    let hours: Vec<i64> = (0..29).map(|hour| hour * 3600 + 1).collect();
+    assert_eq!(duration(&hours[..15]), Some(14 * 3600 + 2));
+    assert_eq!(duration(&hours[..27]), Some(26 * 3600 + 2));
+}

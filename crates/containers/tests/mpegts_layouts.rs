@@ -519,6 +519,52 @@ fn what_the_map_lists_and_never_comes_is_named_and_does_not_hold_up_opening() {
     assert_eq!(packets(&demuxer, 2).expect("reads"), []);
 }
 
+#[test]
+fn a_program_without_a_map_does_not_hold_up_a_stream_and_a_map_that_is_late_is_found_in_a_file() {
+    let (video, audio) = media();
+    let second: [(u8, u16, &[u8]); 1] = [(0x0f, 0x201, &[])];
+    // The tables come once, or before every picture.
+    for often in [false, true] {
+        let mut ts = TsWriter::default();
+        let mut soon = 0;
+        for (index, piece) in interleave(&video, &audio, 5).into_iter().enumerate() {
+            if often || index == 0 {
+                ts.pat(0, &[(1, PMT), (2, PMT + 1)]);
+                ts.pmt(PMT, 1, 0, &STREAMS);
+            }
+            match piece {
+                Piece::Video(at, unit) => {
+                    if at == if often { 20 } else { 45 } {
+                        soon = ts.out.len();
+                    }
+                    let stamps = Some((unit.pts + 126_000, unit.dts + 126_000));
+                    ts.pes(VIDEO, 0xe0, stamps, false, &unit.data);
+                }
+                Piece::Audio(_, frames) => {
+                    let time = frames[0].pts + 126_000;
+                    let data: Vec<u8> = frames.iter().flat_map(|f| f.data.clone()).collect();
+                    ts.pes(AUDIO, 0xc0, Some((time, time)), true, &data);
+                }
+            }
+        }
+        let source = support::Arriving::new(ts.out.clone(), soon);
+        let demuxer = open(source.clone()).unwrap_or_else(|e| panic!("{often}: {e}"));
+        assert_eq!(source.waits(), 0, "{often}");
+        let codecs = demuxer
+            .tracks()
+            .iter()
+            .filter(|track| track.codec.is_some());
+        assert_eq!((codecs.count(), demuxer.tracks().len()), (2, 2), "{often}");
+        ts.pmt(PMT + 1, 2, 0, &second);
+        for frame in &audio {
+            let time = frame.pts + 126_000;
+            ts.pes(0x201, 0xc0, Some((time, time)), true, &frame.data);
+        }
+        let demuxer = open_bytes(ts.out).expect("opens");
+        assert_eq!(demuxer.tracks().len(), 3, "{often}: a file");
+    }
+}
+
 /// A reader is what the trait says.
 #[test]
 fn readers_are_independent_of_one_another() {

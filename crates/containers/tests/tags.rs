@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use support::{clips, open_bytes, packets};
+use support::{TrackBuilder, bx, clips, full, moov, open_bytes, packets, words};
 
 fn ffmpeg(args: &[&str], name: &str) -> Vec<u8> {
     let out: PathBuf = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -59,6 +59,56 @@ fn a_track_number_is_a_pair() {
     let demuxer = open_bytes(ffmpeg(&args, "track.mp4")).expect("it opens");
     let wanted = ("track".to_owned(), "3/12".to_owned());
     assert!(demuxer.tags().contains(&wanted), "{:?}", demuxer.tags());
+}
+
+/// A file with this `moov/udta/meta/ilst`.
+fn with_items(items: &[Vec<u8>]) -> Vec<u8> {
+    let hdlr = full(b"hdlr", 0, 0, &[&words(&[0]), b"mdirappl", &[0; 9]]);
+    let meta = full(b"meta", 0, 0, &[&hdlr, &bx(b"ilst", &[&items.concat()])]);
+    [
+        bx(b"ftyp", &[b"isom\0\0\0\0"]),
+        moov(&[TrackBuilder::video(1000).build()], &bx(b"udta", &[&meta])),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_genre_by_number_has_its_name() {
+    let item = |kind: &[u8; 4], class: u32, value: &[u8]| {
+        bx(kind, &[&bx(b"data", &[&words(&[class, 0]), value])])
+    };
+    for (number, name) in [
+        (1, Some("Blues")),
+        (18, Some("Rock")),
+        (80, Some("Hard Rock")),
+    ]
+    .into_iter()
+    .chain([0, 81, 255, 0xffff].map(|number| (number, None)))
+    {
+        let number = u16::to_be_bytes(number);
+        let title = item(b"\xa9nam", 1, b"behind it");
+        let bytes = with_items(&[item(b"gnre", 0, &number), title]);
+        let demuxer = open_bytes(bytes).expect("it opens");
+        let tag = |name: &str| {
+            let found = demuxer.tags().iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone())
+        };
+        assert_eq!(tag("genre").as_deref(), name, "{number:?}");
+        assert_eq!(tag("title").as_deref(), Some("behind it"));
+    }
+}
+
+#[test]
+fn languages_of_quicktime_are_read() {
+    let mut args = vec!["-c", "copy"];
+    args.extend(["-metadata:s:v:0", "language=ita"]);
+    args.extend(["-metadata:s:a:0", "language=fra"]);
+    for name in ["languages.mov", "languages.mp4"] {
+        let demuxer = open_bytes(ffmpeg(&args, name)).expect("it opens");
+        let of_tracks = demuxer.tracks().iter();
+        let of_tracks: Vec<_> = of_tracks.map(|track| track.language.as_deref()).collect();
+        assert_eq!(of_tracks, [Some("ita"), Some("fra")], "{name}");
+    }
 }
 
 #[test]

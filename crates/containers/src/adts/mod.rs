@@ -18,7 +18,7 @@ use self::header::{HEADER, Header};
 use crate::audio::file::{AudioFile, Frame, Opened, Position, Total, audio_demuxer, track};
 use crate::audio::tags::Tags;
 use crate::audio::walk::{self, CLOCK, Head, Syntax, Walk, units};
-use crate::audio::{id3, invalid, tail};
+use crate::audio::{MAX_BEFORE, id3, invalid, tail};
 use crate::window::{AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
 
@@ -48,24 +48,23 @@ impl AdtsDemuxer {
         let mut tags = Tags::default();
         let begin = id3::read_all(&mut window, 0, &mut tags)?;
         let end = tail::read(&mut window, begin, &mut tags)?;
-        let head = window.peek(begin, PROBE_BYTES, AHEAD_SPARSE)?;
-        let at = (0..head.len()).find(|&at| {
-            let rest = head.get(at..).unwrap_or_default();
-            let Some(adts) = Adts::of(rest) else {
-                return false;
-            };
-            let after = rest.get(adts.first.size..).unwrap_or_default();
-            Adts::of(after).is_some_and(|next| next.first.same_stream(&adts.first))
-                || (at == 0 && after.len() < HEADER)
-        });
-        let Some(at) = at else {
-            return Err(invalid(
-                begin,
-                format!(
-                    "expected a frame of ADTS, found none in {} bytes",
-                    head.len()
-                ),
-            ));
+        let mut look = PROBE_BYTES;
+        let (head, at) = loop {
+            let head = window.peek(begin, look, AHEAD_SPARSE)?;
+            let head = head.get(..head.len().min(look)).unwrap_or_default();
+            if let Some(at) = first(head) {
+                break (head, at);
+            }
+            if head.len() < look || look >= MAX_BEFORE {
+                return Err(invalid(
+                    begin,
+                    format!(
+                        "expected a frame of ADTS, found none in {} bytes",
+                        head.len()
+                    ),
+                ));
+            }
+            look = MAX_BEFORE;
         };
         let frame = head.get(at..).unwrap_or_default();
         let Some(adts) = Adts::of(frame) else {
@@ -96,6 +95,19 @@ impl AdtsDemuxer {
         )?;
         Ok(Self(Arc::new(file)))
     }
+}
+
+/// Where the first frame begins in what is at hand, that another follows or that stands at the start.
+fn first(head: &[u8]) -> Option<usize> {
+    (0..head.len()).find(|&at| {
+        let rest = head.get(at..).unwrap_or_default();
+        let Some(adts) = Adts::of(rest) else {
+            return false;
+        };
+        let after = rest.get(adts.first.size..).unwrap_or_default();
+        Adts::of(after).is_some_and(|next| next.first.same_stream(&adts.first))
+            || (at == 0 && after.len() < HEADER)
+    })
 }
 
 impl Header {

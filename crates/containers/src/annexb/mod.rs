@@ -6,6 +6,7 @@
 //! the times of their places in output order, which picture order counts tell; what is read ahead for it is bounded by
 //! what a stream may reorder (16 frames). The duration is not known without reading everything, so none is given.
 
+mod detect;
 mod h264;
 mod hevc;
 mod ranks;
@@ -19,11 +20,11 @@ use std::sync::Arc;
 
 use reelcore_media::Rotation;
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track, TrackKind};
-use reelcore_media::{h264 as avc, hevc as h265};
 
-pub(crate) use self::splitter::{AccessUnit, Splitter, Step, Syntax, VideoInfo, find_start_code};
+pub(crate) use self::splitter::{AccessUnit, Splitter, Step, Syntax, VideoInfo};
 pub(crate) use self::tick::Tick;
 
+use self::detect::{detect, detect_behind};
 use self::reader::{Point, RawReader};
 use crate::window::{AHEAD, Window};
 use crate::{Limits, PROBE_BYTES};
@@ -31,42 +32,18 @@ use crate::{Limits, PROBE_BYTES};
 /// How far the first picture with its parameter sets may stand from the start, in bytes.
 const MAX_OPEN: u64 = 8 << 20;
 
-/// Whether the first bytes of a source can be a raw stream of H.264 or HEVC.
+/// Whether the first bytes of a source, which hold a parameter set, can be a raw stream of H.264 or HEVC.
 pub fn probe(head: &[u8]) -> bool {
     detect(head).is_some()
 }
 
-/// The syntax that the first bytes are of: the first parameter set that can be read decides.
-fn detect(head: &[u8]) -> Option<Syntax> {
-    let mut code = find_start_code(head, 0)?;
-    if head.get(..code)?.iter().any(|&byte| byte != 0) {
-        return None;
+/// As [`probe`], of a source whose first bytes are `head`: the parameter sets may stand further behind.
+pub(crate) fn probe_source(source: &Arc<dyn Source>, head: &[u8]) -> Result<bool, DemuxError> {
+    if probe(head) {
+        return Ok(true);
     }
-    loop {
-        let begin = code + 3;
-        let next = find_start_code(head, begin);
-        let nal = head.get(begin..next.unwrap_or(head.len()))?;
-        // forbidden_zero_bit; the start codes of MPEG video and program streams have it set.
-        let first = *nal.first()?;
-        if first & 0x80 != 0 {
-            return None;
-        }
-        if let Ok(nal) = avc::Nal::new(0, nal)
-            && nal.kind == avc::NalKind::Sps
-            && nal.ref_idc > 0
-            && avc::Sps::parse(&nal).is_ok()
-        {
-            return Some(Syntax::h264());
-        }
-        if let Ok(nal) = h265::Nal::new(0, nal)
-            && nal.nal_type == h265::NalType::SPS
-            && nal.layer_id == 0
-            && h265::Sps::parse(&nal).is_ok()
-        {
-            return Some(Syntax::hevc());
-        }
-        code = next?;
-    }
+    let mut window = Window::new(Arc::clone(source))?;
+    Ok(detect_behind(head, &mut window)?.is_some())
 }
 
 /// The track of a stream, from its parameter sets.
@@ -121,7 +98,14 @@ impl AnnexBDemuxer {
         let mut window = Window::new(source)?;
         let head = window.peek(0, PROBE_BYTES, AHEAD)?;
         let head = head.get(..PROBE_BYTES.min(head.len())).unwrap_or_default();
-        let syntax = detect(head).ok_or_else(|| DemuxError::Invalid {
+        let syntax = match detect(head) {
+            Some(syntax) => Some(syntax),
+            None => {
+                let head = head.to_vec();
+                detect_behind(&head, &mut window)?
+            }
+        };
+        let syntax = syntax.ok_or_else(|| DemuxError::Invalid {
             offset: 0,
             message: "expected a start code and a parameter set of H.264 or HEVC".into(),
         })?;

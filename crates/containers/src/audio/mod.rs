@@ -5,7 +5,7 @@ pub(crate) mod ape;
 pub(crate) mod comments;
 pub(crate) mod crc;
 pub(crate) mod file;
-mod genres;
+pub(crate) mod genres;
 pub(crate) mod id3;
 mod index;
 pub(crate) mod tags;
@@ -31,6 +31,9 @@ pub(crate) fn invalid(offset: u64, message: impl Into<String>) -> DemuxError {
     }
 }
 
+/// Bytes in which the first frame is looked for behind a tag, or behind the padding that a tag has left.
+pub(crate) const MAX_BEFORE: usize = 64 << 10;
+
 /// Opens what stands behind ID3v2 tags, or has no signature but frame headers; `None` where it is none of that. `head`
 /// holds the first bytes of the source.
 pub(crate) fn open(
@@ -39,26 +42,34 @@ pub(crate) fn open(
     limits: &Limits,
 ) -> Result<Option<Arc<dyn Demuxer>>, DemuxError> {
     let mut window = Window::new(Arc::clone(source))?;
-    let head = match id3::size(head) {
-        Some(_) => {
-            let begin = id3::read_all(&mut window, 0, &mut tags::Tags::default())?;
-            let behind = window.peek(begin, PROBE_BYTES, AHEAD_SPARSE)?;
-            behind
-                .get(..behind.len().min(PROBE_BYTES))
-                .unwrap_or_default()
-        }
-        None => head,
+    let tagged = id3::size(head).is_some();
+    let begin = match tagged {
+        true => id3::read_all(&mut window, 0, &mut tags::Tags::default())?,
+        false => 0,
     };
-    let source = Arc::clone(source);
-    Ok(if flac::probe(head) {
-        Some(Arc::new(flac::FlacDemuxer::open(source, limits)?))
-    } else if adts::probe(head) {
-        Some(Arc::new(adts::AdtsDemuxer::open(source, limits)?))
-    } else if mp3::probe(head) {
-        Some(Arc::new(mp3::Mp3Demuxer::open(source, limits)?))
-    } else {
-        None
-    })
+    // Most begin at once: only where they do not is more of a stream waited for.
+    for look in [PROBE_BYTES, MAX_BEFORE] {
+        let behind = window.peek(begin, look, AHEAD_SPARSE)?;
+        let behind = behind.get(..behind.len().min(look)).unwrap_or_default();
+        if flac::probe(behind) {
+            let source = Arc::clone(source);
+            return Ok(Some(Arc::new(flac::FlacDemuxer::open(source, limits)?)));
+        }
+        if adts::probe(behind) {
+            let source = Arc::clone(source);
+            return Ok(Some(Arc::new(adts::AdtsDemuxer::open(source, limits)?)));
+        }
+        if mp3::probe(behind) {
+            let source = Arc::clone(source);
+            return Ok(Some(Arc::new(mp3::Mp3Demuxer::open(source, limits)?)));
+        }
+        let padded = behind.first() == Some(&0)
+            && matches!(behind.iter().find(|&&byte| byte != 0), None | Some(0xff));
+        if behind.len() < look || !(tagged || padded) {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// The time of sample `samples` in microseconds: the nearest, halves upward.

@@ -314,10 +314,11 @@ pub(crate) fn probe<S: Syntax>(
         };
         let (mut at, mut count) = (start, 0);
         let alike = |head: &Head| head.setup == syntax.setup();
-        while let Some(frame) = head
-            .get(at..)
-            .and_then(|rest| syntax.head(rest))
-            .filter(alike)
+        while count < 3
+            && let Some(frame) = head
+                .get(at..)
+                .and_then(|rest| syntax.head(rest))
+                .filter(alike)
         {
             at += frame.size.max(1);
             count += 1;

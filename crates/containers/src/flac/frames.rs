@@ -18,6 +18,12 @@ const MAX_TRIES: usize = 64;
 /// A stretch that is walked rather than halved again.
 const WALK: u64 = 64 << 10;
 
+/// How far a frame is looked for, at least.
+const LOOK: u64 = 1 << 20;
+
+/// Bytes that are looked at for nothing while a place is located, at least: forged headers are not followed without end.
+const MIN_VAIN: u64 = 16 << 20;
+
 /// The frames of a stream.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -154,16 +160,21 @@ impl Frames {
         }
     }
 
-    /// The first whole frame that begins in `from..to`.
+    /// The first whole frame that begins in `from..to` and not long after `from`. What is looked at for nothing is taken from
+    /// `vain`; none is found once that is used up.
     fn first_in(
         &self,
         window: &mut Window,
         from: u64,
         to: u64,
+        vain: &mut u64,
     ) -> Result<Option<Frame>, DemuxError> {
+        let longest = (self.max_frame + MAX_HEADER) as u64;
+        // Behind a frame that is damaged.
+        let to = to.min(from.saturating_add(LOOK.max(3 * longest)));
         let mut at = from;
         let mut tries = 0;
-        while at < to && tries < MAX_TRIES {
+        while at < to && tries < MAX_TRIES && *vain > 0 {
             let bytes = self.peek(window, at, 2 * MAX_HEADER, AHEAD)?;
             // A header may be cut off by what is at hand.
             let safe = match bytes.len() {
@@ -185,8 +196,10 @@ impl Frames {
             let header = header::parse(bytes.get(place..).unwrap_or_default(), &self.info);
             at += place as u64;
             tries += 1;
+            // The one before tags is not what is halved by.
+            let tails = self.end.is_none();
             if let Some(header) = header
-                && let Some(size) = self.size(window, at, AHEAD)?
+                && let Some(size) = self.size_before(window, at, AHEAD, tails)?
             {
                 return Ok(Some(Frame {
                     at,
@@ -196,8 +209,11 @@ impl Frames {
                     setup: 0,
                 }));
             }
+            let left = self.end.map_or(longest, |end| end.saturating_sub(at));
+            *vain = vain.saturating_sub(longest.min(left));
             at += 1;
         }
+        *vain = vain.saturating_sub(at - from);
         Ok(None)
     }
 }
@@ -269,9 +285,11 @@ impl Framing for Frames {
                 }
             }
         }
+        // What is left to be looked at when this is used up is walked by those who asked, frame by frame.
+        let mut vain = MIN_VAIN.max(4 * self.max_frame as u64);
         while high.saturating_sub(low.at) > WALK {
             let middle = low.at + (high - low.at) / 2;
-            match self.first_in(window, middle, high)? {
+            match self.first_in(window, middle, high, &mut vain)? {
                 Some(frame) if frame.sample <= sample && frame.sample >= low.sample => {
                     low = frame.position()
                 }

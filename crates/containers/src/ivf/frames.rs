@@ -17,6 +17,12 @@ const HEAD: usize = 256;
 /// Key frames that the index holds, at most. In longer files it grows coarser.
 const MAX_KEYS: usize = 1 << 16;
 
+/// Frames whose headers are looked at for the end of a file, at most: more than an hour of pictures.
+const MAX_FRAMES: usize = 1 << 18;
+
+/// A tick that is as long as this, in nanoseconds, may be that of one frame; a finer one says nothing of the rate.
+const FRAME_TICK: u64 = 4_000_000;
+
 /// What the frames are coded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -144,6 +150,47 @@ impl Frames {
         }
     }
 
+    /// How long a frame lasts, in nanoseconds, where the time base seems to be of one.
+    fn frame_nanos(&self) -> Option<u64> {
+        let tick = 1_000_000_000 * u64::from(self.scale) / u64::from(self.rate);
+        Some(tick).filter(|&nanos| nanos >= FRAME_TICK)
+    }
+
+    /// Where the last frame ends, in ticks; it lasts as the one before. `count` is what the header says: some writers count
+    /// frames there and others ticks, so that it only tells where these are the same.
+    pub(crate) fn end(&self, window: &mut Window, count: Option<u32>) -> Option<u64> {
+        let seekable = window.is_seekable();
+        // Of a stream nothing is waited for that would not be used.
+        if !seekable && count.is_none() {
+            return None;
+        }
+        let most = if seekable { MAX_FRAMES } else { 2 };
+        let (mut at, mut seen) = (self.start, 0);
+        let (mut last, mut latest, mut step) = (0, 0, None);
+        while seen < most {
+            // What is wrong with a frame is said when it is read.
+            let Ok(Some(frame)) = self.at(window, at, AHEAD_SPARSE) else {
+                break;
+            };
+            if window.len().is_some_and(|len| frame.end() > len) {
+                break;
+            }
+            if seen > 0 && frame.time > last {
+                step = Some(frame.time - last);
+            }
+            (at, last, latest) = (frame.end(), frame.time, frame.time.max(latest));
+            seen += 1;
+        }
+        let count = count.map(u64::from);
+        match step {
+            Some(step) if seekable && seen < most => latest.checked_add(step),
+            Some(1) => count,
+            // Nothing tells how long one frame lasts.
+            None if seen == 1 && self.frame_nanos().is_some() => count,
+            _ => None,
+        }
+    }
+
     /// What the first frame says.
     pub(crate) fn first(&self, window: &mut Window) -> Result<First, DemuxError> {
         let mut first = First {
@@ -160,10 +207,7 @@ impl Frames {
         match self.codec {
             Codec::Vp8 => first.size = vp8_size(head),
             Codec::Vp9 => {
-                let tick = 1_000_000_000 * u64::from(self.scale) / u64::from(self.rate);
-                // A time base of one frame; a finer one says nothing of the rate.
-                let nanos = Some(tick).filter(|&nanos| nanos >= 4_000_000);
-                first.codec = vp9::from_key_frame(head, nanos, None);
+                first.codec = vp9::from_key_frame(head, self.frame_nanos(), None);
                 first.size = Vp9FrameHeader::parse(head)
                     .ok()
                     .and_then(|header| header.size);

@@ -44,7 +44,8 @@ impl std::fmt::Debug for IvfDemuxer {
 }
 
 impl IvfDemuxer {
-    /// Opens an IVF file: reads its header and the start of its first frame.
+    /// Opens an IVF file: reads its header and the start of its first frame, and of a source that can be read anywhere the
+    /// headers of all frames, for their end.
     ///
     /// # Errors
     /// [`DemuxError::Invalid`] with the byte offset of what is not IVF.
@@ -96,7 +97,8 @@ impl IvfDemuxer {
         if size.area() == 0 {
             size = first.size.unwrap_or_default();
         }
-        let duration = ticks.and_then(|ticks| u64::try_from(frames.micros(u64::from(ticks))).ok());
+        let end = frames.end(&mut window, ticks);
+        let duration = end.and_then(|end| u64::try_from(frames.micros(end)).ok());
         let track = Track {
             id: 1,
             kind: TrackKind::Video {

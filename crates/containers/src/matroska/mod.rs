@@ -26,13 +26,18 @@ use self::index::Index;
 use self::packets::MatroskaPacketReader;
 use self::segment::Segment;
 use self::tracks::Kind;
-use self::walk::Walker;
+use self::walk::{Reach, Walker};
 use crate::Limits;
 use crate::bitstream::audio::pre_roll_ms;
 use crate::window::{AHEAD_SPARSE, Window};
 
 /// Blocks that are looked at for the first frame of a track whose codec string stands there, at most.
 const FIRST_FRAME_AMONG: usize = 64;
+
+/// How long and how far that frame is waited for in a source that comes in order, where other tracks go on without it: a
+/// picture may come much later, or never.
+const FIRST_FRAME_NANOS: i128 = 2_000_000_000;
+const FIRST_FRAME_BYTES: u64 = 16 << 20;
 
 /// Whether the first bytes of a source (64 of them, or all there are) can be Matroska or WebM.
 pub fn probe(head: &[u8]) -> bool {
@@ -122,8 +127,8 @@ impl MatroskaDemuxer {
     }
 }
 
-/// Finds the codec strings that only the first frames tell. A frame that cannot be had leaves its track without one:
-/// reading it will say why.
+/// Finds the codec strings that only the first frames tell. A frame that cannot be had, or that does not come soon, leaves
+/// its track without one: reading it will say why.
 fn read_first_frames(window: &mut Window, segment: &mut Segment, limits: &Limits) {
     for index in 0..segment.tracks.len() {
         let found = first_frame_codec(window, segment, limits, index);
@@ -148,8 +153,18 @@ fn first_frame_codec(
         limits,
     };
     let mut walker = Walker::new(segment.first_cluster, segment.end);
+    let mut reach = if window.is_seekable() {
+        Reach::new(i128::MAX, u64::MAX)
+    } else {
+        Reach::new(
+            FIRST_FRAME_NANOS / i128::from(segment.info.scale.max(1)),
+            segment.first_cluster.saturating_add(FIRST_FRAME_BYTES),
+        )
+    };
     for _ in 0..FIRST_FRAME_AMONG {
-        let block = walker.next(window, track.number).ok()??;
+        let block = walker
+            .next_within(window, track.number, &mut reach)
+            .ok()??;
         let frames = reader.frames(window, &block, AHEAD_SPARSE, false).ok()?;
         let frame = frames.front()?;
         let (data, _) = reader

@@ -38,6 +38,41 @@ struct Cluster {
     time: Option<u64>,
 }
 
+/// How far a first block is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// In ticks, from the first time on that is seen.
+    ticks: i128,
+    /// Byte offset.
+    end: u64,
+    first: Option<i128>,
+}
+
+impl Reach {
+    pub(crate) fn new(ticks: i128, end: u64) -> Self {
+        Self {
+            ticks,
+            end,
+            first: None,
+        }
+    }
+
+    /// Whether what follows the byte `at` and the time of `passed` is looked at.
+    fn holds(&mut self, at: u64, passed: Passed) -> bool {
+        let (Passed::Cluster(time) | Passed::Block(time)) = passed;
+        let first = *self.first.get_or_insert(time);
+        time.saturating_sub(first) <= self.ticks && at < self.end
+    }
+}
+
+/// What is passed on the way to a block, with its time in ticks.
+#[derive(Clone, Copy, Debug)]
+enum Passed {
+    Cluster(i128),
+    /// Of another track.
+    Block(i128),
+}
+
 /// A block of frames.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
@@ -100,6 +135,35 @@ impl Walker {
     ) -> Result<Option<Block>, DemuxError> {
         // A block in one of them ends what is looked for: they are counted here alone.
         let mut beyond = 0;
+        self.next_while(window, track, |_, passed| {
+            if let Passed::Cluster(time) = passed {
+                // Times in blocks are relative, of 16 bits.
+                beyond = match time + i128::from(i16::MIN) > last {
+                    true => beyond + 1,
+                    false => 0,
+                };
+            }
+            beyond < BEYOND
+        })
+    }
+
+    /// As [`Walker::next`]; `None` also where `reach` ends. The next look goes on with it.
+    pub(crate) fn next_within(
+        &mut self,
+        window: &mut Window,
+        track: u64,
+        reach: &mut Reach,
+    ) -> Result<Option<Block>, DemuxError> {
+        self.next_while(window, track, |at, passed| reach.holds(at, passed))
+    }
+
+    /// As [`Walker::next`], as long as `goes_on` says so of what is passed, with the byte offset behind it.
+    fn next_while(
+        &mut self,
+        window: &mut Window,
+        track: u64,
+        mut goes_on: impl FnMut(u64, Passed) -> bool,
+    ) -> Result<Option<Block>, DemuxError> {
         loop {
             let at = self.pos;
             let Some(cluster) = self.cluster else {
@@ -139,12 +203,7 @@ impl Walker {
             let block = match header.id {
                 ids::TIMESTAMP => {
                     let time = uint(window, &header)?;
-                    // Times in blocks are relative, of 16 bits.
-                    beyond = match i128::from(time) + i128::from(i16::MIN) > last {
-                        true => beyond + 1,
-                        false => 0,
-                    };
-                    if beyond >= BEYOND {
+                    if !goes_on(end, Passed::Cluster(i128::from(time))) {
                         return Ok(None);
                     }
                     self.cluster = Some(Cluster {
@@ -158,11 +217,14 @@ impl Walker {
                 _ => None,
             };
             self.pos = end;
-            if let Some(block) = block.filter(|block| block.track == track) {
-                self.passed = 0;
-                return Ok(Some(block));
+            match block {
+                Some(block) if block.track == track => {
+                    self.passed = 0;
+                    return Ok(Some(block));
+                }
+                Some(other) if !goes_on(end, Passed::Block(other.time)) => return Ok(None),
+                _ => self.passed = self.passed.saturating_add(end - at),
             }
-            self.passed = self.passed.saturating_add(end - at);
         }
     }
 
@@ -250,7 +312,7 @@ impl Walker {
         })
     }
 
-    /// Parses a BlockGroup; `None` where it holds no block or one of another track.
+    /// Parses a BlockGroup; `None` where it holds no block. Of another track's no more is read than the start of the block.
     fn group(
         &self,
         window: &mut Window,
@@ -268,7 +330,7 @@ impl Walker {
                 ids::BLOCK if block.is_none() => {
                     let found = self.block(window, &child, size, ahead)?;
                     if found.track != track {
-                        return Ok(None);
+                        return Ok(Some(found));
                     }
                     block = Some(Block {
                         start: group.start,

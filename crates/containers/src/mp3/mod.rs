@@ -15,15 +15,12 @@ use crate::audio::file::{
 };
 use crate::audio::tags::Tags;
 use crate::audio::walk::{self, CLOCK, Head, Syntax, Walk, units};
-use crate::audio::{id3, invalid, tail};
+use crate::audio::{MAX_BEFORE, id3, invalid, tail};
 use crate::window::{AHEAD, AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
 
 /// Samples that a decoder of layer III is late by, as encoders count.
 const DECODER_DELAY: u64 = 529;
-
-/// Bytes that are looked through for the first frame.
-const MAX_BEFORE: usize = 64 << 10;
 
 /// Whether the bytes at the start of a source, behind any ID3v2 tag, can be MPEG audio: three frames one behind the
 /// other, or frames up to the end.

@@ -17,6 +17,11 @@ impl Budget {
         }
     }
 
+    /// Whether nothing is left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
     /// Takes `work` off.
     pub(crate) fn spend(&mut self, work: u64) -> Result<(), DemuxError> {
         match self.left.checked_sub(work) {
@@ -24,9 +29,12 @@ impl Budget {
                 self.left = left;
                 Ok(())
             }
-            None => Err(DemuxError::Limit(
-                "the file names more than 16 times the data that it holds".to_owned(),
-            )),
+            None => {
+                self.left = 0;
+                Err(DemuxError::Limit(
+                    "the file names more than 16 times the data that it holds".to_owned(),
+                ))
+            }
         }
     }
 }

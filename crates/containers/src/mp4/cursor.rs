@@ -27,6 +27,7 @@ impl Cursor {
             fragments: fragments.map(|fragments| {
                 FragmentCursor::new(fragments, index, track.public.id, track.table.duration())
                     .with_frames(track.frames)
+                    .with_sync(track.all_sync)
             }),
             table,
             table_done: false,
@@ -74,6 +75,25 @@ impl Cursor {
             .and_then(FragmentCursor::next_loaded)
     }
 
+    /// The next sample that has any bytes: one without is a picture that was dropped, or no sound.
+    pub(crate) fn next_filled(
+        &mut self,
+        budget: &mut Budget,
+    ) -> Result<Option<Sample>, DemuxError> {
+        while let Some(sample) = self.next()? {
+            if sample.size > 0 {
+                return Ok(Some(sample));
+            }
+            budget.spend(1)?;
+        }
+        Ok(None)
+    }
+
+    /// Bytes of fragments' headers that were parsed on the way here.
+    pub(crate) fn parsed(&self) -> u64 {
+        self.fragments.as_ref().map_or(0, FragmentCursor::parsed)
+    }
+
     /// How the samples around the one that came last are encrypted, where that is a fragment's business.
     pub(crate) fn fragment_info(&self) -> Option<&SampleInfo> {
         let fragments = self.fragments.as_ref().filter(|_| self.table_done)?;
@@ -94,7 +114,7 @@ impl Cursor {
             self.table_done = true;
             return Ok(true);
         }
-        let Some(sample) = self.table.table().sync_at_or_before(time) else {
+        let Some(sample) = self.table.table().sync_at_or_before(time, budget)? else {
             return Ok(false);
         };
         self.rewind();
@@ -105,7 +125,7 @@ impl Cursor {
     /// Moves to the first sync sample; to the first sample where there is none.
     pub(crate) fn seek_first_sync(&mut self, budget: &mut Budget) -> Result<(), DemuxError> {
         self.rewind();
-        if let Some(sample) = self.table.table().first_sync() {
+        if let Some(sample) = self.table.table().first_sync(budget)? {
             self.table.move_to(sample);
             return Ok(());
         }

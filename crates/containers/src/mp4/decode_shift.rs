@@ -41,7 +41,7 @@ impl DecodeShift {
         let of_track = |track: &Mp4Track| {
             let id = track.public.id;
             let said = movie.shifts.iter().filter(|(track, _)| *track == id);
-            let entry = track.descriptions.first.as_ref();
+            let entry = track.descriptions.own.as_ref();
             let codec = entry.and_then(|entry| entry.codec.as_ref());
             let shift = Self {
                 // Some writers put what is said of fragments beside the empty tables.

@@ -55,6 +55,25 @@ impl Timeline {
         }
     }
 
+    /// The part of the media from `start` on, to `end` where it does not go to the end of the media.
+    pub(crate) fn part(media_scale: u32, start: i64, end: Option<i64>) -> Self {
+        let length = end.map(|end| end.saturating_sub(start).max(0).unsigned_abs());
+        Self {
+            segments: vec![Segment {
+                start: 0,
+                media_start: start,
+                media_end: end,
+            }],
+            duration: length,
+            ..Self::identity(media_scale, media_scale)
+        }
+    }
+
+    /// An edit ends on a tick of the movie's scale, which is coarser than the media's: less than that is no cut.
+    pub(crate) fn grain(&self) -> i64 {
+        i64::from(self.media_scale.div_ceil(self.movie_scale))
+    }
+
     /// Parses an `elst` box after its header. In a `fragmented` file the last edit goes to the end of the media:
     /// writers do not know its length when they write the list.
     pub(crate) fn parse(
@@ -122,7 +141,7 @@ impl Timeline {
     /// Adds a segment; one that goes on where the last one ended makes that one longer, so that nothing is read
     /// twice at the seam.
     fn push(&mut self, next: Segment, adjoins: bool) {
-        let tolerance = i64::from(self.media_scale.div_ceil(self.movie_scale));
+        let tolerance = self.grain();
         if let Some(last) = self.segments.last_mut()
             && let Some(end) = last.media_end
             && next.media_start >= last.media_start

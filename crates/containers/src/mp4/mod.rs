@@ -1,5 +1,6 @@
 //! MP4: the ISO base media file format (ISO/IEC 14496-12) and QuickTime, progressive and fragmented.
 
+mod aspect;
 mod budget;
 pub(crate) mod codec;
 mod cursor;
@@ -8,6 +9,8 @@ mod edits;
 mod file;
 mod fragment;
 mod frames;
+mod gapless;
+mod language;
 mod movie;
 pub(crate) mod mux;
 mod orientation;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 
 use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
 
+use self::budget::Budget;
 use self::decode_shift::DecodeShift;
 use self::file::File;
 use self::fragment::Fragments;
@@ -103,7 +107,9 @@ impl Mp4Demuxer {
                 )));
             }
         };
-        let mut movie = movie::parse(file.read_body(&moov)?, limits)?;
+        let mut movie = movie::parse(file.read_body(&moov)?, &file, moov.end)?;
+        // What looking into the fragments for all tracks may cost.
+        let mut budget = Budget::new(file.len);
         let mut fragments = None;
         if let Some(defaults) = movie.fragments.take() {
             let tracks: Vec<_> = movie
@@ -121,7 +127,8 @@ impl Mp4Demuxer {
             let opened = Arc::new(opened);
             for (index, track) in movie.tracks.iter_mut().enumerate() {
                 if track.public.duration.is_none() {
-                    let end = opened.end_time(index, track.public.id);
+                    let tables = track.table.duration();
+                    let end = opened.end_time(index, track.public.id, tables, &mut budget);
                     let end = end.filter(|&end| end > 0);
                     track.public.duration = end
                         .and_then(|end| track.timeline.end_micros(end))
@@ -131,7 +138,7 @@ impl Mp4Demuxer {
             fragments = Some(opened);
         }
         for (index, track) in movie.tracks.iter_mut().enumerate() {
-            track.look_into_first_frame(&file, index, fragments.as_ref(), moov.end);
+            track.look_into_first_frame(&file, index, fragments.as_ref(), moov.end, &mut budget);
         }
         let micros = |ticks: u64| {
             let micros = u128::from(ticks) * 1_000_000 / u128::from(movie.header.scale);

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use reelcore_media::demux::DemuxError;
 
 use super::decode_shift;
+use super::file::File;
+use super::fragment::ahead::{self, Ahead};
+use super::gapless::{self, Gapless};
 use super::orientation::Matrix;
 use super::parse::Reader;
 use super::tags;
@@ -46,8 +49,9 @@ pub(crate) struct Movie {
     pub(crate) fragment_duration: Option<u64>,
 }
 
-/// Parses a `moov` box.
-pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> {
+/// Parses a `moov` box, which ends at `end` in `file`.
+pub(crate) fn parse(moov: Reader, file: &File, end: u64) -> Result<Movie, DemuxError> {
+    let limits = &file.limits;
     let mut header = None;
     let mut fragments = None;
     let mut shifts = Vec::new();
@@ -100,6 +104,9 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
         }
     }
     let header = header.ok_or_else(|| moov.error("expected a mvhd box, found none"))?;
+    // Some writers announce fragments in files that end up with none: the tables say all of those.
+    let fragments = fragments.filter(|_| ahead::any(file, end));
+    let mut ahead = (fragments.as_deref()).map(|defaults| Ahead::new(file, end, defaults));
     // One list, whatever the number of tracks.
     let pssh: Arc<[Bytes]> = pssh.into();
     let mut tracks = Vec::new();
@@ -109,13 +116,22 @@ pub(crate) fn parse(moov: Reader, limits: &Limits) -> Result<Movie, DemuxError> 
             if tracks.len() >= limits.max_tracks {
                 return Err(too_many(limits));
             }
-            let mut track = track::parse(child.body, &header, fragments.is_some())?;
+            let mut track = track::parse(child.body, &header, ahead.as_mut())?;
             if let Some(encryption) = &mut track.public.encryption {
                 encryption.pssh = Arc::clone(&pssh);
             }
             track.pssh = Arc::clone(&pssh);
             tracks.push(track);
         }
+    }
+    let gapless = tags.iter().find(|(name, _)| name == gapless::NAME);
+    let gapless = gapless.and_then(|(_, text)| Gapless::parse(text));
+    // It is the file's: with several tracks of sound it would not be known whose.
+    let mut sound = tracks.iter_mut().filter(|track| track.is_audio);
+    if let (Some(gapless), None) = (gapless, &fragments)
+        && let (Some(track), None) = (sound.next(), sound.next())
+    {
+        track.trim(gapless);
     }
     Ok(Movie {
         header,

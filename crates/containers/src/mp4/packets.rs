@@ -96,6 +96,7 @@ impl Mp4PacketReader {
                 "track {index}, whose samples are in another file"
             )));
         }
+        let own = track.descriptions.own_place;
         Ok(Self {
             cursor: Cursor::new(track, index, demuxer.fragments.clone()),
             budget: Budget::new(demuxer.file.len),
@@ -109,7 +110,7 @@ impl Mp4PacketReader {
             last: None,
             failed: false,
             window: Window::default(),
-            entry: Some(0),
+            entry: Some(own),
             config: None,
             places: HashMap::new(),
             configs: HashMap::new(),
@@ -149,7 +150,7 @@ impl Mp4PacketReader {
         let before = match (&self.config, self.entry) {
             (Some(before), _) => Some(Arc::clone(before)),
             (None, Some(_)) => {
-                let own = self.configs.entry(0);
+                let own = self.configs.entry(descriptions.own_place);
                 let own = own.or_insert_with(|| Arc::new(track.public.config()));
                 Some(Arc::clone(own))
             }
@@ -192,7 +193,7 @@ impl Mp4PacketReader {
             if !self.entered {
                 self.enter(track, segment)?;
             }
-            if let Some(sample) = self.cursor.next()? {
+            if let Some(sample) = self.cursor.next_filled(&mut self.budget)? {
                 // Past the end of the segment, nothing that follows in decode order can still be shown in it.
                 let earliest = sample
                     .decode_time
@@ -303,16 +304,12 @@ impl Mp4PacketReader {
         Ok(())
     }
 
-    /// An edit ends on a tick of the movie's scale, which is coarser than the media's: less than that is no cut.
-    fn grain(&self, track: &Mp4Track) -> i64 {
-        i64::from(track.media_scale.div_ceil(self.demuxer.movie.header.scale))
-    }
-
     /// When a sample is shown; `ahead` stands behind it.
     fn shown(&self, track: &Mp4Track, segment: &Segment, sample: &Sample, ahead: &Cursor) -> Shown {
         match track.public.kind {
             TrackKind::Video { .. } => {
-                Shown::picture(segment, sample, ahead, self.at_start, self.grain(track))
+                let grain = track.timeline.grain();
+                Shown::picture(segment, sample, ahead, self.at_start, grain)
             }
             _ => Shown::whole(segment, sample),
         }
@@ -390,7 +387,11 @@ impl Mp4PacketReader {
         } else {
             0
         };
-        let after = if after > self.grain(track) { after } else { 0 };
+        let after = if after > track.timeline.grain() {
+            after
+        } else {
+            0
+        };
         (before > 0 || after > 0 || padding > 0).then(|| {
             Arc::new(SideData {
                 discard_start: ticks(before),
@@ -492,7 +493,7 @@ impl Mp4PacketReader {
         self.entered = true;
         (self.at_start, self.heard_from, self.last) = (None, None, None);
         let mut ahead = self.cursor.clone();
-        let Some(next) = ahead.next()? else {
+        let Some(next) = ahead.next_filled(&mut self.budget)? else {
             return Ok(None);
         };
         let shown = self.shown(track, segment, &next, &ahead);

@@ -12,11 +12,13 @@ use super::protection::TrackProtection;
 /// The descriptions of a track's samples.
 #[derive(Clone, Debug)]
 pub(crate) struct SampleDescriptions {
-    /// The first, which the track is configured with.
-    pub(crate) first: Option<SampleEntry>,
-    /// All entries as they stand in the file: those after the first are parsed when a sample names them.
+    /// That of the first sample, which the track is configured with.
+    pub(crate) own: Option<SampleEntry>,
+    /// Its place, from 0.
+    pub(crate) own_place: usize,
+    /// All entries as they stand in the file: the others are parsed when a sample names them.
     entries: Vec<(FourCc, Reader)>,
-    /// Whether there are entries beside those that repeat the first.
+    /// Whether there are entries beside those that repeat it.
     pub(crate) several: bool,
     handler: FourCc,
     version: u8,
@@ -64,7 +66,8 @@ impl SampleDescriptions {
     /// Those of a track that has none.
     pub(crate) fn none() -> Self {
         Self {
-            first: None,
+            own: None,
+            own_place: 0,
             entries: Vec::new(),
             several: false,
             handler: FourCc(*b"    "),
@@ -72,8 +75,13 @@ impl SampleDescriptions {
         }
     }
 
-    /// Parses a `stsd` box. `handler` says what the track holds.
-    pub(crate) fn parse(mut reader: Reader, handler: FourCc) -> Result<Self, DemuxError> {
+    /// Parses a `stsd` box. `handler` says what the track holds, `first` which description (from 1) its first sample has, where
+    /// that is known.
+    pub(crate) fn parse(
+        mut reader: Reader,
+        handler: FourCc,
+        first: impl FnOnce() -> Option<u32>,
+    ) -> Result<Self, DemuxError> {
         let (version, _) = reader.full_box()?;
         let count = reader.u32()?;
         let mut this = Self {
@@ -93,18 +101,24 @@ impl SampleDescriptions {
         if let Some((kind, body)) = this.entries.first() {
             let same = |(k, b): &(FourCc, Reader)| k == kind && b.same_bytes(body);
             this.several = !this.entries.iter().all(same);
-            this.first = Some(this.parse_entry(*kind, body.clone())?);
+        }
+        if this.several {
+            let place = first().and_then(|index| this.place(index));
+            this.own_place = place.unwrap_or(0);
+        }
+        if let Some((kind, body)) = this.entries.get(this.own_place) {
+            this.own = Some(this.parse_entry(*kind, body.clone())?);
         }
         Ok(this)
     }
 
-    /// Where the first does not say the sample rate, which has no room for more than 65,535 Hz, it is the rate of the media's time:
+    /// Where the track's own does not say the sample rate, which has no room for more than 65,535 Hz, it is the rate of the media's time:
     /// writers give sound that one.
     pub(crate) fn or_sample_rate(mut self, media_scale: u32) -> Self {
         if let Some(SampleEntry {
             media: Media::Audio(audio),
             ..
-        }) = &mut self.first
+        }) = &mut self.own
             && audio.sample_rate == 0
         {
             audio.sample_rate = media_scale;
@@ -142,34 +156,35 @@ impl SampleDescriptions {
         Ok(entry)
     }
 
-    /// The place, from 0, of description `index` (from 1): 0 as well where it repeats the first. Nothing where there is none of
-    /// that number.
+    /// The place, from 0, of description `index` (from 1): that of the track's own as well where it repeats that. Nothing where
+    /// there is none of that number.
     pub(crate) fn place(&self, index: u32) -> Option<usize> {
         // Some fragments name description 0: they mean the only one.
         let index = usize::try_from(index.max(1) - 1).ok()?;
-        if index == 0 {
-            return Some(0);
+        if index == self.own_place {
+            return Some(index);
         }
         let (kind, body) = self.entries.get(index)?;
         let same = |(k, b): &(FourCc, Reader)| k == kind && b.same_bytes(body);
-        match self.entries.first() {
-            Some(first) if same(first) => Some(0),
+        match self.entries.get(self.own_place) {
+            Some(own) if same(own) => Some(self.own_place),
             _ => Some(index),
         }
     }
 
     /// The entry at a place that [`SampleDescriptions::place`] gave.
     pub(crate) fn at(&self, place: usize) -> Result<Option<SampleEntry>, DemuxError> {
-        match (place, self.entries.get(place)) {
-            (0, _) => Ok(self.first.clone()),
-            (_, Some((kind, body))) => self.parse_entry(*kind, body.clone()).map(Some),
-            (_, None) => Ok(None),
+        match self.entries.get(place) {
+            _ if place == self.own_place => Ok(self.own.clone()),
+            Some((kind, body)) => self.parse_entry(*kind, body.clone()).map(Some),
+            None => Ok(None),
         }
     }
 
-    /// How samples are protected: as the first entry says that has a say in it.
+    /// How samples are protected: as the track's own entry says, or the first that has a say in it.
     pub(crate) fn protection(&self) -> Option<TrackProtection> {
-        (0..self.entries.len())
+        std::iter::once(self.own_place)
+            .chain(0..self.entries.len())
             // What is wrong with an entry is told when a sample names it.
             .filter_map(|place| self.at(place).ok()?)
             .find_map(|entry| entry.protection)
@@ -404,11 +419,11 @@ mod tests {
         stsd.extend(b"sowt");
         stsd.extend(entry);
         let reader = Reader::new(FourCc(*b"stsd"), Bytes::from(stsd), 0);
-        SampleDescriptions::parse(reader, FourCc(*b"soun")).expect("valid")
+        SampleDescriptions::parse(reader, FourCc(*b"soun"), || None).expect("valid")
     }
 
     fn rate(descriptions: &SampleDescriptions) -> u32 {
-        match &descriptions.first.as_ref().expect("an entry").media {
+        match &descriptions.own.as_ref().expect("an entry").media {
             Media::Audio(audio) => audio.sample_rate,
             other => panic!("{other:?}"),
         }

@@ -1,6 +1,7 @@
 //! Tags: iTunes' list in `udta/meta/ilst`, QuickTime's keys in `moov/meta`, and the older texts in `udta`.
 
 use super::parse::{Child, FourCc, Reader};
+use crate::audio::genres::GENRES;
 
 /// Tags that are kept, at most.
 const MAX_TAGS: usize = 256;
@@ -135,6 +136,8 @@ fn list(mut ilst: Reader, keys: &[String], tags: &mut Vec<(String, String)>) -> 
                     child.body.skip(4).ok()?;
                     if let Some(name) = pair {
                         push(tags, name, numbers(&mut child.body)?);
+                    } else if &item.kind.0 == b"gnre" {
+                        push(tags, "genre", genre(&mut child.body)?.to_owned());
                     } else if let Some(label) = &label {
                         let value = child.body.rest();
                         const UTF_8: u32 = 1;
@@ -148,6 +151,13 @@ fn list(mut ilst: Reader, keys: &[String], tags: &mut Vec<(String, String)>) -> 
         }
     }
     Some(())
+}
+
+/// The name of a genre by its number in ID3v1 and one more; none for a number without a name.
+fn genre(body: &mut Reader) -> Option<&'static str> {
+    let number = usize::from(body.u16().ok()?);
+    let name = number.checked_sub(1).and_then(|at| GENRES.get(at));
+    Some(name.copied().unwrap_or_default())
 }
 
 /// `3/12`, or `3` where the total is not known.

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use reelcore_media::ColorSpace;
 use reelcore_media::demux::{DemuxError, Encryption, Track, TrackConfig, TrackKind};
-use reelcore_media::{ColorSpace, Size};
 
+use super::aspect::{display_aspect, says_no_aspect};
+use super::budget::Budget;
 use super::cursor::Cursor;
 use super::edits::Timeline;
 use super::file::File;
 use super::fragment::Fragments;
+use super::fragment::ahead::Ahead;
 use super::frames::PcmFrames;
+use super::gapless::Gapless;
+use super::language;
 use super::movie::MovieHeader;
 use super::orientation::Matrix;
 use super::parse::{Child, FourCc, Reader};
 use super::protection::TrackProtection;
-use super::sample_entry::{Media, SampleDescriptions, SampleEntry, Video};
+use super::sample_entry::{Media, SampleDescriptions, SampleEntry};
 use super::stream_aspect;
-use super::table::SampleTable;
+use super::table::{self, SampleTable};
 use crate::mp3::header::{HEADER, Header, Layer};
 use crate::source;
 
@@ -28,8 +33,9 @@ pub(crate) struct Mp4Track {
     pub(crate) timeline: Timeline,
     pub(crate) table: Arc<SampleTable>,
     pub(crate) descriptions: SampleDescriptions,
-    /// Whether every sample stands alone unless the tables say otherwise, as in sound.
     pub(crate) is_audio: bool,
+    /// Whether every sample stands alone, whatever the file says.
+    pub(crate) all_sync: bool,
     pub(crate) media_scale: u32,
     /// Whether the samples are in another file.
     pub(crate) external: bool,
@@ -38,6 +44,7 @@ pub(crate) struct Mp4Track {
     /// Protection system specific headers of the movie.
     pub(crate) pssh: Arc<[Bytes]>,
     header: TrackHeader,
+    has_edits: bool,
     movie_matrix: Matrix,
     handler: FourCc,
     references: Option<Reader>,
@@ -73,12 +80,13 @@ struct TrackHeader {
     height: u32,
 }
 
-/// Parses a `trak` box.
+/// Parses a `trak` box. `fragments` are those that follow, where any do.
 pub(crate) fn parse(
     mut trak: Reader,
     movie: &MovieHeader,
-    fragmented: bool,
+    mut fragments: Option<&mut Ahead<'_>>,
 ) -> Result<Mp4Track, DemuxError> {
+    let fragmented = fragments.is_some();
     let at = trak.clone();
     let mut header = None;
     let mut edits = None;
@@ -104,7 +112,7 @@ pub(crate) fn parse(
     while let Some(mut child) = media.child()? {
         match &child.kind.0 {
             b"mdhd" => media_header = Some(parse_media_header(child.body)?),
-            b"elng" => extended = extended_language(child.body).or(extended),
+            b"elng" => extended = language::extended(child.body).or(extended),
             b"hdlr" => {
                 child.body.skip(8)?;
                 handler = child.body.fourcc()?;
@@ -129,16 +137,24 @@ pub(crate) fn parse(
         }
     }
     let tables = tables.ok_or_else(|| at.error("expected a stbl box, found none"))?;
-    let mut descriptions = SampleDescriptions::none();
+    let (mut stsd, mut stsc) = (None, None);
     let mut children = tables.clone();
     while let Some(child) = children.child()? {
-        if &child.kind.0 == b"stsd" {
-            descriptions =
-                SampleDescriptions::parse(child.body, handler)?.or_sample_rate(media_scale);
-            break;
+        match &child.kind.0 {
+            b"stsd" if stsd.is_none() => stsd = Some(child.body),
+            b"stsc" if stsc.is_none() => stsc = Some(child.body),
+            _ => {}
         }
     }
-    let entry = descriptions.first.as_ref();
+    let first = || {
+        let in_tables = stsc.and_then(table::first_description);
+        in_tables.or_else(|| fragments.as_mut()?.description(header.id))
+    };
+    let descriptions = match stsd {
+        Some(stsd) => SampleDescriptions::parse(stsd, handler, first)?.or_sample_rate(media_scale),
+        None => SampleDescriptions::none(),
+    };
+    let entry = descriptions.own.as_ref();
     // A clear beginning may have an entry of its own.
     let mut protection = descriptions.protection();
     let frames = match entry.map(|entry| &entry.media) {
@@ -148,7 +164,12 @@ pub(crate) fn parse(
             .map(|size| PcmFrames::new(size, audio.sample_rate, media_scale)),
         _ => None,
     };
-    let table = SampleTable::parse(tables, frames)?;
+    let mut table = SampleTable::parse(tables, frames)?;
+    let all_sync = entry.is_some_and(stand_alone);
+    if all_sync {
+        table.all_sync();
+    }
+    let has_edits = edits.is_some();
     let timeline = match edits {
         Some(mut elst) => Timeline::parse(&mut elst, movie.scale, media_scale, fragmented)?,
         None => Timeline::identity(movie.scale, media_scale),
@@ -209,11 +230,13 @@ pub(crate) fn parse(
         timeline,
         table: Arc::new(table),
         descriptions,
+        all_sync,
         media_scale,
         external,
         protection,
         pssh: Arc::default(),
         header,
+        has_edits,
         movie_matrix: movie.matrix,
         handler,
         references,
@@ -237,13 +260,17 @@ impl Mp4Track {
         index: usize,
         fragments: Option<&Arc<Fragments>>,
         read: u64,
+        budget: &mut Budget,
     ) {
-        if self.external || self.public.codec.as_deref() != Some("mp3") {
+        if budget.is_spent() || self.external || self.public.codec.as_deref() != Some("mp3") {
             return;
         }
         let mut cursor = Cursor::new(self, index, fragments.cloned());
         let first = if file.source.is_seekable() {
-            cursor.next().ok().flatten()
+            let first = cursor.next().ok().flatten();
+            // Beyond it, what the boxes say stands.
+            let _ = budget.spend(cursor.parsed());
+            first
         } else {
             let sample = cursor.next_at_hand();
             sample.filter(|sample| sample.offset.saturating_add(HEADER as u64) <= read)
@@ -267,9 +294,25 @@ impl Mp4Track {
         }
     }
 
+    /// Leaves out the priming and padding that a tag names, where no edit list says what is heard.
+    pub(crate) fn trim(&mut self, gapless: Gapless) {
+        let TrackKind::Audio { sample_rate, .. } = self.public.kind else {
+            return;
+        };
+        if self.has_edits || sample_rate != self.media_scale {
+            return;
+        }
+        let total = self.table.duration();
+        if let Some(timeline) = gapless.timeline(total, self.media_scale) {
+            let end = timeline.duration();
+            self.public.duration = end.or_else(|| timeline.end_micros(total));
+            self.timeline = timeline;
+        }
+    }
+
     /// What decoders are configured with for samples of the entry at `place`, as [`SampleDescriptions::place`] gave it.
     pub(crate) fn config_at(&self, place: usize) -> Result<TrackConfig, DemuxError> {
-        if place == 0 {
+        if place == self.descriptions.own_place {
             return Ok(self.public.config());
         }
         let number = place + 1;
@@ -289,7 +332,7 @@ impl Mp4Track {
                 .is_some_and(|known| known.reads_as(protection))
         {
             return Err(DemuxError::Unsupported(format!(
-                "sample description {number}, which is encrypted in another way than those before it"
+                "sample description {number}, which is encrypted in another way than the first samples"
             )));
         }
         let pcm_frame = match entry.map(|entry| &entry.media) {
@@ -298,7 +341,7 @@ impl Mp4Track {
         };
         if pcm_frame != self.pcm_frame {
             return Err(DemuxError::Unsupported(format!(
-                "sample description {number}, whose frames of uncompressed sound have another size than those before it"
+                "sample description {number}, whose frames of uncompressed sound have another size than the first ones"
             )));
         }
         let kind = track_kind(entry, &self.header, false, self.movie_matrix, self.handler);
@@ -371,29 +414,15 @@ fn parse_media_header(mut reader: Reader) -> Result<(u32, i64, Option<String>), 
         (0, 0xffff_ffff) => 0,
         (_, duration) => i64::try_from(duration).unwrap_or(0),
     };
-    let packed = reader.u16()?;
-    let letter = |shift: u16| char::from(((packed >> shift) & 31) as u8 + 0x60);
-    let language: String = [10, 5, 0].map(letter).iter().collect();
-    // QuickTime's language codes are small numbers, which no letters give.
-    let known = packed >= 0x400 && language.chars().all(|c| c.is_ascii_lowercase());
-    Ok((
-        scale,
-        duration,
-        Some(language).filter(|language| known && language != "und"),
-    ))
+    Ok((scale, duration, language::of_media(reader.u16()?)))
 }
 
-/// The tag of an `elng` box, which says more than three letters.
-fn extended_language(mut reader: Reader) -> Option<String> {
-    /// RFC 5646, section 4.4.1, has room for all that is in use in 35.
-    const MOST: usize = 64;
-    reader.full_box().ok()?;
-    let text = reader.rest();
-    let tag = text.split(|&byte| byte == 0).next()?;
-    let of_tag = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    let is_tag = (1..=MOST).contains(&tag.len()) && tag.iter().all(of_tag);
-    let tag = String::from_utf8(tag.to_vec()).ok()?;
-    Some(tag).filter(|tag| is_tag && tag != "und")
+/// Whether each sample of the codec can be decoded without those before it, whatever flags say. Of codecs of sound only xHE-AAC has
+/// others, and what has no codec string may.
+fn stand_alone(entry: &SampleEntry) -> bool {
+    let codec = entry.codec.as_ref();
+    let codec = codec.filter(|_| matches!(entry.media, Media::Audio(_)));
+    codec.is_some_and(|codec| codec.string != "mp4a.40.42")
 }
 
 /// The name in a track's user data: nothing but text (QuickTime File Format, "User Data Atoms"). That of the handler is no name of the
@@ -460,115 +489,5 @@ fn track_kind(
             Some(entry) => format!("{handler}/{}", entry.format),
             None => handler.to_string(),
         }),
-    }
-}
-
-/// The display aspect ratio before rotation: that of the pixels (`pasp`) over the clean aperture where either is
-/// given, else that of the track header's size (1/65536 pixels), else of the coded size.
-fn display_aspect(video: &Video, header: (u32, u32)) -> Size {
-    let shown = video.aperture.unwrap_or(video.size);
-    // Square pixels leave the size as it is, not in its lowest terms.
-    if video
-        .pixel_aspect
-        .is_some_and(|pixel| pixel.width == pixel.height)
-    {
-        return shown;
-    }
-    if let Some(pixel) = video.pixel_aspect {
-        return reduced(
-            u64::from(shown.width) * u64::from(pixel.width),
-            u64::from(shown.height) * u64::from(pixel.height),
-        )
-        .unwrap_or(shown);
-    }
-    if video.aperture.is_some() {
-        return shown;
-    }
-    let size = header_size(header);
-    if size.area() == 0 { shown } else { size }
-}
-
-/// Whether neither the entry nor the track header's size says more than how large the pictures are. Nor does an entry of square
-/// pixels, as many writers have it, where those of the stream are square: pictures that change their size are not stretched.
-fn says_no_aspect(video: &Video, header: (u32, u32), square: impl Fn() -> bool) -> bool {
-    let size = header_size(header);
-    let silent = size.area() == 0 || size == video.size;
-    let pixels = video
-        .pixel_aspect
-        .is_none_or(|pixel| pixel.width == pixel.height && square());
-    silent && pixels && video.aperture.is_none()
-}
-
-/// The track header's size in whole pixels.
-fn header_size(header: (u32, u32)) -> Size {
-    let pixels = |fixed: u32| fixed / 0x1_0000 + ((fixed / 0x8000) & 1);
-    Size::new(pixels(header.0), pixels(header.1))
-}
-
-/// A ratio in its lowest terms, if those fit.
-fn reduced(width: u64, height: u64) -> Option<Size> {
-    let (mut a, mut b) = (width, height);
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    Some(Size::new(
-        u32::try_from(width.checked_div(a)?).ok()?,
-        u32::try_from(height.checked_div(a)?).ok()?,
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn video(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>) -> Video {
-        let size = |(w, h)| Size::new(w, h);
-        Video {
-            size: Size::new(720, 576),
-            aperture: aperture.map(size),
-            pixel_aspect: pixel.map(size),
-            colour: None,
-        }
-    }
-
-    fn aspect(pixel: Option<(u32, u32)>, aperture: Option<(u32, u32)>, header: (u32, u32)) -> Size {
-        display_aspect(&video(pixel, aperture), header)
-    }
-
-    #[test]
-    fn an_aspect_is_the_streams_where_only_the_size_is_written() {
-        let silent =
-            |pixel, aperture, header| says_no_aspect(&video(pixel, aperture), header, || false);
-        assert!(silent(None, None, (0, 0)));
-        assert!(silent(None, None, (720 << 16, 576 << 16)));
-        assert!(!silent(None, None, (1024 << 16, 576 << 16)));
-        assert!(!silent(Some((1, 1)), None, (720 << 16, 576 << 16)));
-        assert!(!silent(None, Some((704, 576)), (0, 0)));
-        let square =
-            |pixel| says_no_aspect(&video(Some(pixel), None), (720 << 16, 576 << 16), || true);
-        assert!(square((1, 1)) && square((7, 7)) && !square((16, 15)));
-    }
-
-    #[test]
-    fn pixel_aspect_wins_over_the_aperture_over_the_header() {
-        assert_eq!(aspect(Some((16, 15)), None, (0, 0)), Size::new(4, 3));
-        assert_eq!(aspect(Some((7, 7)), None, (0, 0)), Size::new(720, 576));
-        assert_eq!(
-            aspect(Some((64, 45)), Some((704, 576)), (9, 9)),
-            Size::new(704, 405)
-        );
-        assert_eq!(
-            aspect(None, Some((704, 576)), (9 << 16, 9 << 16)),
-            Size::new(704, 576)
-        );
-        assert_eq!(
-            aspect(None, None, (1024 << 16, 576 << 16)),
-            Size::new(1024, 576)
-        );
-        assert_eq!(aspect(None, None, (0, 0)), Size::new(720, 576));
-        assert_eq!(
-            aspect(Some((u32::MAX, 1)), None, (0, 0)),
-            Size::new(720, 576)
-        );
     }
 }

@@ -5,6 +5,9 @@ pub(super) const RATE: i64 = 90_000;
 
 const WRAP: i64 = 1 << 33;
 
+/// From here on, in ticks, a later time is not to be told from one that went back.
+pub(super) const FAR: i64 = WRAP / 2;
+
 /// How far before its reference a later time may be, when it is not known to adjoin: a minute, as FFmpeg takes it.
 const SLACK: i64 = 60 * RATE;
 

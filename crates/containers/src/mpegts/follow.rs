@@ -150,6 +150,11 @@ impl Follower {
         )))
     }
 
+    /// Byte offset of the next transport packet.
+    pub(super) fn position(&self) -> u64 {
+        self.packets.position()
+    }
+
     /// The next frame of the track at `index` that has been put together.
     pub(super) fn pop(&mut self, index: usize) -> Option<Frame> {
         self.tracks.get_mut(index)?.stream.framer.out.pop_front()
@@ -289,10 +294,13 @@ impl Followed {
 pub(super) struct Survey {
     packets: Packets,
     pat: Sections,
-    seen_pat: bool,
+    /// Association tables that have come.
+    tables: usize,
     pub(super) programs: Vec<Surveyed>,
     max_packet_bytes: u64,
     max_tracks: usize,
+    /// The source can be read anywhere: nobody waits for what has not come.
+    seekable: bool,
 }
 
 /// A program that is looked at.
@@ -326,6 +334,11 @@ const WHOLE: usize = 4;
 /// decoder. What has not come by then is only named.
 const LONG: i64 = 10 * super::clock::RATE;
 
+/// How much of the other programs of a stream is looked at for the map of one that is listed, in ticks, and how often the
+/// tables may come without it. Maps are repeated several times a second.
+const UNMAPPED: i64 = super::clock::RATE;
+const UNMAPPED_TABLES: usize = 10;
+
 /// By how much a frame can be shown before the first, in ticks: what is more is another time line.
 const LEAD: i64 = 5 * super::clock::RATE;
 
@@ -346,9 +359,9 @@ impl SurveyedStream {
         }
     }
 
-    fn is_long(&self) -> bool {
+    fn is_longer_than(&self, ticks: i64) -> bool {
         let times = self.first.zip(self.last);
-        times.is_some_and(|(first, last)| last.saturating_sub(first) > LONG)
+        times.is_some_and(|(first, last)| last.saturating_sub(first) > ticks)
     }
 
     fn drain(&mut self) {
@@ -367,20 +380,26 @@ impl SurveyedStream {
 }
 
 impl Survey {
-    pub(super) fn new(packets: Packets, max_packet_bytes: u64, max_tracks: usize) -> Self {
+    pub(super) fn new(
+        packets: Packets,
+        max_packet_bytes: u64,
+        max_tracks: usize,
+        seekable: bool,
+    ) -> Self {
         Self {
             packets,
             pat: Sections::default(),
-            seen_pat: false,
+            tables: 0,
             programs: Vec::new(),
             max_packet_bytes,
             max_tracks,
+            seekable,
         }
     }
 
     /// Whether the association table has come.
     pub(super) fn has_pat(&self) -> bool {
-        self.seen_pat
+        self.tables > 0
     }
 
     /// Looks at packets until all is known, or up to `end`.
@@ -400,13 +419,24 @@ impl Survey {
             let alone = program.streams.iter().all(named);
             let mut streams = program.streams.iter();
             streams.all(|stream| (!alone && named(stream)) || stream.is_done())
-                || program.streams.iter().any(SurveyedStream::is_long)
+                || (program.streams.iter()).any(|stream| stream.is_longer_than(LONG))
         };
-        self.seen_pat
-            && self
-                .programs
-                .iter()
-                .all(|program| program.seen && known(program))
+        let unmapped = self.gives_up_maps();
+        self.has_pat()
+            && self.programs.iter().all(|program| match program.seen {
+                true => known(program),
+                false => unmapped,
+            })
+    }
+
+    /// Whether no more maps are waited for: a stream may list programs that it does not hold.
+    fn gives_up_maps(&self) -> bool {
+        let mut mapped = self.programs.iter().filter(|program| program.seen);
+        let mut streams = self.programs.iter().flat_map(|program| &program.streams);
+        !self.seekable
+            && mapped.next().is_some()
+            && (self.tables >= UNMAPPED_TABLES
+                || streams.any(|stream| stream.is_longer_than(UNMAPPED)))
     }
 
     fn step(&mut self) -> Result<bool, DemuxError> {
@@ -426,8 +456,9 @@ impl Survey {
             let mut tables = Vec::new();
             self.pat
                 .push(&packet, &mut |section| tables.extend(Pat::parse(section)));
+            let listed = tables.iter().any(|pat| !pat.programs.is_empty());
+            self.tables = self.tables.saturating_add(usize::from(listed));
             for (number, pmt_pid) in tables.into_iter().flat_map(|pat| pat.programs) {
-                self.seen_pat = true;
                 // What changes later is for the followers.
                 if self.programs.iter().all(|program| program.number != number)
                     && self.programs.len() < self.max_tracks

@@ -9,7 +9,8 @@
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
 //!   among those of that kind. Where it has none the track pauses; another kind under the track's own PID is `Unsupported` where it
 //!   begins. Tables count by what they say, not by their version: streams that were put together number theirs alike. A stream
-//!   that appears later is no track: the list is made once.
+//!   that appears later is no track: the list is made once. A program whose map does not come is not waited for in a source that
+//!   comes in order.
 //! - **Times** are those of the stream, unrolled over the wrap of 33 bits, less the earliest presentation time among the first
 //!   frames of the program, which so begins at 0. Other discontinuities of the time line are left as they are, as FFmpeg
 //!   leaves them: times then jump forward or back. Programs have time lines of their own.
@@ -18,7 +19,8 @@
 //!   behind and counts its packets from 0. What comes after refers to what is missing until the next key packet.
 //! - **Seeking** bisects on time stamps. It finds what reading from the start finds where time stamps ascend and the
 //!   stream is shorter than the wrap; after a change of the tables they come into force where they are repeated.
-//! - **Duration** is taken from the last packets of a source that can be read anywhere.
+//! - **Duration** is taken from the last packets of a source that can be read anywhere; there is none where the time line ends
+//!   before it began.
 
 mod audio;
 mod clock;
@@ -43,7 +45,7 @@ use self::packet::{Layout, Packets};
 use self::psi::Kind;
 use self::reader::TsReader;
 use crate::annexb::video_track;
-use crate::window::{AHEAD, Window};
+use crate::window::{AHEAD, AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
 
 pub use self::mux::TsMuxer;
@@ -54,6 +56,9 @@ const MAX_SURVEY: u64 = 32 << 20;
 /// How far from the end the last frames are looked for, in bytes, at first and at most.
 const TAIL: u64 = 256 << 10;
 const MAX_TAIL: u64 = 16 << 20;
+
+/// In how many parts a stream is divided to find out how often its times wrap around.
+const PLACES: u64 = 16;
 
 /// Pictures at the end among which is the one that is shown last: one more than any codec holds back.
 const LAST_PICTURES: usize = 17;
@@ -109,7 +114,13 @@ impl TsDemuxer {
             message: "expected transport packets, which begin with 0x47 at equal distances".into(),
         })?;
         let packets = Packets::new(window.another(), layout);
-        let mut survey = Survey::new(packets, limits.max_packet_bytes, limits.max_tracks);
+        let seekable = window.is_seekable();
+        let mut survey = Survey::new(
+            packets,
+            limits.max_packet_bytes,
+            limits.max_tracks,
+            seekable,
+        );
         survey.run(layout.first.saturating_add(MAX_SURVEY))?;
         if !survey.has_pat() {
             return Err(DemuxError::Invalid {
@@ -175,6 +186,61 @@ impl TsDemuxer {
         let Some(len) = self.window.len() else {
             return Ok(());
         };
+        let bases = self.programs.iter().map(|program| program.base);
+        let mut ends = self.ends(len, bases.map(Clock::after).collect())?;
+        let far = Moment::ticks(clock::FAR).micros(0);
+        if ends.iter().flatten().any(|&end| end >= far) {
+            // That long, or the time line goes back: what stands between tells.
+            let clocks = self.last_times(len)?.into_iter().map(Clock::near);
+            ends = self.ends(len, clocks.collect())?;
+        }
+        for (track, end) in self.tracks.iter_mut().zip(ends) {
+            track.duration = end
+                .and_then(|end| u64::try_from(end).ok())
+                .filter(|&end| end > 0);
+        }
+        self.duration = self.tracks.iter().filter_map(|track| track.duration).max();
+        Ok(())
+    }
+
+    /// A time near the end of each program, in ticks: unrolled from place to place as reading unrolls from packet to packet.
+    fn last_times(&self, len: u64) -> Result<Vec<i64>, DemuxError> {
+        let entries: Vec<Entry> =
+            (self.details.iter().map(|track| &track.entry).cloned()).collect();
+        let mut follower = self.follow(entries.iter().cloned());
+        let mut times: Vec<i64> = self.programs.iter().map(|program| program.base).collect();
+        let first = self.layout.first;
+        let step = len.saturating_sub(first) / PLACES;
+        for place in 1..PLACES {
+            let from = first + place * step;
+            let near =
+                |times: &[i64], entry: &Entry| times.get(entry.program).copied().unwrap_or(0);
+            follower.goto(from, AHEAD_SPARSE, &|entry| {
+                Clock::near(near(&times, entry))
+            });
+            let mut found = vec![None; times.len()];
+            while found.contains(&None) && follower.position() < from.saturating_add(TAIL) {
+                let more = follower.step()?;
+                for (index, entry) in entries.iter().enumerate() {
+                    while let Some(frame) = follower.pop(index) {
+                        if let Some(found) = found.get_mut(entry.program) {
+                            *found = found.or(frame.pts.map(|pts| pts.ticks));
+                        }
+                    }
+                }
+                if !more {
+                    break;
+                }
+            }
+            for (time, found) in times.iter_mut().zip(found) {
+                *time = found.unwrap_or(*time);
+            }
+        }
+        Ok(times)
+    }
+
+    /// Where the tracks end, in microseconds, with a clock for each program.
+    fn ends(&self, len: u64, clocks: Vec<Clock>) -> Result<Vec<Option<i64>>, DemuxError> {
         let entries: Vec<Entry> = self
             .details
             .iter()
@@ -187,7 +253,10 @@ impl TsDemuxer {
             let from = len.saturating_sub(tail).max(self.layout.first);
             // Pictures in the tail, and whether it has one before which none is shown later than those behind it.
             let mut seen = vec![(0, false); entries.len()];
-            follower.goto(from, AHEAD, &|entry| Clock::after(self.base(entry)));
+            let clock = |entry: &Entry| clocks.get(entry.program).copied();
+            follower.goto(from, AHEAD, &|entry| {
+                clock(entry).unwrap_or(Clock::after(self.base(entry)))
+            });
             loop {
                 let more = follower.step()?;
                 let each = ends.iter_mut().zip(&mut seen).zip(&entries);
@@ -221,17 +290,10 @@ impl TsDemuxer {
                 },
             );
             if known || from == self.layout.first || tail >= MAX_TAIL {
-                break;
+                return Ok(ends);
             }
             tail = tail.saturating_mul(4);
         }
-        for (track, end) in self.tracks.iter_mut().zip(ends) {
-            track.duration = end
-                .and_then(|end| u64::try_from(end).ok())
-                .filter(|&end| end > 0);
-        }
-        self.duration = self.tracks.iter().filter_map(|track| track.duration).max();
-        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ use reelcore_media::demux::{DemuxError, Demuxer, PacketReader, Source, Track};
 
 use self::codec::{Codec, Headers};
 use self::packets::Assembler;
-use self::page::{MAX_PAGE, Page};
+use self::page::{MAX_PAGE, Page, Vain};
 use self::reader::{OggPacketReader, headers_missing};
 use self::walk::{Setup, Walk};
 use crate::audio::micros;
@@ -123,13 +123,14 @@ impl OggDemuxer {
 fn read_headers(window: &mut Window, limits: &Limits) -> Result<(Vec<Stream>, u64), DemuxError> {
     let mut streams: Vec<Stream> = Vec::new();
     let (mut at, mut start) = (0, None);
+    let mut vain = Vain::default();
     loop {
         let wanted = |page: &Page| {
             let known = streams.iter().any(|stream| stream.serial == page.serial);
             start.is_none() || known || page.begins()
         };
         let end = window.len().unwrap_or(u64::MAX);
-        let page = page::next(window, at, end, AHEAD_SPARSE, &wanted)?;
+        let page = page::next(window, at, end, AHEAD_SPARSE, &mut vain, &wanted)?;
         let missing = streams.iter().find(|stream| !stream.headers.done);
         let Some(page) = page.filter(|page| start.is_none() || !page.begins()) else {
             // The end, or another link.
@@ -247,8 +248,9 @@ fn last_granules(
     for tail in TAILS {
         let begin = setups.first().map_or(0, |setup| setup.start);
         let mut at = len.saturating_sub(tail).max(begin);
+        let mut vain = Vain::default();
         loop {
-            match page::next(window, at, len, MAX_PAGE, &|_| true) {
+            match page::next(window, at, len, MAX_PAGE, &mut vain, &|_| true) {
                 Ok(Some(page)) => {
                     at = page.next();
                     chained |=

@@ -16,6 +16,30 @@ pub(crate) const MAX_PAGE: usize = HEADER + 255 + 255 * 255;
 /// Bytes that are passed over in search of a page, at most.
 const MAX_LOST: u64 = 1 << 20;
 
+/// Bytes of pages with wrong checksums that are summed beyond those that are passed over, at most: forged headers lie close
+/// together and claim much.
+const MAX_VAIN: u64 = 2 << 20;
+
+/// What the look for pages has cost on the way through a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Vain {
+    /// Bytes that were summed for nothing, less those that were passed over with them.
+    summed: u64,
+}
+
+impl Vain {
+    /// Counts a page whose checksum is wrong; whether there were too many.
+    fn add(&mut self, page: u64) -> bool {
+        self.summed = self.summed.saturating_add(page);
+        self.summed > MAX_VAIN
+    }
+
+    /// So many bytes were passed over: a damaged page pays for itself.
+    fn passed(&mut self, bytes: u64) {
+        self.summed = self.summed.saturating_sub(bytes);
+    }
+}
+
 /// A page.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
@@ -148,12 +172,13 @@ impl Page {
 
 /// The first page at or after `at` that is `wanted`, whole and with a right checksum; `None` at the end. Damaged pages are
 /// passed over like lost ones, which the numbers of pages tell; an error where none follows. Pages that are not wanted
-/// are passed over by their headers.
+/// are passed over by their headers. `vain` goes along from page to page.
 pub(crate) fn next(
     window: &mut Window,
     mut at: u64,
     end: u64,
     ahead: usize,
+    vain: &mut Vain,
     wanted: &dyn Fn(&Page) -> bool,
 ) -> Result<Option<Page>, DemuxError> {
     let (mut damage, mut lost) = (None, 0);
@@ -163,8 +188,10 @@ pub(crate) fn next(
                 at = page.next();
                 continue;
             }
+            let size = page.next() - at;
             match page.verified(window, ahead)? {
                 Ok(page) => return Ok(Some(page)),
+                Err(error) if vain.add(size) => return Err(damage.unwrap_or(error)),
                 Err(error) => damage = damage.or(Some(error)),
             }
             at += 1;
@@ -187,6 +214,7 @@ pub(crate) fn next(
         };
         at += passed;
         lost += passed;
+        vain.passed(passed);
         if lost > MAX_LOST {
             return Err(damage.unwrap_or_else(|| {
                 invalid(

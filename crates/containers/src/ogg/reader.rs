@@ -254,10 +254,11 @@ fn bisect(
     };
     let want = target.saturating_sub_unsigned(lead);
     let (mut low, mut high) = (setup.start, len);
+    let mut vain = page::Vain::default();
     while high.saturating_sub(low) > WALK {
         let middle = low + (high - low) / 2;
         let wanted = |page: &page::Page| page.serial == setup.serial && page.granule >= 0;
-        match page::next(window, middle, high, AHEAD_SPARSE, &wanted) {
+        match page::next(window, middle, high, AHEAD_SPARSE, &mut vain, &wanted) {
             Ok(Some(page))
                 if page.at < high && !page.ends() && first.place(page.granule) <= want =>
             {

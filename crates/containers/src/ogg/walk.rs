@@ -11,7 +11,7 @@ use reelcore_media::demux::DemuxError;
 
 use super::codec::Codec;
 use super::packets::{Assembler, Raw};
-use super::page::{self, Page};
+use super::page::{self, Page, Vain};
 use crate::audio::invalid;
 use crate::window::Window;
 
@@ -58,6 +58,7 @@ pub(crate) struct Walk {
     assembler: Assembler,
     /// Byte offset of the next page.
     at: u64,
+    vain: Vain,
     /// Granule position of the next packet, where it is known.
     position: Option<i64>,
     /// Samples of the last block (Vorbis).
@@ -87,6 +88,7 @@ impl Walk {
             serial: setup.serial,
             assembler: Assembler::new(setup.max_packet, false),
             at: setup.start,
+            vain: Vain::default(),
             position: None,
             block: None,
             begun: false,
@@ -132,7 +134,8 @@ impl Walk {
             let (serial, all) = (self.serial, self.link.is_some());
             let wanted = |page: &Page| all || page.serial == serial || page.begins();
             let end = window.len().unwrap_or(u64::MAX);
-            let Some(page) = page::next(window, self.at, end, ahead, &wanted)? else {
+            let vain = &mut self.vain;
+            let Some(page) = page::next(window, self.at, end, ahead, vain, &wanted)? else {
                 self.link_is_found()?;
                 return Ok(None);
             };

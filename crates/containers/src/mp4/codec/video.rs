@@ -162,7 +162,8 @@ impl Nclx {
         let mut point = || reader.u16().map(|point| u8::try_from(point).unwrap_or(2));
         let (primaries, transfer, matrix) = (point()?, point()?, point()?);
         let full_range = match &kind.0 {
-            b"nclx" => Some(reader.u8()? & 0x80 != 0),
+            // Some writers leave the range out, as in QuickTime's form.
+            b"nclx" => reader.u8().ok().map(|range| range & 0x80 != 0),
             _ => None,
         };
         Ok(Some(Self {

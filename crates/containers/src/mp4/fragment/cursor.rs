@@ -8,7 +8,7 @@ use super::index::{self, Index};
 use super::{Fragment, MoofContext, Run, parse_moof};
 use crate::mp4::budget::Budget;
 use crate::mp4::decode_shift::DecodeShift;
-use crate::mp4::file::File;
+use crate::mp4::file::{File, TopBox};
 use crate::mp4::frames::PcmFrames;
 use crate::mp4::movie::FragmentDefaults;
 use crate::mp4::protection::{SampleInfo, TrackProtection};
@@ -31,7 +31,10 @@ pub(crate) struct Fragments {
 }
 
 /// No source is longer than this, as far as counts of samples are concerned: 1 TiB.
-const MAX_STREAM: u64 = 1 << 40;
+pub(super) const MAX_STREAM: u64 = 1 << 40;
+
+/// Fragments that are looked at for the first one with samples of a track.
+pub(super) const LOOK_AHEAD: usize = 8;
 
 impl Fragments {
     /// Looks for the index of the file, whose `moov` box ends at `first`. `tracks` are the numbers and time scales
@@ -134,7 +137,14 @@ impl Fragments {
     }
 
     /// The media time in ticks at which the last of a track's samples ends, by composition times, in the last fragments.
-    pub(crate) fn end_time(self: &Arc<Self>, track_index: usize, id: u32) -> Option<i64> {
+    /// `tables`: when those of the sample tables end, which stand before all fragments. `budget` is that of all tracks.
+    pub(crate) fn end_time(
+        self: &Arc<Self>,
+        track_index: usize,
+        id: u32,
+        tables: i64,
+        budget: &mut Budget,
+    ) -> Option<i64> {
         // The last places of the index; a track may have ended some fragments before the others.
         const LOOK_BACK: usize = 8;
         let last: Vec<u64> = match &self.index {
@@ -144,14 +154,21 @@ impl Fragments {
                 .unwrap_or_default(),
             Index::Offsets(offsets) => offsets.iter().rev().take(LOOK_BACK).copied().collect(),
         };
-        let mut budget = Budget::new(self.file.len);
+        // Of a stream there is no index.
+        let whole = self.file.source.is_seekable() && last.len() < LOOK_BACK;
         for start in last {
+            if budget.is_spent() {
+                return None;
+            }
             let mut cursor = FragmentCursor::new(Arc::clone(self), track_index, id, 0);
             cursor.go_to(start);
             let mut end = None;
             loop {
-                match cursor.next() {
-                    Ok(Some(sample)) if cursor.timed && budget.spend(1).is_ok() => {
+                let before = cursor.parsed;
+                let next = cursor.next();
+                budget.spend(cursor.parsed - before + 1).ok()?;
+                match next {
+                    Ok(Some(sample)) if cursor.timed => {
                         let ticks = i64::try_from(sample.duration).unwrap_or(0);
                         end = end.max(Some(sample.composition_time.saturating_add(ticks)));
                     }
@@ -164,7 +181,8 @@ impl Fragments {
                 return end;
             }
         }
-        None
+        // No fragment has any of the track.
+        Some(tables).filter(|_| whole)
     }
 
     /// By how much decode times of a track are moved back, in all its fragments.
@@ -187,28 +205,28 @@ impl Fragments {
 
     /// The first fragment with samples of a track, where it is one of the first.
     fn first_fragment(&self, track_index: usize, track: u32) -> Option<Fragment> {
-        const LOOK_AHEAD: usize = 8;
         let mut at = match &self.index {
             Index::Timed(tracks) => tracks.get(track_index)?.first()?.1,
             Index::Offsets(_) => self.first,
         };
         for _ in 0..LOOK_AHEAD {
             // What is damaged there is reported when it is read.
-            let (fragment, end) = self.parse_at(at, track, 0).ok().flatten()?;
+            let (fragment, moof) = self.parse_at(at, track, 0).ok().flatten()?;
             if let Some(fragment) = fragment.filter(|fragment| !fragment.runs.is_empty()) {
                 return Some(fragment);
             }
-            at = end;
+            at = moof.end;
         }
         None
     }
 
+    /// The first `moof` box from `start` on, and what it has of a track.
     fn parse_at(
         &self,
         start: u64,
         track: u32,
         decode_time: i64,
-    ) -> Result<Option<(Option<Fragment>, u64)>, DemuxError> {
+    ) -> Result<Option<(Option<Fragment>, TopBox)>, DemuxError> {
         let mut at = start;
         while let Some(top) = self.file.top_box(at)? {
             if &top.kind.0 == b"moof" {
@@ -226,7 +244,7 @@ impl Fragments {
                 };
                 let body = self.file.read_body(&top)?;
                 let fragment = parse_moof(body, top.start, decode_time, &context)?;
-                return Ok(Some((fragment, top.end)));
+                return Ok(Some((fragment, top)));
             }
             at = top.end;
         }
@@ -262,6 +280,10 @@ pub(crate) struct FragmentCursor {
     first: bool,
     /// For PCM, whose samples are single frames that one packet holds many of.
     frames: Option<PcmFrames>,
+    /// Whether every sample stands alone, whatever its flags say.
+    all_sync: bool,
+    /// Bytes of the `moof` boxes that were parsed.
+    parsed: u64,
 }
 
 impl FragmentCursor {
@@ -283,6 +305,8 @@ impl FragmentCursor {
             timed: false,
             first: true,
             frames: None,
+            all_sync: false,
+            parsed: 0,
         };
         this.rewind();
         this
@@ -291,6 +315,11 @@ impl FragmentCursor {
     /// With samples that are frames of uncompressed sound, which are given many at a time.
     pub(crate) fn with_frames(self, frames: Option<PcmFrames>) -> Self {
         Self { frames, ..self }
+    }
+
+    /// With samples that all stand alone, where `all_sync`.
+    pub(crate) fn with_sync(self, all_sync: bool) -> Self {
+        Self { all_sync, ..self }
     }
 
     /// To the first sample.
@@ -315,6 +344,11 @@ impl FragmentCursor {
     pub(crate) fn decode_shift(&self) -> i64 {
         let whole = self.fragments.decode_shift(self.track_index, self.track);
         whole.max(self.current.shift)
+    }
+
+    /// Bytes of the `moof` boxes that were parsed.
+    pub(crate) fn parsed(&self) -> u64 {
+        self.parsed
     }
 
     /// How the samples of the fragment that is loaded are encrypted.
@@ -350,12 +384,16 @@ impl FragmentCursor {
             decode_time,
             ..
         } = self.place;
-        if index > 0 && index < first.count() {
-            return Some(first.sample(index, offset, decode_time));
-        }
-        // No run is empty.
-        let next = if index == 0 { first } else { rest.first()? };
-        Some(next.sample(0, next.offset, next.decode_time))
+        let mut sample = if index > 0 && index < first.count() {
+            first.sample(index, offset, decode_time)
+        } else {
+            // No run is empty.
+            let next = if index == 0 { first } else { rest.first()? };
+            next.sample(0, next.offset, next.decode_time)
+        };
+        // Nothing is decoded of a sample without bytes.
+        sample.sync = (sample.sync || self.all_sync) && sample.size > 0;
+        Some(sample)
     }
 
     /// Goes past the sample at hand.
@@ -389,10 +427,12 @@ impl FragmentCursor {
             let found =
                 self.fragments
                     .parse_at(self.next_box, self.track, self.current.end_time)?;
-            let Some((fragment, end)) = found else {
+            let Some((fragment, moof)) = found else {
                 return Ok(false);
             };
-            self.next_box = end;
+            self.next_box = moof.end;
+            let size = moof.end.saturating_sub(moof.start);
+            self.parsed = self.parsed.saturating_add(size);
             if let Some(fragment) = fragment {
                 self.timed |= fragment.timed;
                 if self.first && !fragment.runs.is_empty() {

@@ -1,5 +1,6 @@
 //! Movie fragments: the `moof` box.
 
+pub(crate) mod ahead;
 mod cursor;
 mod index;
 
@@ -150,6 +151,12 @@ impl Run {
 }
 
 impl Fragment {
+    /// How many samples there are.
+    fn numbered(&self) -> u64 {
+        let last = self.runs.last();
+        last.map_or(0, |last| last.number.saturating_add(u64::from(last.count)))
+    }
+
     /// By how much the decode times of a track are moved back that begins with this fragment. `reorder`: how many pictures are
     /// coded before another and shown after it, where the stream says so.
     ///
@@ -245,7 +252,7 @@ pub(crate) fn parse_moof(
         }
         let mut position = base;
         // A second track fragment of the track numbers its samples on, as if both were one.
-        let numbered: u64 = fragment.runs.iter().map(|run| u64::from(run.count)).sum();
+        let numbered = fragment.numbered();
         let first_run = fragment.runs.len();
         let mut children = child.body;
         while let Some(mut child) = children.child()? {
@@ -273,10 +280,7 @@ pub(crate) fn parse_moof(
                 .ok_or_else(|| invalid(at, "trun box: the samples end past the largest offset"))?;
             if wanted && run.count > 0 {
                 run.decode_time = fragment.end_time;
-                run.number = fragment
-                    .runs
-                    .last()
-                    .map_or(0, |last| last.number.saturating_add(u64::from(last.count)));
+                run.number = fragment.numbered();
                 fragment.end_time = i64::try_from(ticks)
                     .ok()
                     .and_then(|ticks| fragment.end_time.checked_add(ticks))

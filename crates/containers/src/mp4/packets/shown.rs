@@ -48,7 +48,9 @@ impl Shown {
         if this.start < segment.media_start {
             let takes_over = |time| (this.start + 1..=segment.media_start).contains(&time);
             let mut ahead = ahead.clone();
-            let mut after = std::iter::from_fn(|| ahead.next_at_hand()).take(AHEAD);
+            let mut after = std::iter::from_fn(|| ahead.next_at_hand())
+                .take(AHEAD)
+                .filter(|other| other.size > 0);
             // Durations are those between decode times: with pictures out of order they may reach over the next one.
             if before.is_some_and(takes_over)
                 || after.any(|other| takes_over(other.composition_time))

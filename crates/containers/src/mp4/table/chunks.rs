@@ -54,6 +54,14 @@ pub(crate) struct Chunks {
     capacity: u64,
 }
 
+/// The sample description (from 1) of the first sample, of a `stsc` box. What is wrong with it is told when it is parsed.
+pub(crate) fn first_description(mut stsc: Reader) -> Option<u32> {
+    stsc.full_box().ok()?;
+    let count = stsc.u32().ok()?;
+    stsc.skip(8).ok()?;
+    stsc.u32().ok().filter(|_| count > 0)
+}
+
 /// A place in the chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChunkPosition {

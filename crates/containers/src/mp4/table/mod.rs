@@ -10,9 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reelcore_media::demux::DemuxError;
 
+pub(crate) use self::chunks::first_description;
 use self::chunks::{ChunkOffsets, ChunkPosition, Chunks};
 use self::runs::{RunPosition, Runs};
 use self::sizes::Sizes;
+use super::budget::Budget;
 use super::decode_shift;
 use super::frames::PcmFrames;
 use super::parse::{Reader, invalid, u32_at};
@@ -130,7 +132,13 @@ impl SampleTable {
 
     /// The number of packets, where it is not a matter of grouping.
     pub(crate) fn packets(&self) -> Option<u64> {
-        self.frames.is_none().then_some(self.samples)
+        let grouped = self.frames.is_some();
+        (!grouped).then(|| self.sizes.filled(self.samples))
+    }
+
+    /// Every sample stands alone, whatever `stss` says.
+    pub(crate) fn all_sync(&mut self) {
+        self.sync = None;
     }
 
     /// The number of samples in each chunk, in their order.
@@ -215,19 +223,38 @@ impl SampleTable {
     }
 
     /// The last sync sample whose composition time is at or before `time`.
-    pub(crate) fn sync_at_or_before(&self, time: i64) -> Option<u64> {
+    pub(crate) fn sync_at_or_before(
+        &self,
+        time: i64,
+        budget: &mut Budget,
+    ) -> Result<Option<u64>, DemuxError> {
         // Sync samples are presented in the order in which they are decoded.
-        let index = self
-            .sync_partition(|sample| sample >= self.samples || self.composition_time(sample) > time)
-            .checked_sub(1)?;
-        Some(self.sync_sample(index))
+        let end = self.sync_partition(|sample| {
+            sample >= self.samples || self.composition_time(sample) > time
+        });
+        self.first_filled((0..end).rev(), budget)
     }
 
     /// The first sync sample.
-    pub(crate) fn first_sync(&self) -> Option<u64> {
-        (self.sync_count() > 0)
-            .then(|| self.sync_sample(0))
-            .filter(|&sample| sample < self.samples)
+    pub(crate) fn first_sync(&self, budget: &mut Budget) -> Result<Option<u64>, DemuxError> {
+        let end = self.sync_partition(|sample| sample >= self.samples);
+        self.first_filled(0..end, budget)
+    }
+
+    /// The first of these sync samples, by index, that has any bytes: nothing is decoded of one without.
+    fn first_filled(
+        &self,
+        indexes: impl Iterator<Item = u64>,
+        budget: &mut Budget,
+    ) -> Result<Option<u64>, DemuxError> {
+        for index in indexes {
+            let sample = self.sync_sample(index);
+            if self.sizes.size(sample) > 0 {
+                return Ok(Some(sample));
+            }
+            budget.spend(1)?;
+        }
+        Ok(None)
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Sizes {
     count: u32,
     entries: Bytes,
     prefix: Vec<u64>,
+    /// Whether any sample has no bytes.
+    has_empty: bool,
 }
 
 impl Sizes {
@@ -70,8 +72,10 @@ impl Sizes {
             if sample % EVERY == 0 {
                 this.prefix.push(sum);
             }
+            let size = this.size(sample);
+            this.has_empty |= size == 0;
             // At most 2^32 entries of 32 bits: cannot overflow.
-            sum += u64::from(this.size(sample));
+            sum += u64::from(size);
         }
         this
     }
@@ -84,6 +88,15 @@ impl Sizes {
     /// The size of all samples, where they are all of one size.
     pub(crate) fn all(&self) -> Option<u32> {
         (self.bits == 0).then_some(self.constant)
+    }
+
+    /// How many of the first `samples` have any bytes.
+    pub(crate) fn filled(&self, samples: u64) -> u64 {
+        if !self.has_empty {
+            return samples;
+        }
+        let filled = (0..samples).filter(|&sample| self.size(sample) > 0);
+        filled.count() as u64
     }
 
     /// The size of a sample in bytes; 0 past the end.
