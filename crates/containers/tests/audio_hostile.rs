@@ -325,17 +325,57 @@ fn a_stretch_of_damage_hides_nothing_behind_it() {
     assert!(last > 39_900_000 && gap > 15_000_000, "{last} {gap}");
     let found = reader.seek(35_000_000).expect("seeks").expect("a packet");
     assert!((34_900_000..=35_000_000).contains(&found), "{found}");
-    // Frames without their ends.
-    let mut flac = made("damaged.flac", &["flac"]);
-    let middle = flac.len() / 2;
-    flac[middle - 100_000..middle + 100_000].fill(0x55);
-    let demuxer = open(Arc::new(BytesSource::new(flac))).expect("opens");
-    let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
-    for time in [5_000_000, 25_000_000, 35_000_000, 39_000_000] {
-        let found = reader.seek(time).expect("seeks").expect("a packet");
-        assert!(
-            (time - 100_000..=time).contains(&found),
-            "{found} for {time}"
-        );
+    // Bytes that are no frames, and frames with right headers that are damaged.
+    let whole = made("damaged.flac", &["flac"]);
+    let holes = whole.len() / 2 - 1_500_000..whole.len() / 2 + 1_500_000;
+    let (mut filled, mut flipped) = (whole.clone(), whole);
+    filled[holes.clone()].fill(0x55);
+    holes.step_by(3000).for_each(|at| flipped[at] ^= 1);
+    // STREAMINFO without the number of samples: the last frame tells it.
+    let uncounted = |flac: &[u8]| {
+        let mut flac = flac.to_vec();
+        flac[21] &= 0xf0;
+        flac[22..26].fill(0);
+        flac
+    };
+    for flac in [uncounted(&filled), uncounted(&flipped), filled, flipped] {
+        let begun = Instant::now();
+        let demuxer = open(Arc::new(BytesSource::new(flac))).expect("opens");
+        let duration = demuxer.duration().expect("known");
+        assert!(duration.abs_diff(40_000_000) < 10_000, "{duration}");
+        let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
+        for time in [5_000_000, 35_000_000, 39_000_000] {
+            let found = reader.seek(time).expect("seeks").expect("a packet");
+            assert!(
+                (time - 100_000..=time).contains(&found),
+                "{found} for {time}"
+            );
+        }
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
     }
+}
+
+#[test]
+fn losses_all_over_a_long_file_of_ogg_do_not_end_its_reading() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let sound = vec![opus(800, 1); 47];
+    let sound: Vec<&[u8]> = sound.iter().map(Vec::as_slice).collect();
+    // Every other page has lost most of its bytes, all in all more than pages may claim in vain.
+    let pages = (0..151_u32).flat_map(|n| {
+        let granule = i64::from(n + 1) * 47 * 960;
+        let mut page = packets_page(0, granule, 7, n + 2, &sound);
+        if n % 2 == 1 {
+            page.drain(1000..31_000);
+        }
+        page
+    });
+    let bytes: Vec<u8> = opus_start(7, 2, 0).into_iter().chain(pages).collect();
+    let demuxer = open(Arc::new(BytesSource::new(bytes))).expect("opens");
+    let mut reader = Arc::clone(&demuxer).reader(0).expect("the track");
+    let (mut count, mut last) = (0, 0);
+    while let Some(packet) = reader.next_sample().expect("reads") {
+        (count, last) = (count + 1, packet.chunk.timestamp);
+    }
+    assert_eq!((count, last), (76 * 47, (151 * 47 - 1) * 20_000));
 }

@@ -6,12 +6,13 @@ mod support;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use made::{assert_same_data, ffmpeg, ffprobe};
 use reelcore_conformance::{Family, streams};
 use reelcore_containers::{BytesSource, FileSource, StreamLimits, open, stream};
-use reelcore_media::demux::{DemuxError, Demuxer, Packet, TrackKind};
+use reelcore_media::demux::{DemuxError, Demuxer, Packet, Source, TrackKind};
 use reelcore_media::{ChunkKind, Size};
 use support::{open_bytes, packets};
 
@@ -210,6 +211,10 @@ fn a_count_of_frames_in_the_header_is_not_taken_for_ticks() {
         assert_eq!(demuxer.tracks()[0].duration, as_file, "{bytes:?}");
         assert_eq!(streamed(&bytes).duration(), as_stream, "{bytes:?}");
     }
+    // Where some frames were dropped, those that are there are no measure.
+    let dropped = file(25, 4, &[0, 1, 2, 1500]);
+    let dropped = open_bytes(dropped.to_vec()).expect("valid").duration();
+    assert_eq!(dropped, Some(1500 * 40_000 + 1498 * 40_000));
     // What is cut off is not counted.
     let cut = file(1000, 0, &[0, 40, 80]);
     let cut = cut.slice(..cut.len() - 1);
@@ -217,6 +222,91 @@ fn a_count_of_frames_in_the_header_is_not_taken_for_ticks() {
         open_bytes(cut.to_vec()).expect("valid").duration(),
         Some(80_000)
     );
+}
+
+#[test]
+fn one_damaged_time_is_not_taken_for_the_end_of_the_file() {
+    let duration = |times: &[u64]| {
+        let frames = times.iter().flat_map(|&time| frame(time, KEY));
+        let bytes: Vec<u8> = header(b"VP80", 1000, 1, 0)
+            .into_iter()
+            .chain(frames)
+            .collect();
+        open_bytes(bytes).expect("valid").duration()
+    };
+    let good: Vec<u64> = (0..50).map(|n| 40 * n).collect();
+    assert_eq!(duration(&good), Some(2_000_000));
+    for bit in [13, 20, 40, 63] {
+        for at in 0..49 {
+            let mut times = good.clone();
+            times[at] |= 1 << bit;
+            // The last frame ends where it did, which lasts as the one before.
+            let end = duration(&times).expect("an end");
+            let at_the_end = if at == 48 { 2_040_000 } else { 2_000_000 };
+            assert!(
+                end == 2_000_000 || end == at_the_end,
+                "bit {bit} of {at}: {end}"
+            );
+        }
+    }
+    let last = |time: u64| duration(&[&good[..49], &[time]].concat());
+    assert_eq!(last(1 << 40), Some(1_960_000));
+    assert_eq!(last(u64::MAX), Some(1_960_000));
+    assert_eq!(last(0), Some(1_960_000));
+    // A picture that stands for long is none of these, nor are times that go on from another place.
+    assert_eq!(last(1920 + 600_000), Some(1_201_920_000));
+    assert_eq!(duration(&[0, 5000, 10_000]), Some(15_000_000));
+    let moved: Vec<u64> = (good.iter().copied())
+        .chain(good.iter().map(|time| time + 9_000_000))
+        .collect();
+    assert_eq!(duration(&moved), Some(9_002_000_000));
+    let cut: Vec<u64> = good.iter().map(|time| time + 9_000_000).collect();
+    assert_eq!(duration(&cut), Some(9_002_000_000));
+}
+
+/// A file that tells how far it is read.
+struct Followed {
+    bytes: Vec<u8>,
+    reached: AtomicUsize,
+}
+
+impl Source for Followed {
+    fn len(&self) -> std::io::Result<Option<u64>> {
+        Ok(Some(self.bytes.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.reached.fetch_max(offset as usize, Ordering::Relaxed);
+        let from = self.bytes.len().min(offset as usize);
+        let bytes = &self.bytes[from..];
+        let len = bytes.len().min(buf.len());
+        buf[..len].copy_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+}
+
+#[test]
+fn opening_does_not_read_every_frame_of_a_long_file() {
+    let opened = |rate: u32, step: u64, count: u32| {
+        let frames = (0..70_000).flat_map(|n| frame(step * n, KEY));
+        let bytes: Vec<u8> = header(b"VP80", rate, 1, count)
+            .into_iter()
+            .chain(frames)
+            .collect();
+        let source = Arc::new(Followed {
+            bytes,
+            reached: AtomicUsize::new(0),
+        });
+        let demuxer = open(source.clone()).expect("valid");
+        (demuxer.duration(), source.reached.load(Ordering::Relaxed))
+    };
+    let (duration, reached) = opened(25, 1, 70_000);
+    assert_eq!(duration, Some(2_800_000_000));
+    assert!(reached < 5000 * frame(0, KEY).len(), "{reached}");
+    // Frames that are not a tick apart are looked at, up to a number of them.
+    assert_eq!(opened(1000, 40, 70_000).0, None);
+    // A file has no room for so many frames: the count is none.
+    assert_eq!(opened(25, 1, u32::MAX - 1).0, None);
 }
 
 #[test]

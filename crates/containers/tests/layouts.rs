@@ -324,6 +324,31 @@ fn colours_without_the_range_do_not_refuse_the_file() {
 }
 
 #[test]
+fn colours_that_are_cut_short_are_none_and_do_not_refuse_the_file() {
+    let whole = bx(b"colr", &[b"nclx\0\x09\0\x10\0\x09\x80"]);
+    for colr in [
+        &b""[..],
+        b"ncl",
+        b"nclx",
+        b"nclx\0\x09\0\x10",
+        b"nclc\0\x09",
+    ] {
+        for before in [&whole[..], &[]] {
+            let config = bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]);
+            let boxes = [&config, before, &bx(b"colr", &[colr])].concat();
+            let mut track = TrackBuilder::video(1000);
+            track.entry = visual_entry(b"avc1", 64, 48, &boxes);
+            let demuxer = open_bytes(progressive(&[], &[track.build()])).expect("valid");
+            let TrackKind::Video { color_space, .. } = demuxer.tracks()[0].kind else {
+                panic!("no video");
+            };
+            let said = (!before.is_empty()).then(|| ColorSpace::from_code_points(9, 16, 9, true));
+            assert_eq!(color_space, said.unwrap_or_default(), "{colr:?}");
+        }
+    }
+}
+
+#[test]
 fn encrypted_tracks_keep_their_kind_and_have_no_codec() {
     let config = bx(b"avcC", &[b"\x01\x42\xc0\x0a\xff\xe1\0"]);
     let sinf = bx(b"sinf", &[&bx(b"frma", &[b"avc1"])]);

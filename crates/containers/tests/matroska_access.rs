@@ -286,6 +286,17 @@ fn a_stream_whose_pictures_come_late_or_never_opens_without_them() {
             source.arrive(bytes.len());
             let file = open_bytes(bytes).expect(&what);
             assert!(file.tracks()[0].codec.is_some(), "{what}: a file");
+            // What opening did not wait for, the first key packet tells, and again after a seek.
+            let mut reader = Arc::clone(&demuxer).reader(0).expect(&what);
+            for _ in 0..2 {
+                let packet = reader.next_sample().expect(&what).expect(&what);
+                let told = packet.config.and_then(|config| config.codec.clone());
+                let codec = told.as_deref().or(demuxer.tracks()[0].codec.as_deref());
+                assert_eq!(codec, file.tracks()[0].codec.as_deref(), "{what}");
+                assert_eq!(told.is_none(), found, "{what}");
+                let time = packet.chunk.timestamp;
+                assert_eq!(reader.seek(time).expect(&what), Some(time), "{what}");
+            }
         }
     }
 }

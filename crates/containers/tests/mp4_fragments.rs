@@ -98,6 +98,21 @@ fn a_track_that_no_fragment_goes_on_with_ends_with_its_tables() {
 }
 
 #[test]
+fn a_track_in_tables_alone_ends_with_them_however_many_fragments_others_have() {
+    let tracks = [sound(1, &[]), sound(2, &[])];
+    let more = vec![fragment(1); 30];
+    let ends = |fragments: &[Vec<u8>]| {
+        let demuxer = open_bytes(announced(&tracks, fragments)).expect("valid");
+        let ends = demuxer.tracks().iter().map(|track| track.duration);
+        ends.collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&more), [Some(120_000), Some(77_333)]);
+    // Where the first fragments go on with it, the tables are not all of it.
+    let both = [vec![fragment(2)], more].concat();
+    assert_eq!(ends(&both), [Some(120_000), None]);
+}
+
+#[test]
 fn ffmpegs_file_of_one_fragment_is_as_long_as_its_tables_say() {
     for (name, seconds) in [("one.mp4", "1.5"), ("one.m4a", "2")] {
         let source = format!("sine=r=48000:d={seconds}");

@@ -48,6 +48,24 @@ fn the_last_packet_loses_nothing_when_the_first_one_lasts_unusually_long() {
     assert!(all[..52].iter().all(|packet| packet.chunk.side.is_none()));
 }
 
+#[test]
+fn sound_that_ends_with_samples_without_bytes_is_cut_in_the_last_one_with_any() {
+    for (empty, durations) in [
+        (0, &[3, 1024, 1, 640][..]),
+        (1, &[3, 1024, 1, 640, 1, 0]),
+        (9, &[3, 1024, 1, 640, 9, 0]),
+    ] {
+        let frames = [vec![&[1_u8, 2, 3][..]; 4], vec![&[][..]; empty]].concat();
+        let bytes = file(mp4a(0x40, LC), &frames, durations);
+        let all = packets(&open_bytes(bytes).expect("valid"), 0).expect("valid");
+        assert_eq!(all.len(), 4);
+        let side = all[3].chunk.side.as_ref().expect("padding");
+        let padding = (side.discard_end.as_secs_f64() * 44_100.0).round();
+        assert_eq!(padding, f64::from(1024 - 640), "{empty} without bytes");
+        assert!(all[..3].iter().all(|packet| packet.chunk.side.is_none()));
+    }
+}
+
 /// Four packets of AAC, 4096 samples, with an edit list where `edits`, and the tag that iTunes writes beside the others.
 fn with_gapless(numbers: &str, edits: &[u32], tracks: u32) -> Vec<u8> {
     let track = |id| {

@@ -72,18 +72,57 @@ fn with_items(items: &[Vec<u8>]) -> Vec<u8> {
     .concat()
 }
 
+fn item(kind: &[u8; 4], class: u32, value: &[u8]) -> Vec<u8> {
+    bx(kind, &[&bx(b"data", &[&words(&[class, 0]), value])])
+}
+
+#[test]
+fn an_item_that_is_cut_short_hides_none_behind_it() {
+    for damaged in [
+        item(b"gnre", 0, &[17]),
+        item(b"gnre", 0, &[]),
+        item(b"trkn", 0, &[0, 0, 0]),
+        bx(b"disk", &[&bx(b"data", &[&[0; 7]])]),
+        bx(b"\xa9alb", &[&bx(b"data", &[])]),
+        bx(b"----", &[&bx(b"name", &[&[0; 3]])]),
+        bx(b"\xa9ART", &[&words(&[100]), b"data"]),
+    ] {
+        let title = item(b"\xa9nam", 1, b"behind it");
+        let demuxer = open_bytes(with_items(&[damaged, title])).expect("it opens");
+        let wanted = ("title".to_owned(), "behind it".to_owned());
+        assert_eq!(demuxer.tags(), [wanted]);
+    }
+}
+
+#[test]
+fn a_second_list_of_a_tracks_user_data_does_not_take_its_name() {
+    let name = |text: &[u8]| bx(b"udta", &[&bx(b"name", &[text])]);
+    let other = bx(b"udta", &[&bx(b"free", &[])]);
+    for lists in [
+        vec![name(b"Commentary")],
+        vec![name(b"Commentary"), other.clone()],
+        vec![other, name(b"Commentary"), name(b"Another")],
+    ] {
+        let track = TrackBuilder::video(1000).build();
+        let track = bx(b"trak", &[&track[8..], &lists.concat()]);
+        let bytes = [bx(b"ftyp", &[b"isom\0\0\0\0"]), moov(&[track], &[])].concat();
+        let demuxer = open_bytes(bytes).expect("it opens");
+        assert_eq!(demuxer.tracks()[0].name.as_deref(), Some("Commentary"));
+    }
+}
+
 #[test]
 fn a_genre_by_number_has_its_name() {
-    let item = |kind: &[u8; 4], class: u32, value: &[u8]| {
-        bx(kind, &[&bx(b"data", &[&words(&[class, 0]), value])])
-    };
     for (number, name) in [
         (1, Some("Blues")),
         (18, Some("Rock")),
         (80, Some("Hard Rock")),
+        (81, Some("Folk")),
+        (128, Some("Drum & Bass")),
+        (192, Some("Psybient")),
     ]
     .into_iter()
-    .chain([0, 81, 255, 0xffff].map(|number| (number, None)))
+    .chain([0, 193, 255, 0xffff].map(|number| (number, None)))
     {
         let number = u16::to_be_bytes(number);
         let title = item(b"\xa9nam", 1, b"behind it");

@@ -12,16 +12,11 @@ use crate::window::{AHEAD, Window};
 /// Seek points that are kept, at most.
 pub(crate) const MAX_POINTS: usize = 1 << 16;
 
-/// Headers that are followed to the end of their frames in one look, at most: others are forged.
-const MAX_TRIES: usize = 64;
-
 /// A stretch that is walked rather than halved again.
 const WALK: u64 = 64 << 10;
 
-/// How far a frame is looked for, at least.
-const LOOK: u64 = 1 << 20;
-
-/// Bytes that are looked at for nothing while a place is located, at least: forged headers are not followed without end.
+/// Bytes that are looked at for nothing while a place is located, at least: forged headers are not followed without end,
+/// and damage up to this size hides nothing behind it.
 const MIN_VAIN: u64 = 16 << 20;
 
 /// The frames of a stream.
@@ -160,8 +155,8 @@ impl Frames {
         }
     }
 
-    /// The first whole frame that begins in `from..to` and not long after `from`. What is looked at for nothing is taken from
-    /// `vain`; none is found once that is used up.
+    /// The first whole frame that begins in `from..to`. What is looked at for nothing is taken from `vain`; none is found
+    /// once that is used up.
     fn first_in(
         &self,
         window: &mut Window,
@@ -170,11 +165,8 @@ impl Frames {
         vain: &mut u64,
     ) -> Result<Option<Frame>, DemuxError> {
         let longest = (self.max_frame + MAX_HEADER) as u64;
-        // Behind a frame that is damaged.
-        let to = to.min(from.saturating_add(LOOK.max(3 * longest)));
         let mut at = from;
-        let mut tries = 0;
-        while at < to && tries < MAX_TRIES && *vain > 0 {
+        while at < to && at - from < *vain {
             let bytes = self.peek(window, at, 2 * MAX_HEADER, AHEAD)?;
             // A header may be cut off by what is at hand.
             let safe = match bytes.len() {
@@ -195,7 +187,6 @@ impl Frames {
             };
             let header = header::parse(bytes.get(place..).unwrap_or_default(), &self.info);
             at += place as u64;
-            tries += 1;
             // The one before tags is not what is halved by.
             let tails = self.end.is_none();
             if let Some(header) = header

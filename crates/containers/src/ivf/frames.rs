@@ -17,8 +17,17 @@ const HEAD: usize = 256;
 /// Key frames that the index holds, at most. In longer files it grows coarser.
 const MAX_KEYS: usize = 1 << 16;
 
-/// Frames whose headers are looked at for the end of a file, at most: more than an hour of pictures.
-const MAX_FRAMES: usize = 1 << 18;
+/// Frames whose headers are looked at for the end of a file, at most: each may be a read of its own.
+const MAX_FRAMES: usize = 1 << 16;
+
+/// As [`MAX_FRAMES`], where all so far are one tick apart and the header counts them: in longer files it is believed.
+const MAX_COUNTED: usize = 1 << 12;
+
+/// A time that is further ahead than this, in microseconds, counts where the next one does not go back below it.
+const LEAP: i64 = 1_000_000;
+
+/// As [`LEAP`], of the last time of a file, which none follows: no picture is taken to stand longer.
+const LAST_LEAP: i64 = 3_600_000_000;
 
 /// A tick that is as long as this, in nanoseconds, may be that of one frame; a finer one says nothing of the rate.
 const FRAME_TICK: u64 = 4_000_000;
@@ -157,16 +166,25 @@ impl Frames {
     }
 
     /// Where the last frame ends, in ticks; it lasts as the one before. `count` is what the header says: some writers count
-    /// frames there and others ticks, so that it only tells where these are the same.
+    /// frames there and others ticks, so that it tells where these are the same. Elsewhere the frames are looked at.
     pub(crate) fn end(&self, window: &mut Window, count: Option<u32>) -> Option<u64> {
         let seekable = window.is_seekable();
         // Of a stream nothing is waited for that would not be used.
         if !seekable && count.is_none() {
             return None;
         }
-        let most = if seekable { MAX_FRAMES } else { 2 };
-        let (mut at, mut seen) = (self.start, 0);
-        let (mut last, mut latest, mut step) = (0, 0, None);
+        // A file has room for as many frames as are counted.
+        let fits = |count: &u64| {
+            let room = (window.len()).map(|len| len.saturating_sub(self.start));
+            room.is_none_or(|room| *count <= room / FRAME_HEADER as u64)
+        };
+        let count = count.map(u64::from).filter(fits);
+        let (most, most_counted) = match seekable {
+            true => (MAX_FRAMES, MAX_COUNTED),
+            false => (2, 2),
+        };
+        let (mut at, mut seen, mut times) = (self.start, 0, Times::default());
+        let (mut even, mut last) = (true, None::<u64>);
         while seen < most {
             // What is wrong with a frame is said when it is read.
             let Ok(Some(frame)) = self.at(window, at, AHEAD_SPARSE) else {
@@ -175,18 +193,24 @@ impl Frames {
             if window.len().is_some_and(|len| frame.end() > len) {
                 break;
             }
-            if seen > 0 && frame.time > last {
-                step = Some(frame.time - last);
-            }
-            (at, last, latest) = (frame.end(), frame.time, frame.time.max(latest));
+            times.add(self, frame.time);
+            at = frame.end();
             seen += 1;
+            even &= last.is_none_or(|last| last.checked_add(1) == Some(frame.time));
+            last = Some(frame.time);
+            if even
+                && seen >= most_counted
+                && let (Some(count), Some(first)) = (count, times.first)
+            {
+                return first.checked_add(count);
+            }
         }
-        let count = count.map(u64::from);
-        match step {
-            Some(step) if seekable && seen < most => latest.checked_add(step),
-            Some(1) => count,
+        match seen {
             // Nothing tells how long one frame lasts.
-            None if seen == 1 && self.frame_nanos().is_some() => count,
+            1 => count
+                .filter(|_| self.frame_nanos().is_some())
+                .and_then(|count| times.first?.checked_add(count)),
+            _ if seekable && seen < most => times.end(self),
             _ => None,
         }
     }
@@ -220,6 +244,54 @@ impl Frames {
             Codec::Other => {}
         }
         Ok(first)
+    }
+}
+
+/// The times of frames as they come: the latest of them, without those that are damaged.
+#[derive(Debug, Default)]
+struct Times {
+    /// Of the first frame, damaged or not.
+    first: Option<u64>,
+    latest: Option<u64>,
+    /// From the latest but one to the latest.
+    step: Option<u64>,
+    /// Far ahead of the latest: the next one says whether it counts.
+    leap: Option<u64>,
+}
+
+impl Times {
+    fn add(&mut self, frames: &Frames, time: u64) {
+        self.first = self.first.or(Some(time));
+        if let Some(leap) = self.leap.take().filter(|&leap| time >= leap) {
+            self.count(leap);
+        }
+        if self.ahead(frames, time) > LEAP {
+            self.leap = Some(time);
+        } else if self.latest.is_none_or(|latest| time > latest) {
+            self.count(time);
+        }
+    }
+
+    fn count(&mut self, time: u64) {
+        if let Some(latest) = self.latest {
+            self.step = Some(time - latest);
+        }
+        self.latest = Some(time);
+    }
+
+    /// How far `time` is ahead of the latest, in microseconds.
+    fn ahead(&self, frames: &Frames, time: u64) -> i64 {
+        frames.micros(time.saturating_sub(self.latest.unwrap_or_default()))
+    }
+
+    /// Where the last one ends.
+    fn end(mut self, frames: &Frames) -> Option<u64> {
+        if let Some(leap) = self.leap.take()
+            && self.ahead(frames, leap) <= LAST_LEAP
+        {
+            self.count(leap);
+        }
+        self.latest?.checked_add(self.step?)
     }
 }
 

@@ -45,7 +45,7 @@ impl std::fmt::Debug for IvfDemuxer {
 
 impl IvfDemuxer {
     /// Opens an IVF file: reads its header and the start of its first frame, and of a source that can be read anywhere the
-    /// headers of all frames, for their end.
+    /// headers of its frames, for their end, up to a number of them.
     ///
     /// # Errors
     /// [`DemuxError::Invalid`] with the byte offset of what is not IVF.

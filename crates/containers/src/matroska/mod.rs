@@ -35,7 +35,7 @@ use crate::window::{AHEAD_SPARSE, Window};
 const FIRST_FRAME_AMONG: usize = 64;
 
 /// How long and how far that frame is waited for in a source that comes in order, where other tracks go on without it: a
-/// picture may come much later, or never.
+/// picture may come much later, with its codec string in [`Packet::config`](reelcore_media::demux::Packet::config), or never.
 const FIRST_FRAME_NANOS: i128 = 2_000_000_000;
 const FIRST_FRAME_BYTES: u64 = 16 << 20;
 
@@ -128,7 +128,7 @@ impl MatroskaDemuxer {
 }
 
 /// Finds the codec strings that only the first frames tell. A frame that cannot be had, or that does not come soon, leaves
-/// its track without one: reading it will say why.
+/// its track without one: reading it will say why, or tells the codec with the first key packet.
 fn read_first_frames(window: &mut Window, segment: &mut Segment, limits: &Limits) {
     for index in 0..segment.tracks.len() {
         let found = first_frame_codec(window, segment, limits, index);

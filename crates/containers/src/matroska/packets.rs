@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelcore_media::demux::{DemuxError, Packet, PacketReader};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, TrackConfig};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::MatroskaDemuxer;
+use super::codec;
 use super::ebml::Next;
 use super::frames::{Frame, FrameReader, micros};
 use super::ids;
@@ -82,6 +83,8 @@ pub(crate) struct MatroskaPacketReader {
     /// The last key packet, where the source cannot go back far.
     last: Option<Spot>,
     decode_times: DecodeTimes,
+    /// Whether a packet since the start or the last seek has told the codec, of a track that was opened without one.
+    told: bool,
     failed: bool,
 }
 
@@ -110,6 +113,7 @@ impl MatroskaPacketReader {
             heard_from: None,
             last: None,
             decode_times: DecodeTimes::default(),
+            told: false,
             failed: false,
         })
     }
@@ -189,6 +193,11 @@ impl MatroskaPacketReader {
         if key && !self.window.is_seekable() {
             self.last = Some(*spot);
         }
+        let config = if key {
+            self.told_config(reader, &data)
+        } else {
+            None
+        };
         let timestamp = micros(frame.time);
         let duration = frame
             .duration
@@ -247,8 +256,22 @@ impl MatroskaPacketReader {
             offset: frame.offset,
             presented,
             encryption,
-            config: None,
+            config,
         })
+    }
+
+    /// What the decoder is configured with, as the key packet `data` tells it, where the track was opened before its
+    /// codec was known: once from the start or a seek on.
+    fn told_config(&mut self, reader: &FrameReader, data: &[u8]) -> Option<Arc<TrackConfig>> {
+        let public = self.demuxer.tracks.get(self.index)?;
+        if self.told || public.codec.is_some() {
+            return None;
+        }
+        let found = codec::from_frame(reader.track.in_frame?, data, &reader.track.picture)?;
+        self.told = true;
+        let mut config = public.config();
+        config.codec = Some(found.codec.string);
+        Some(Arc::new(config))
     }
 
     /// The last key packet at or before `time` among the blocks from `from` up to the byte `stop`. An error is returned
@@ -464,6 +487,7 @@ impl PacketReader for MatroskaPacketReader {
         self.failed = false;
         self.ahead = None;
         self.decode_times = DecodeTimes::default();
+        self.told = false;
         let result = self.seek_to(time);
         self.failed |= result.is_err();
         result

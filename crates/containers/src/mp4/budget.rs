@@ -2,6 +2,9 @@
 
 use reelcore_media::demux::DemuxError;
 
+/// What passing by a box at the top of the file costs: the bytes of its header that are read.
+pub(crate) const PASSED_BOX: u64 = 16;
+
 /// Counts samples and bytes against what the source's length allows. A file may name the same bytes many times
 /// over, so that its tables' own length bounds nothing.
 #[derive(Clone, Debug)]

@@ -85,8 +85,17 @@ impl Cursor {
                 return Ok(Some(sample));
             }
             budget.spend(1)?;
+            self.pass_alike();
         }
         Ok(None)
+    }
+
+    /// Goes past those samples that are the same as the one that came last but for place and time, as far as that takes no look at
+    /// each.
+    pub(crate) fn pass_alike(&mut self) {
+        if let Some(fragments) = self.fragments.as_mut().filter(|_| self.table_done) {
+            fragments.pass_alike();
+        }
     }
 
     /// Bytes of fragments' headers that were parsed on the way here.
@@ -100,9 +109,9 @@ impl Cursor {
         fragments.info()
     }
 
-    /// Whether the last sample of the tables came last.
+    /// Whether the last sample of the tables that has any bytes came last.
     pub(crate) fn at_end_of_table(&self, sample: &Sample) -> bool {
-        !self.table_done && sample.number.saturating_add(1) == self.table.table().samples()
+        !self.table_done && sample.number.saturating_add(1) == self.table.table().filled_end()
     }
 
     /// Moves to the last sync sample whose composition time is at or before `time`. False, and no particular
@@ -140,6 +149,7 @@ impl Cursor {
                 *self = before;
                 return Ok(());
             }
+            self.pass_alike();
             before = self.clone();
         }
         self.rewind();

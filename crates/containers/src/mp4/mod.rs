@@ -123,7 +123,8 @@ impl Mp4Demuxer {
                 .filter_map(|track| Some((track.public.id, track.protection.clone()?)))
                 .collect();
             let shifts = DecodeShift::of_tracks(&movie);
-            let opened = Fragments::open(&file, defaults, moov.end, &tracks, protections, shifts)?;
+            let places = moov.end..movie.first_fragment;
+            let opened = Fragments::open(&file, defaults, places, &tracks, protections, shifts)?;
             let opened = Arc::new(opened);
             for (index, track) in movie.tracks.iter_mut().enumerate() {
                 if track.public.duration.is_none() {

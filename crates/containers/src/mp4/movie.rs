@@ -41,6 +41,8 @@ pub(crate) struct Movie {
     pub(crate) tracks: Vec<Mp4Track>,
     /// One for each track that fragments may extend; `None` in a progressive file.
     pub(crate) fragments: Option<Vec<FragmentDefaults>>,
+    /// Where the first fragment stands, or in a stream where to look for it.
+    pub(crate) first_fragment: u64,
     /// By how much the decode times of fragments are moved back, where `cslg` in `trep` says it, by the number of the track.
     pub(crate) shifts: Vec<(u32, i64)>,
     /// Tags, in the order of the file.
@@ -105,8 +107,11 @@ pub(crate) fn parse(moov: Reader, file: &File, end: u64) -> Result<Movie, DemuxE
     }
     let header = header.ok_or_else(|| moov.error("expected a mvhd box, found none"))?;
     // Some writers announce fragments in files that end up with none: the tables say all of those.
-    let fragments = fragments.filter(|_| ahead::any(file, end));
-    let mut ahead = (fragments.as_deref()).map(|defaults| Ahead::new(file, end, defaults));
+    let first = fragments.as_ref().and_then(|_| ahead::first(file, end));
+    let fragments = fragments.filter(|_| first.is_some());
+    let first_fragment = first.unwrap_or(end);
+    let defaults = fragments.as_deref();
+    let mut ahead = defaults.map(|defaults| Ahead::new(file, first_fragment, defaults));
     // One list, whatever the number of tracks.
     let pssh: Arc<[Bytes]> = pssh.into();
     let mut tracks = Vec::new();
@@ -138,6 +143,7 @@ pub(crate) fn parse(moov: Reader, file: &File, end: u64) -> Result<Movie, DemuxE
         tracks,
         tags,
         fragments,
+        first_fragment,
         shifts,
         fragment_duration,
     })

@@ -543,6 +543,8 @@ impl Mp4PacketReader {
             }
             // What another decoder takes is no use to this one.
             if track.descriptions.several && sample.description != target.description {
+                self.budget.spend(1)?;
+                self.cursor.pass_alike();
                 continue;
             }
             let source = &*self.demuxer.file.source;

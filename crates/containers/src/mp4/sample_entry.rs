@@ -250,8 +250,11 @@ fn video_entry(format: FourCc, mut body: Reader) -> Result<SampleEntry, DemuxErr
                     .map(|(width, height)| Size::new(width, height))
                     .filter(|a| a.area() > 0 && a.width <= size.width && a.height <= size.height);
             }
-            // An ICC profile may stand beside the code points.
-            b"colr" => video.colour = Nclx::parse(&mut child.body)?.or(video.colour),
+            // An ICC profile may stand beside the code points. Pictures do not depend on a box that is cut short.
+            b"colr" => {
+                let colour = Nclx::parse(&mut child.body).ok().flatten();
+                video.colour = colour.or(video.colour);
+            }
             _ => {}
         }
     }

@@ -112,48 +112,54 @@ fn read_keys(reader: &mut Reader) -> Option<Vec<String>> {
 }
 
 fn list(mut ilst: Reader, keys: &[String], tags: &mut Vec<(String, String)>) -> Option<()> {
-    while let Some(item) = ilst.child().ok()? {
-        let number = u32::from_be_bytes(item.kind.0) as usize;
-        let mut label = match number.checked_sub(1).and_then(|index| keys.get(index)) {
-            Some(key) => Some(key.clone()),
-            None => name(&item.kind).map(str::to_owned),
-        };
-        let pair = match &item.kind.0 {
-            b"trkn" => Some("track"),
-            b"disk" => Some("disc"),
-            _ => None,
-        };
-        let mut children = item.body;
-        while let Some(mut child) = children.child().ok()? {
-            match &child.kind.0 {
-                // A free-form item (`----`) brings its name along.
-                b"name" if &item.kind.0 == b"----" => {
-                    child.body.skip(4).ok()?;
-                    label = Some(String::from_utf8_lossy(&child.body.rest()).into_owned());
-                }
-                b"data" => {
-                    let kind = child.body.u32().ok()?;
-                    child.body.skip(4).ok()?;
-                    if let Some(name) = pair {
-                        push(tags, name, numbers(&mut child.body)?);
-                    } else if &item.kind.0 == b"gnre" {
-                        push(tags, "genre", genre(&mut child.body)?.to_owned());
-                    } else if let Some(label) = &label {
-                        let value = child.body.rest();
-                        const UTF_8: u32 = 1;
-                        if kind == UTF_8 && value.len() <= MAX_TEXT {
-                            push(tags, label, String::from_utf8_lossy(&value).into_owned());
-                        }
+    while let Some(child) = ilst.child().ok()? {
+        // Those behind one that is damaged are not concerned.
+        let _ = item(child, keys, tags);
+    }
+    Some(())
+}
+
+fn item(item: Child, keys: &[String], tags: &mut Vec<(String, String)>) -> Option<()> {
+    let number = u32::from_be_bytes(item.kind.0) as usize;
+    let mut label = match number.checked_sub(1).and_then(|index| keys.get(index)) {
+        Some(key) => Some(key.clone()),
+        None => name(&item.kind).map(str::to_owned),
+    };
+    let pair = match &item.kind.0 {
+        b"trkn" => Some("track"),
+        b"disk" => Some("disc"),
+        _ => None,
+    };
+    let mut children = item.body;
+    while let Some(mut child) = children.child().ok()? {
+        match &child.kind.0 {
+            // A free-form item (`----`) brings its name along.
+            b"name" if &item.kind.0 == b"----" => {
+                child.body.skip(4).ok()?;
+                label = Some(String::from_utf8_lossy(&child.body.rest()).into_owned());
+            }
+            b"data" => {
+                let kind = child.body.u32().ok()?;
+                child.body.skip(4).ok()?;
+                if let Some(name) = pair {
+                    push(tags, name, numbers(&mut child.body)?);
+                } else if &item.kind.0 == b"gnre" {
+                    push(tags, "genre", genre(&mut child.body)?.to_owned());
+                } else if let Some(label) = &label {
+                    let value = child.body.rest();
+                    const UTF_8: u32 = 1;
+                    if kind == UTF_8 && value.len() <= MAX_TEXT {
+                        push(tags, label, String::from_utf8_lossy(&value).into_owned());
                     }
                 }
-                _ => {}
             }
+            _ => {}
         }
     }
     Some(())
 }
 
-/// The name of a genre by its number in ID3v1 and one more; none for a number without a name.
+/// The name of a genre by its number in ID3 and one more; none for a number without a name.
 fn genre(body: &mut Reader) -> Option<&'static str> {
     let number = usize::from(body.u16().ok()?);
     let name = number.checked_sub(1).and_then(|at| GENRES.get(at));

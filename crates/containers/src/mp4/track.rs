@@ -97,7 +97,7 @@ pub(crate) fn parse(
             b"tkhd" => header = Some(track_header(child.body)?),
             b"edts" => edits = find(child, b"elst")?,
             b"mdia" => media = Some(child.body),
-            b"udta" => name = track_name(child),
+            b"udta" => name = name.or_else(|| track_name(child)),
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ const MAX_VAIN: u64 = 2 << 20;
 /// What the look for pages has cost on the way through a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Vain {
-    /// Bytes that were summed for nothing, less those that were passed over with them.
+    /// Bytes that were summed for nothing, less those that were passed over with them and those of whole pages.
     summed: u64,
 }
 
@@ -34,7 +34,7 @@ impl Vain {
         self.summed > MAX_VAIN
     }
 
-    /// So many bytes were passed over: a damaged page pays for itself.
+    /// So many bytes were passed over or belong to a whole page: a damaged page pays for itself.
     fn passed(&mut self, bytes: u64) {
         self.summed = self.summed.saturating_sub(bytes);
     }
@@ -190,7 +190,11 @@ pub(crate) fn next(
             }
             let size = page.next() - at;
             match page.verified(window, ahead)? {
-                Ok(page) => return Ok(Some(page)),
+                Ok(page) => {
+                    // Losses here and there in a long file do not add up to one that is forged.
+                    vain.passed(size);
+                    return Ok(Some(page));
+                }
                 Err(error) if vain.add(size) => return Err(damage.unwrap_or(error)),
                 Err(error) => damage = damage.or(Some(error)),
             }

@@ -266,7 +266,10 @@ pub fn op_reelcore_demuxer_reader(
             ));
         }
     };
-    let only = track.filter(|_| !changes).map(Track::config);
+    // A track that was opened before its codec was known is told it later: whoever reads it has a configuration of their own.
+    let only = track
+        .filter(|track| !changes && track.codec.is_some())
+        .map(Track::config);
     let reader = Arc::clone(&opened.demuxer)
         .reader(index as usize)
         .map_err(|error| to_js(&error))?;

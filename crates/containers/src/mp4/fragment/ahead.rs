@@ -4,23 +4,24 @@ use bytes::Bytes;
 
 use super::cursor::{LOOK_AHEAD, MAX_STREAM};
 use super::{MoofContext, parse_moof};
-use crate::mp4::budget::Budget;
+use crate::mp4::budget::{Budget, PASSED_BOX};
 use crate::mp4::file::File;
 use crate::mp4::movie::FragmentDefaults;
 
-/// Whether fragments stand from `first` on. Of a stream, what has not arrived is not known: they may.
-pub(crate) fn any(file: &File, first: u64) -> bool {
+/// Where the first fragment from `start` on stands; `None` where there is none. Of a stream, what has not arrived is not known: it
+/// may stand anywhere from there.
+pub(crate) fn first(file: &File, start: u64) -> Option<u64> {
     if !file.source.is_seekable() {
-        return true;
+        return Some(start);
     }
-    let mut at = first;
+    let mut at = start;
     loop {
         match file.top_box(at) {
-            Ok(Some(top)) if &top.kind.0 == b"moof" => return true,
+            Ok(Some(top)) if &top.kind.0 == b"moof" => return Some(at),
             Ok(Some(top)) => at = top.end,
-            Ok(None) => return false,
+            Ok(None) => return None,
             // What is damaged there is reported by the reader that comes to it.
-            Err(_) => return true,
+            Err(_) => return Some(at),
         }
     }
 }
@@ -34,7 +35,7 @@ pub(crate) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// At the fragments from `first` on.
+    /// At the fragments from `first` on, where the first one stands.
     pub(crate) fn new(file: &'a File, first: u64, defaults: &'a [FragmentDefaults]) -> Self {
         Self {
             file,
@@ -78,6 +79,8 @@ impl<'a> Ahead<'a> {
                 if let Some(run) = fragment.as_ref().and_then(|found| found.runs.first()) {
                     return Some(run.defaults.description);
                 }
+            } else {
+                self.budget.spend(PASSED_BOX).ok()?;
             }
             at = top.end;
         }

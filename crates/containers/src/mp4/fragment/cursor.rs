@@ -1,12 +1,15 @@
 //! Walks the samples of a track through the fragments of a file.
 
+mod seek;
+
+use std::ops::Range;
 use std::sync::Arc;
 
 use reelcore_media::demux::DemuxError;
 
 use super::index::{self, Index};
 use super::{Fragment, MoofContext, Run, parse_moof};
-use crate::mp4::budget::Budget;
+use crate::mp4::budget::{Budget, PASSED_BOX};
 use crate::mp4::decode_shift::DecodeShift;
 use crate::mp4::file::{File, TopBox};
 use crate::mp4::frames::PcmFrames;
@@ -19,7 +22,7 @@ use crate::mp4::sample::Sample;
 pub(crate) struct Fragments {
     file: File,
     defaults: Vec<FragmentDefaults>,
-    /// Where to look for the first one: the end of the `moov` box.
+    /// Where the first one stands, or in a stream where to look for it.
     first: u64,
     index: Index,
     /// (end of the presentation, ticks a second) as a `sidx` box says, for the track it names.
@@ -37,16 +40,17 @@ pub(super) const MAX_STREAM: u64 = 1 << 40;
 pub(super) const LOOK_AHEAD: usize = 8;
 
 impl Fragments {
-    /// Looks for the index of the file, whose `moov` box ends at `first`. `tracks` are the numbers and time scales
-    /// of all tracks.
+    /// Looks for the index of the file, from the end of its `moov` box on. `places` go from there to the first fragment;
+    /// `tracks` are the numbers and time scales of all tracks.
     pub(crate) fn open(
         file: &File,
         defaults: Vec<FragmentDefaults>,
-        first: u64,
+        places: Range<u64>,
         tracks: &[(u32, u32)],
         protections: Vec<(u32, TrackProtection)>,
         shifts: Vec<(u32, DecodeShift)>,
     ) -> Result<Self, DemuxError> {
+        let first = places.end;
         if !file.source.is_seekable() {
             // Nothing is known of what has not arrived.
             return Ok(Self {
@@ -60,7 +64,7 @@ impl Fragments {
             });
         }
         let mut segments = Vec::new();
-        let mut at = first;
+        let mut at = places.start;
         // A damaged box here is reported by the reader that comes to it.
         while let Ok(Some(top)) = file.top_box(at) {
             match &top.kind.0 {
@@ -137,7 +141,8 @@ impl Fragments {
     }
 
     /// The media time in ticks at which the last of a track's samples ends, by composition times, in the last fragments.
-    /// `tables`: when those of the sample tables end, which stand before all fragments. `budget` is that of all tracks.
+    /// `tables`: when those of the sample tables end, which stand before all fragments; it holds where neither the last fragments
+    /// nor the first ones have any of the track. `budget` is that of all tracks.
     pub(crate) fn end_time(
         self: &Arc<Self>,
         track_index: usize,
@@ -154,8 +159,7 @@ impl Fragments {
                 .unwrap_or_default(),
             Index::Offsets(offsets) => offsets.iter().rev().take(LOOK_BACK).copied().collect(),
         };
-        // Of a stream there is no index.
-        let whole = self.file.source.is_seekable() && last.len() < LOOK_BACK;
+        let whole = last.len() < LOOK_BACK;
         for start in last {
             if budget.is_spent() {
                 return None;
@@ -181,8 +185,18 @@ impl Fragments {
                 return end;
             }
         }
-        // No fragment has any of the track.
-        Some(tables).filter(|_| whole)
+        // Of a stream there is no index.
+        if tables <= 0 || !self.file.source.is_seekable() || budget.is_spent() {
+            return None;
+        }
+        if whole {
+            return Some(tables);
+        }
+        // A track that has ended some fragments before may have begun with the first ones.
+        let mut work = 0;
+        let first = self.first_fragment(track_index, id, &mut work);
+        budget.spend(work).ok()?;
+        Some(tables).filter(|_| first.is_none())
     }
 
     /// By how much decode times of a track are moved back, in all its fragments.
@@ -192,7 +206,7 @@ impl Fragments {
         };
         // A stream is not waited for, nor gone back in.
         if !shift.is_open() && self.file.source.is_seekable() {
-            let first = self.first_fragment(track_index, track);
+            let first = self.first_fragment(track_index, track, &mut 0);
             shift.open(&first.unwrap_or_default());
         }
         shift.ticks()
@@ -203,15 +217,15 @@ impl Fragments {
         shifts.find(|(id, _)| *id == track).map(|(_, shift)| shift)
     }
 
-    /// The first fragment with samples of a track, where it is one of the first.
-    fn first_fragment(&self, track_index: usize, track: u32) -> Option<Fragment> {
+    /// The first fragment with samples of a track, where it is one of the first. `work` is as in [`Self::parse_at`].
+    fn first_fragment(&self, track_index: usize, track: u32, work: &mut u64) -> Option<Fragment> {
         let mut at = match &self.index {
             Index::Timed(tracks) => tracks.get(track_index)?.first()?.1,
             Index::Offsets(_) => self.first,
         };
         for _ in 0..LOOK_AHEAD {
             // What is damaged there is reported when it is read.
-            let (fragment, moof) = self.parse_at(at, track, 0).ok().flatten()?;
+            let (fragment, moof) = self.parse_at(at, track, 0, work).ok().flatten()?;
             if let Some(fragment) = fragment.filter(|fragment| !fragment.runs.is_empty()) {
                 return Some(fragment);
             }
@@ -220,17 +234,20 @@ impl Fragments {
         None
     }
 
-    /// The first `moof` box from `start` on, and what it has of a track.
+    /// The first `moof` box from `start` on, and what it has of a track. `work` rises by its bytes, and by what the boxes on the way
+    /// there cost.
     fn parse_at(
         &self,
         start: u64,
         track: u32,
         decode_time: i64,
+        work: &mut u64,
     ) -> Result<Option<(Option<Fragment>, TopBox)>, DemuxError> {
         let mut at = start;
         while let Some(top) = self.file.top_box(at)? {
             if &top.kind.0 == b"moof" {
                 let file = &self.file;
+                *work = work.saturating_add(top.end.saturating_sub(top.start));
                 let context = MoofContext {
                     defaults: &self.defaults,
                     track,
@@ -246,6 +263,7 @@ impl Fragments {
                 let fragment = parse_moof(body, top.start, decode_time, &context)?;
                 return Ok(Some((fragment, top)));
             }
+            *work = work.saturating_add(PASSED_BOX);
             at = top.end;
         }
         Ok(None)
@@ -282,7 +300,7 @@ pub(crate) struct FragmentCursor {
     frames: Option<PcmFrames>,
     /// Whether every sample stands alone, whatever its flags say.
     all_sync: bool,
-    /// Bytes of the `moof` boxes that were parsed.
+    /// Bytes of the `moof` boxes that were parsed, and what the boxes on the way to them cost.
     parsed: u64,
 }
 
@@ -346,7 +364,7 @@ impl FragmentCursor {
         whole.max(self.current.shift)
     }
 
-    /// Bytes of the `moof` boxes that were parsed.
+    /// Bytes of the `moof` boxes that were parsed, and what the boxes on the way to them cost.
     pub(crate) fn parsed(&self) -> u64 {
         self.parsed
     }
@@ -409,6 +427,35 @@ impl FragmentCursor {
         self.place.decode_time = sample.decode_time.saturating_add(duration);
     }
 
+    /// How many samples are left of a run that are the same as the one that came last but for place and time: nothing bounds those
+    /// of one without fields.
+    fn alike(&self) -> u32 {
+        let run = self.current.runs.get(self.place.run);
+        match (run, self.place.index.checked_sub(1)) {
+            (Some(run), Some(last)) if run.is_even_from(last) => {
+                run.count().saturating_sub(self.place.index)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Goes past `count` samples, of those that are [alike](Self::alike).
+    fn pass(&mut self, count: u32) {
+        let Some(run) = self.current.runs.get(self.place.run) else {
+            return;
+        };
+        let (bytes, ticks) = run.of_defaults(count);
+        self.place.index = self.place.index.saturating_add(count);
+        self.place.offset = self.place.offset.saturating_add(bytes);
+        let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
+        self.place.decode_time = self.place.decode_time.saturating_add(ticks);
+    }
+
+    /// Goes past those that are the same as the one that came last but for place and time.
+    pub(crate) fn pass_alike(&mut self) {
+        self.pass(self.alike());
+    }
+
     /// The next sample.
     pub(crate) fn next(&mut self) -> Result<Option<Sample>, DemuxError> {
         loop {
@@ -424,15 +471,14 @@ impl FragmentCursor {
     /// Loads the next fragment that has samples of the track.
     fn load_next(&mut self) -> Result<bool, DemuxError> {
         loop {
+            let end_time = self.current.end_time;
             let found =
                 self.fragments
-                    .parse_at(self.next_box, self.track, self.current.end_time)?;
+                    .parse_at(self.next_box, self.track, end_time, &mut self.parsed)?;
             let Some((fragment, moof)) = found else {
                 return Ok(false);
             };
             self.next_box = moof.end;
-            let size = moof.end.saturating_sub(moof.start);
-            self.parsed = self.parsed.saturating_add(size);
             if let Some(fragment) = fragment {
                 self.timed |= fragment.timed;
                 if self.first && !fragment.runs.is_empty() {
@@ -447,150 +493,4 @@ impl FragmentCursor {
             }
         }
     }
-
-    /// Moves to the last sync sample whose composition time is at or before `time`. False, and no particular
-    /// place, where there is none.
-    pub(crate) fn seek(&mut self, time: i64, budget: &mut Budget) -> Result<bool, DemuxError> {
-        let fragments = Arc::clone(&self.fragments);
-        match &fragments.index {
-            Index::Timed(tracks) => {
-                let entries = tracks.get(self.track_index).map_or(&[][..], Vec::as_slice);
-                let after = entries.partition_point(|&(at, _)| at <= time);
-                let starts = entries.iter().take(after).rev().map(|&(_, offset)| offset);
-                self.seek_from(starts, time, budget)
-            }
-            Index::Offsets(offsets) => {
-                let after = self.partition(offsets, time, budget)?;
-                let starts = offsets.iter().take(after).rev().copied();
-                self.seek_from(starts, time, budget)
-            }
-        }
-    }
-
-    /// The number of fragments, by offset, that begin at or before `time`; 1 where they do not say when they begin.
-    fn partition(
-        &mut self,
-        offsets: &[u64],
-        time: i64,
-        budget: &mut Budget,
-    ) -> Result<usize, DemuxError> {
-        let (mut low, mut high) = (0, offsets.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            // The next fragment of the track from the middle on stands for it.
-            let mut probe = None;
-            let mut at = middle;
-            while at < high {
-                budget.spend(1)?;
-                let Some(&offset) = offsets.get(at) else {
-                    break;
-                };
-                let found = self.fragments.parse_at(offset, self.track, 0)?;
-                probe = found
-                    .and_then(|(fragment, _)| fragment)
-                    .filter(|f| !f.runs.is_empty());
-                if probe.is_some() {
-                    break;
-                }
-                at += 1;
-            }
-            match probe {
-                Some(fragment) if !fragment.timed => return Ok(0),
-                Some(fragment) => {
-                    let first = fragment
-                        .runs
-                        .first()
-                        .map_or(i64::MAX, |run| run.decode_time);
-                    if first <= time {
-                        low = at + 1;
-                    } else {
-                        high = middle;
-                    }
-                }
-                None => high = middle,
-            }
-        }
-        Ok(low)
-    }
-
-    /// Walks on from each start, the latest first, to the start that was tried before it.
-    fn seek_from(
-        &mut self,
-        starts: impl Iterator<Item = u64>,
-        time: i64,
-        budget: &mut Budget,
-    ) -> Result<bool, DemuxError> {
-        let mut limit = u64::MAX;
-        for start in starts {
-            self.rewind();
-            self.go_to(start);
-            match self.walk(limit, time, false, budget)? {
-                Walk::Found => return Ok(true),
-                Walk::NotFound => limit = start,
-                // The time is only known by counting from the start.
-                Walk::Untimed => {
-                    limit = u64::MAX;
-                    break;
-                }
-            }
-        }
-        self.rewind();
-        Ok(matches!(self.walk(limit, time, true, budget)?, Walk::Found))
-    }
-
-    /// Finds the last sync sample at or before `time` in the fragments from here to `limit`.
-    fn walk(
-        &mut self,
-        limit: u64,
-        time: i64,
-        from_start: bool,
-        budget: &mut Budget,
-    ) -> Result<Walk, DemuxError> {
-        let mut found: Option<Self> = None;
-        while self.next_box < limit && self.load_next()? {
-            budget.spend(1)?;
-            if !self.timed && !from_start {
-                return Ok(Walk::Untimed);
-            }
-            let past = self
-                .current
-                .runs
-                .first()
-                .is_some_and(|run| run.decode_time > time);
-            let mut best = None;
-            loop {
-                let place = self.place;
-                let Some(sample) = self.next_one() else {
-                    break;
-                };
-                budget.spend(1)?;
-                if sample.sync && sample.composition_time <= time {
-                    best = Some(place);
-                }
-            }
-            if let Some(place) = best {
-                let mut at = self.clone();
-                at.place = place;
-                found = Some(at);
-            }
-            if past {
-                break;
-            }
-        }
-        Ok(match found {
-            Some(at) => {
-                *self = at;
-                Walk::Found
-            }
-            None => Walk::NotFound,
-        })
-    }
-}
-
-/// How a walk through fragments ended.
-enum Walk {
-    Found,
-    NotFound,
-    /// The fragments do not say at which time they begin.
-    Untimed,
 }

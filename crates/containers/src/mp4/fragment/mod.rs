@@ -60,6 +60,21 @@ impl Run {
         4 * (self.flags & fields).count_ones() as usize
     }
 
+    /// Whether the samples from `index` on differ in nothing but place and time: all else is as the defaults say.
+    fn is_even_from(&self, index: u32) -> bool {
+        self.entry_size() == 0 && (index > 0 || self.first_flags.is_none())
+    }
+
+    /// Bytes and ticks of `count` samples without fields of their own.
+    fn of_defaults(&self, count: u32) -> (u64, u64) {
+        let count = u64::from(count);
+        // 32 bits times 32: cannot overflow.
+        (
+            count * u64::from(self.defaults.size),
+            count * u64::from(self.defaults.duration),
+        )
+    }
+
     fn value(&self, index: u32, field: u32) -> Option<u32> {
         if self.flags & field == 0 {
             return None;

@@ -25,6 +25,8 @@ use super::sample::Sample;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SampleTable {
     samples: u64,
+    /// The number of samples up to the last one that has any bytes.
+    filled_end: u64,
     durations: Runs,
     composition: Option<Runs>,
     sizes: Sizes,
@@ -119,6 +121,7 @@ impl SampleTable {
         }
         Ok(Self {
             samples,
+            filled_end: sizes.filled_end(samples),
             durations,
             composition,
             sizes,
@@ -153,15 +156,23 @@ impl SampleTable {
     }
 
     /// What most samples before the last one last, in ticks: writers may give the first one the time before it, and the last
-    /// one less than it decodes to.
+    /// one less than it decodes to. What follows that without bytes is no sound.
     pub(crate) fn usual_duration(&self) -> Option<u64> {
-        let before = self.samples.saturating_sub(1).max(self.samples.min(1));
+        let before = self
+            .filled_end
+            .saturating_sub(1)
+            .max(self.filled_end.min(1));
         self.durations.usual(before).map(u64::from)
     }
 
     /// The number of samples.
     pub(crate) fn samples(&self) -> u64 {
         self.samples
+    }
+
+    /// The number of samples up to the last one that has any bytes.
+    pub(crate) fn filled_end(&self) -> u64 {
+        self.filled_end
     }
 
     /// Sum of the durations of all samples, in ticks.

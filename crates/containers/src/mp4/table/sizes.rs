@@ -99,6 +99,13 @@ impl Sizes {
         filled.count() as u64
     }
 
+    /// How many of the first `samples` there are up to the last one that has any bytes.
+    pub(crate) fn filled_end(&self, samples: u64) -> u64 {
+        let mut from_end = (0..samples).rev();
+        let last = from_end.find(|&sample| self.size(sample) > 0);
+        last.map_or(0, |last| last + 1)
+    }
+
     /// The size of a sample in bytes; 0 past the end.
     pub(crate) fn size(&self, sample: u64) -> u32 {
         let at = usize::try_from(sample).unwrap_or(usize::MAX);
