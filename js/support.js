@@ -99,7 +99,13 @@ export function filePath(place) {
     url = new URL(place);
   }
   if (url.protocol !== "file:") throw new TypeError(`${url.href} is not a file: URL`);
-  return decodeURIComponent(url.pathname);
+  const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
+  try {
+    return pathFromURL(url);
+  } catch {
+    // It names another machine, or what its escapes stand for is not UTF-8.
+    throw new TypeError(`${url.href} names no file of this machine`);
+  }
 }
 
 export function isArrayBuffer(value) {

@@ -1,6 +1,7 @@
 // The entry point of the extension: it defines the interfaces of WebCodecs on the global object.
 
 import { core, primordials } from "ext:core/mod.js";
+import { op_webcodecs_secure_context } from "ext:core/ops";
 import {
   AudioData,
   AudioDecoder,
@@ -37,7 +38,7 @@ for (const interface_ of [core.ops.ImageBitmap, core.ops.OffscreenCanvas]) {
   if (interface_ !== undefined) refuseSerialization(interface_);
 }
 
-exposeInterfaces(globalThis);
+exposeInterfaces(globalThis, op_webcodecs_secure_context());
 wrapSerializers(globalThis);
 extendWebGPU(globalThis, VideoFrame);
 extendImages(globalThis, VideoFrame);

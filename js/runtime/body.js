@@ -89,12 +89,20 @@ class ResourceSource {
 
   /** Reads to the end in one go. */
   async bytes() {
+    const signal = this.#signal;
+    // Ends a read that waits.
+    const onAbort = () => this.#close();
     try {
-      this.#signal?.throwIfAborted();
+      signal?.throwIfAborted();
+      signal?.[addAbort](onAbort);
       const bytes = await core.readAll(this.#rid);
-      this.#signal?.throwIfAborted();
+      signal?.throwIfAborted();
       return bytes;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     } finally {
+      signal?.[removeAbort](onAbort);
       this.#close();
     }
   }

@@ -14,6 +14,7 @@ const {
   ObjectDefineProperties,
   ObjectDefineProperty,
   ObjectFreeze,
+  ObjectGetPrototypeOf,
   ObjectKeys,
   ObjectSetPrototypeOf,
   PromisePrototypeThen,
@@ -217,6 +218,11 @@ function loadScript(specifier) {
     core.loadExtScript(`${web}09_file.js`);
   } else if (specifier === `${web}12_location.js`) {
     return { WorkerLocation: exports.workerLocationConstructorDescriptor.value };
+  } else if (specifier === "ext:deno_io/12_io.js") {
+    // It needs an op of Deno's own runtime, which is not here.
+    delete ObjectGetPrototypeOf(exports.stdin).setRaw;
+  } else if (specifier === "ext:deno_fs/30_fs.js") {
+    delete exports.FsFile.prototype.setRaw;
   }
   return exports;
 }
@@ -452,12 +458,24 @@ function createDeno(options) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Phase two.
 
+/** Each interface of WebGPU is [SecureContext]: https://www.w3.org/TR/webgpu/#idl-index */
+function hideWebGPU() {
+  const names = gpuModules["ext:deno_webgpu/01_webgpu.js"] ?? [];
+  for (let i = 0; i < names.length; i++) {
+    delete globalThis[names[i]];
+  }
+  delete loadScript("ext:reelcore_runtime/navigator.js").WorkerNavigator.prototype.gpu;
+}
+
 function start(options) {
+  // As it was set: what a WorkerLocation says leaves the user and the password out.
+  let locationHref;
   const location = () => {
     const script = core.loadExtScript(`${web}12_location.js`);
     const href = op_runtime_location(false);
-    if (script.getLocationHref() !== href) {
+    if (locationHref !== href) {
       script.setLocationHref(href);
+      locationHref = href;
     }
     return script.workerLocationDescriptor.get();
   };
@@ -486,6 +504,9 @@ function start(options) {
   });
   if (options.exposeGc) {
     ObjectDefineProperty(globalThis, "gc", nonEnumerable(() => op_runtime_gc()));
+  }
+  if (!options.secureContext) {
+    hideWebGPU();
   }
   delete globalThis.__bootstrap;
   delete globalThis.bootstrap;

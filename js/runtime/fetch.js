@@ -7,11 +7,17 @@ const { core, primordials } = __bootstrap;
 const { op_runtime_fetch, op_runtime_location } = core.ops;
 const {
   ArrayPrototypeIncludes,
-  ArrayPrototypePush,
   JSONStringify,
+  MathMax,
+  MathMin,
+  Number,
   ObjectPrototypeIsPrototypeOf,
+  Promise,
+  PromisePrototypeThen,
   RangeError,
+  RegExpPrototypeExec,
   RegExpPrototypeTest,
+  SafeArrayIterator,
   SafeRegExp,
   StringPrototypeStartsWith,
   StringPrototypeToUpperCase,
@@ -21,7 +27,7 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
-const { AbortSignalPrototype } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { AbortSignalPrototype, add: addAbort, remove: removeAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { blobFromObjectUrl } = core.loadExtScript("ext:deno_web/09_file.js");
 const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
@@ -262,16 +268,82 @@ webidl.converters.FetchInit = (V, prefix, context) => {
   return { method, headers: headerList(headers), signal };
 };
 
-async function fetchBlob(url, method) {
+// https://fetch.spec.whatwg.org/#simple-range-header-value, with white space allowed
+const RANGE = new SafeRegExp("^bytes[\\t ]*=[\\t ]*([0-9]*)[\\t ]*-[\\t ]*([0-9]*)$");
+
+/** The first and the last byte that `range` asks of `length` bytes; null where it is malformed or they are not there. */
+function byteRange(range, length) {
+  const match = RegExpPrototypeExec(RANGE, range);
+  if (match === null || (match[1] === "" && match[2] === "")) {
+    return null;
+  }
+  let first = match[1] === "" ? null : Number(match[1]);
+  let last = match[2] === "" ? null : Number(match[2]);
+  if (first === null) {
+    // So many at the end.
+    first = MathMax(length - last, 0);
+    last = length - 1;
+  } else if (last !== null && first > last) {
+    return null;
+  }
+  last = last === null ? length - 1 : MathMin(last, length - 1);
+  return first > last ? null : [first, last];
+}
+
+// https://fetch.spec.whatwg.org/#scheme-fetch: blob
+async function fetchBlob(url, method, range) {
+  // 2. If request's method is not `GET` or blobURLEntry is null, then return a network error.
+  if (method !== "GET") {
+    throw new TypeError(`Failed to fetch "${url}": ${method} is not supported of blob: URLs, only GET`);
+  }
   const blob = blobFromObjectUrl(url);
   if (blob === null) {
     throw new TypeError(`Failed to fetch "${url}": no such blob URL`);
   }
-  const headers = [["content-length", `${blob.size}`]];
-  if (blob.type !== "") {
-    ArrayPrototypePush(headers, ["content-type", blob.type]);
+  const type = blob.type === "" ? [] : [["content-type", blob.type]];
+  // 8. If request's header list does not contain `Range`: all of it.
+  if (range === null) {
+    return createFetched(url, 200, "OK", [["content-length", `${blob.size}`], ...new SafeArrayIterator(type)], new Body(blob.stream(), null));
   }
-  return createFetched(url, 200, "OK", headers, method === "HEAD" ? null : new Body(blob.stream(), null));
+  // 9. Otherwise the part, or a network error.
+  const part = byteRange(range, blob.size);
+  if (part === null) {
+    throw new TypeError(`Failed to fetch "${url}": the range "${range}" is not one of its ${blob.size} bytes`);
+  }
+  const { 0: first, 1: last } = part;
+  const headers = [
+    ["content-length", `${last - first + 1}`],
+    ["content-range", `bytes ${first}-${last}/${blob.size}`],
+    ...new SafeArrayIterator(type),
+  ];
+  const body = new Body(blob.slice(first, last + 1, blob.type).stream(), null);
+  return createFetched(url, 206, "Partial Content", headers, body);
+}
+
+/** What `opened`, the promise of the op, gives; rejected with the signal's reason as soon as it is aborted. */
+function untilAborted(opened, signal) {
+  if (signal === null) {
+    return opened;
+  }
+  return new Promise((resolve, reject) => {
+    let aborted = false;
+    const onAbort = () => {
+      aborted = true;
+      core.unrefOpPromise(opened);
+      reject(signal.reason);
+    };
+    signal[addAbort](onAbort);
+    PromisePrototypeThen(opened, (answer) => {
+      signal[removeAbort](onAbort);
+      if (aborted && answer.rid !== null) {
+        core.tryClose(answer.rid);
+      }
+      resolve(answer);
+    }, (error) => {
+      signal[removeAbort](onAbort);
+      reject(error);
+    });
+  });
 }
 
 // https://fetch.spec.whatwg.org/#dom-global-fetch
@@ -287,10 +359,11 @@ async function fetch(input, init = undefined) {
     throw new TypeError(`Failed to fetch "${url}": ${method} is not supported, only GET and HEAD`);
   }
   if (StringPrototypeStartsWith(url, "blob:")) {
-    return fetchBlob(url, method);
+    return fetchBlob(url, method, getHeader(headers, "range"));
   }
 
-  const answer = await op_runtime_fetch(url, method === "HEAD", getHeader(headers, "range"));
+  const opened = op_runtime_fetch(url, method === "HEAD", getHeader(headers, "range"));
+  const answer = await untilAborted(opened, signal);
   if (signal?.aborted) {
     if (answer.rid !== null) {
       core.tryClose(answer.rid);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::error::{RuntimeError, Uncaught};
 use crate::fetch::Mapper;
 use crate::modules::Loader;
-use crate::runtime::{Hooks, Runtime};
+use crate::runtime::{Hooks, Runtime, check_tokio, normalized};
 use crate::state::{RunState, Signals};
 use crate::url_mapper::UrlMapper;
 use crate::{extensions, ops};
@@ -90,7 +90,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// What `isSecureContext` says. Default: true.
+    /// What `isSecureContext` says. Where it is false, what Web IDL calls `[SecureContext]` is not there: the codecs of
+    /// WebCodecs, and WebGPU. Default: true.
     pub fn secure_context(mut self, secure: bool) -> Self {
         self.insecure = !secure;
         self
@@ -104,7 +105,8 @@ impl RuntimeBuilder {
 
     /// The codecs, the files and the caps of the media interfaces; `files` are those of `Reelcore.Demuxer` and
     /// `Reelcore.Muxer` alone, not those of `Deno`. Default: the codecs that are compiled in, every file that the process
-    /// may use ([`AllFiles`](webcodecs::AllFiles)), and the default caps. What all runtimes of a process share is set with
+    /// may use ([`AllFiles`](webcodecs::AllFiles)), and the default caps. Their `secure_context` is overridden by
+    /// [`secure_context`](Self::secure_context). What all runtimes of a process share is set with
     /// [`Engine::init_global`](webcodecs::engine::Engine::init_global).
     pub fn media(mut self, options: webcodecs::Options) -> Self {
         self.media = Some(options);
@@ -174,19 +176,21 @@ impl RuntimeBuilder {
     /// ([`create_tokio_runtime`](crate::create_tokio_runtime)).
     ///
     /// # Errors
-    /// [`RuntimeError::NoTokio`], [`RuntimeError::CurrentDirectory`], [`RuntimeError::Path`] if the base directory is
-    /// not absolute, and [`RuntimeError::Setup`] if an extension's JavaScript throws.
+    /// [`RuntimeError::NoTokio`], [`RuntimeError::TokioThreads`], [`RuntimeError::CurrentDirectory`],
+    /// [`RuntimeError::Path`] if the base directory is not absolute, and [`RuntimeError::Setup`] if an extension's JavaScript
+    /// throws or there is no second handle of a file for output.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(RuntimeError::NoTokio);
         }
+        check_tokio()?;
         let base_dir = match self.base_dir {
             Some(directory) => directory,
             None => std::env::current_dir().map_err(RuntimeError::CurrentDirectory)?,
         };
         let location_given = self.location.is_some();
         let location = match self.location {
-            Some(url) => url,
+            Some(url) => normalized(url),
             None => directory_url(&base_dir)?,
         };
         let state = Rc::new(RunState {
@@ -196,6 +200,7 @@ impl RuntimeBuilder {
             location: RefCell::new(location),
             main_module: RefCell::new(None),
             console: self.console,
+            redirected: [second_handle(&self.stdout)?, second_handle(&self.stderr)?],
             on_uncaught: self.on_uncaught,
         });
         let colors = match self.colors {
@@ -222,6 +227,8 @@ impl RuntimeBuilder {
             version: Version::default(),
         };
 
+        let mut media = self.media.unwrap_or_else(extensions::default_media);
+        media.secure_context = !self.insecure;
         let blobs = BlobStore::default_arc();
         let pipe = |file: Option<File>| file.map_or_else(StdioPipe::inherit, StdioPipe::file);
         let stdio = Stdio {
@@ -236,7 +243,7 @@ impl RuntimeBuilder {
                 Mapper(self.mapper),
                 blobs,
                 stdio,
-                self.media,
+                media,
                 self.extensions,
             ),
             create_params: self
@@ -264,9 +271,19 @@ impl RuntimeBuilder {
 }
 
 fn directory_url(directory: &Path) -> Result<Url, RuntimeError> {
-    Url::from_directory_path(directory).map_err(|()| RuntimeError::Path {
-        path: directory.to_owned(),
-    })
+    Url::from_directory_path(directory)
+        .map(normalized)
+        .map_err(|()| RuntimeError::Path {
+            path: directory.to_owned(),
+        })
+}
+
+/// For the console, which waits for a file that is full; the file itself goes to deno_io.
+fn second_handle(file: &Option<File>) -> Result<Option<File>, RuntimeError> {
+    file.as_ref()
+        .map(File::try_clone)
+        .transpose()
+        .map_err(|error| RuntimeError::Setup(format!("no second handle of a file: {error}")))
 }
 
 /// What `start` of bootstrap.js takes.

@@ -49,6 +49,13 @@ pub enum RuntimeError {
     )]
     NoTokio,
 
+    /// A runtime was made, or is run, where a Tokio runtime of several threads is entered.
+    #[error(
+        "a Runtime must be made and run inside a current-thread Tokio runtime, not one of several threads: what waits on it \
+         stays on the thread of its isolate"
+    )]
+    TokioThreads,
+
     /// An extension or the bootstrap failed: a fault of the embedder or of this crate, not of a script.
     #[error("the JavaScript runtime could not be set up: {0}")]
     Setup(String),
@@ -77,8 +84,8 @@ impl RuntimeError {
 
 /// An error that no script took.
 ///
-/// Its `Display` is what the command line prints: the error with its stack, the line of source where it was thrown,
-/// its causes and the errors of an `AggregateError`.
+/// Its `Display` is what the command line prints: the error with its stack, the line of source where it was made (of a module,
+/// unless the line is long or the module very large), its causes and the errors of an `AggregateError`.
 #[derive(Debug, Clone)]
 pub struct Uncaught {
     /// The error as V8 has it.

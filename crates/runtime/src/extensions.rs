@@ -57,7 +57,7 @@ fn put_state(state: &mut OpState, run_state: Rc<RunState>, mapper: Mapper) {
 }
 
 /// What the media extension is started with unless the embedder says otherwise.
-fn default_media() -> webcodecs::Options {
+pub(crate) fn default_media() -> webcodecs::Options {
     // Scripts of this runtime may read every file that the process may read.
     webcodecs::Options {
         files: Some(Arc::new(webcodecs::AllFiles)),
@@ -71,7 +71,7 @@ pub(crate) fn all(
     mapper: Mapper,
     blobs: Arc<dyn BlobStoreTrait>,
     stdio: deno_io::Stdio,
-    media: Option<webcodecs::Options>,
+    media: webcodecs::Options,
     extra: Vec<Extension>,
 ) -> Vec<Extension> {
     let mut extensions = vec![
@@ -88,7 +88,7 @@ pub(crate) fn all(
         deno_canvas::deno_canvas::init(),
     ]);
     // What this project exists for. It needs the globals of the runtime's own extension.
-    extensions.push(webcodecs::init_with(media.unwrap_or_else(default_media)));
+    extensions.push(webcodecs::init_with(media));
     extensions.extend(extra);
     extensions.iter_mut().for_each(embed);
     extensions
@@ -113,6 +113,7 @@ mod tests {
             location: RefCell::new(deno_core::url::Url::parse("file:///a.js").expect("a URL")),
             main_module: RefCell::new(None),
             console: None,
+            redirected: [None, None],
             on_uncaught: None,
         });
         let blobs = BlobStore::default_arc();
@@ -122,7 +123,7 @@ mod tests {
             mapper,
             blobs,
             deno_io::Stdio::default(),
-            None,
+            default_media(),
             Vec::new(),
         );
         assert!(all.len() > 5);

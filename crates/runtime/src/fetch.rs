@@ -3,18 +3,25 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use deno_core::url::Url;
-use deno_core::{AsyncResult, BufMutView, BufView, OpState, Resource, ResourceId, op2};
+use deno_core::{
+    AsyncResult, BufMutView, BufView, CancelFuture, CancelHandle, OpState, Resource, ResourceId,
+    op2,
+};
 use deno_error::JsErrorBox;
 use deno_io::StdFileResourceInner;
 use deno_io::fs::File as DenoFile;
 use serde::Serialize;
 
 use crate::modules::unsupported_scheme;
+use crate::ready;
 use crate::url_mapper::{MappedUrl, UrlMapper, mime_type};
 
 /// The embedder's mapper, in `OpState`.
@@ -80,7 +87,8 @@ pub(crate) async fn op_runtime_fetch(
                     .map_err(|()| FetchError::NotFound { url: url.clone() })?;
                 open_file(&url, path, Vec::new()).await?
             }
-            "data" => data_url(&url)?,
+            // https://fetch.spec.whatwg.org/#scheme-fetch: of these there are no parts, and no header fields but the type.
+            "data" => return data_url(&state, &url, head),
             scheme => {
                 return Err(FetchError::Unsupported {
                     reason: unsupported_scheme(scheme),
@@ -94,7 +102,12 @@ pub(crate) async fn op_runtime_fetch(
 
 /// Where the bytes of a response come from.
 enum Body {
-    File { file: Rc<dyn DenoFile>, len: u64 },
+    File {
+        file: Rc<dyn DenoFile>,
+        len: u64,
+    },
+    /// Nobody knows how much it is: a pipe, a device, a file of /proc.
+    Endless(Endless),
     Bytes(Bytes),
 }
 
@@ -111,11 +124,11 @@ async fn open_file(
     }
     let opened = path.clone();
     let result = tokio::task::spawn_blocking(move || open(&opened)).await;
-    let (file, len, is_dir) = result
+    let opened = result
         .map_err(std::io::Error::other)
         .and_then(|result| result)
         .map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => FetchError::NotFound {
+            ErrorKind::NotFound => FetchError::NotFound {
                 url: url.to_owned(),
             },
             _ => FetchError::Io {
@@ -123,22 +136,73 @@ async fn open_file(
                 source,
             },
         })?;
-    if is_dir {
-        return Err(FetchError::Directory {
-            url: url.to_owned(),
-        });
+    let body = match opened {
+        Opened::File { file, len } => Body::File {
+            file: Rc::new(StdFileResourceInner::file(file, Some(path))),
+            len,
+        },
+        Opened::Endless { file, first } => Body::Endless(Endless::new(file, first)),
+        Opened::Directory => {
+            return Err(FetchError::Directory {
+                url: url.to_owned(),
+            });
+        }
+    };
+    Ok((body, headers))
+}
+
+/// What lies at a path.
+enum Opened {
+    File {
+        file: File,
+        len: u64,
+    },
+    Endless {
+        file: File,
+        /// What was read of it to see whether there is anything.
+        first: Vec<u8>,
+    },
+    Directory,
+}
+
+fn open(path: &Path) -> std::io::Result<Opened> {
+    // The length of a file of /proc is 0, whatever is in it.
+    let has_length = |metadata: &std::fs::Metadata| metadata.is_file() && metadata.len() > 0;
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    if !has_length(&std::fs::metadata(path)?) {
+        // Opening a FIFO would wait for its writer. Like this the reads wait, in turns that can be given up.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     }
-    let file = Rc::new(StdFileResourceInner::file(file, Some(path)));
-    Ok((Body::File { file, len }, headers))
-}
-
-fn open(path: &Path) -> std::io::Result<(File, u64, bool)> {
-    let file = File::open(path)?;
+    let mut file = options.open(path)?;
     let metadata = file.metadata()?;
-    Ok((file, metadata.len(), metadata.is_dir()))
+    if metadata.is_dir() {
+        return Ok(Opened::Directory);
+    }
+    if has_length(&metadata) {
+        let len = metadata.len();
+        return Ok(Opened::File { file, len });
+    }
+    let mut first = Vec::new();
+    if metadata.is_file() {
+        first.resize(FIRST_READ, 0);
+        let count = match file.read(&mut first) {
+            Ok(0) => return Ok(Opened::File { file, len: 0 }),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        first.truncate(count);
+    }
+    Ok(Opened::Endless { file, first })
 }
 
-fn data_url(url: &str) -> Result<(Body, Vec<(String, String)>), FetchError> {
+/// Bytes read of a file without a length to see whether there are any.
+const FIRST_READ: usize = 4096;
+
+fn data_url(state: &Rc<RefCell<OpState>>, url: &str, head: bool) -> Result<Answer, FetchError> {
     let invalid = |reason: String| FetchError::Unsupported {
         // A data: URL may be megabytes long: its start says enough.
         url: url.chars().take(64).collect(),
@@ -149,7 +213,32 @@ fn data_url(url: &str) -> Result<(Body, Vec<(String, String)>), FetchError> {
         .decode_to_vec()
         .map_err(|error| invalid(error.to_string()))?;
     let headers = vec![("content-type".to_owned(), parsed.mime_type().to_string())];
-    Ok((Body::Bytes(body.into()), headers))
+    Ok(whole(
+        state,
+        BytesPart(RefCell::new(body.into())),
+        headers,
+        head,
+    ))
+}
+
+/// The answer that has all of a body, whose length is not told.
+fn whole(
+    state: &Rc<RefCell<OpState>>,
+    body: impl Resource,
+    headers: Vec<(String, String)>,
+    head: bool,
+) -> Answer {
+    let mut answer = Answer::empty(200, "OK", headers);
+    if !head {
+        answer.rid = Some(state.borrow_mut().resource_table.add(body));
+    }
+    answer
+}
+
+/// A body whose length is known.
+enum Known {
+    File(Rc<dyn DenoFile>),
+    Bytes(Bytes),
 }
 
 fn answer(
@@ -159,9 +248,13 @@ fn answer(
     head: bool,
     range: Option<&str>,
 ) -> Answer {
-    let total = match &body {
-        Body::File { len, .. } => *len,
-        Body::Bytes(bytes) => bytes.len() as u64,
+    let (body, total) = match body {
+        Body::File { file, len } => (Known::File(file), len),
+        Body::Bytes(bytes) => {
+            let total = bytes.len() as u64;
+            (Known::Bytes(bytes), total)
+        }
+        Body::Endless(endless) => return whole(state, endless, headers, head),
     };
     let (start, end, status, status_text) = match range.map(|range| parse_range(range, total)) {
         None | Some(Range::Ignored) => (0, total, 200, "OK"),
@@ -184,12 +277,12 @@ fn answer(
     }
     let mut state = state.borrow_mut();
     let rid = match body {
-        Body::File { file, .. } => state.resource_table.add(FilePart {
+        Known::File(file) => state.resource_table.add(FilePart {
             file,
             position: Cell::new(start),
             end,
         }),
-        Body::Bytes(bytes) => {
+        Known::Bytes(bytes) => {
             // Both are within the bytes, whose length is a usize.
             let part = bytes.slice(start as usize..end as usize);
             state.resource_table.add(BytesPart(RefCell::new(part)))
@@ -311,6 +404,90 @@ impl Resource for FilePart {
         (self.left(), Some(self.left()))
     }
 }
+
+/// A file that is read as it goes on, to an end that nobody knows. A read waits for what comes, until the resource is closed.
+struct Endless {
+    file: Arc<File>,
+    first: RefCell<Bytes>,
+    cancel: Rc<CancelHandle>,
+    /// Tells the thread that waits.
+    closed: Arc<AtomicBool>,
+}
+
+impl Endless {
+    fn new(file: File, first: Vec<u8>) -> Self {
+        Self {
+            file: Arc::new(file),
+            first: RefCell::new(first.into()),
+            cancel: CancelHandle::new_rc(),
+            closed: Arc::default(),
+        }
+    }
+}
+
+impl Resource for Endless {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchedStream".into()
+    }
+
+    fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
+        let first = {
+            let mut first = self.first.borrow_mut();
+            let count = limit.min(first.len());
+            first.split_to(count)
+        };
+        if !first.is_empty() || limit == 0 {
+            return Box::pin(std::future::ready(Ok(first.into())));
+        }
+        let (file, closed) = (self.file.clone(), self.closed.clone());
+        let cancel = self.cancel.clone();
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || read_on(&file, limit, &closed))
+                .or_cancel(cancel)
+                .await
+                .map_err(|_| JsErrorBox::new("Interrupted", "the body was let go of"))?
+                .map_err(std::io::Error::other)
+                .and_then(|result| result)
+                .map(BufView::from)
+                .map_err(JsErrorBox::from_err)
+        })
+    }
+
+    fn close(self: Rc<Self>) {
+        self.cancel.cancel();
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Release);
+    }
+}
+
+/// Reads what is there, or waits for it; nothing at the end.
+fn read_on(mut file: &File, limit: usize, closed: &AtomicBool) -> std::io::Result<Vec<u8>> {
+    let mut buffer = vec![0; limit.min(MAX_READ)];
+    while !closed.load(Ordering::Acquire) {
+        if !ready::readable(&file)? {
+            continue;
+        }
+        match file.read(&mut buffer) {
+            Ok(count) => {
+                buffer.truncate(count);
+                return Ok(buffer);
+            }
+            // Somebody else has read it, or there was a signal.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // Nobody takes it.
+    Ok(Vec::new())
+}
+
+/// The most that one read of a stream gives.
+const MAX_READ: usize = 64 << 10;
 
 /// Bytes of the embedder, or of a `data:` URL.
 struct BytesPart(RefCell<Bytes>);

@@ -8,6 +8,7 @@ mod extensions;
 mod fetch;
 mod modules;
 mod ops;
+mod ready;
 mod runtime;
 mod state;
 mod url_mapper;

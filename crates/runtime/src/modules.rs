@@ -25,6 +25,56 @@ pub(crate) struct Loader {
     blobs: Arc<dyn BlobStoreTrait>,
     /// Who asked for the dynamic imports that are about to load, for error messages.
     dynamic_importers: RefCell<VecDeque<(Url, String)>>,
+    sources: Rc<RefCell<Sources>>,
+}
+
+/// The texts of the modules that were loaded last, for the line that an error shows. Those of classic scripts are not here: any
+/// number of them may have one name.
+#[derive(Default)]
+struct Sources {
+    kept: VecDeque<(Url, ModuleSourceCode)>,
+    bytes: usize,
+}
+
+impl Sources {
+    /// The longest text that is kept, in bytes.
+    const MAX_TEXT: usize = 1 << 20;
+    /// The most that all of them hold.
+    const MAX_BYTES: usize = 4 << 20;
+    /// The most of them.
+    const MAX_TEXTS: usize = 1024;
+
+    /// Takes a copy of the module's text, which shares its bytes.
+    fn keep(&mut self, url: &Url, mut source: ModuleSource) -> ModuleSource {
+        let length = source.code.as_bytes().len();
+        // An error does not have all of a data: URL, by which to find its text.
+        let is_shown = source.module_type == ModuleType::JavaScript && url.scheme() != "data";
+        if !is_shown || length > Self::MAX_TEXT {
+            return source;
+        }
+        let (code, copy) = source.code.into_cheap_copy();
+        source.code = code;
+        self.kept.push_back((url.clone(), copy));
+        self.bytes += length;
+        while (self.bytes > Self::MAX_BYTES || self.kept.len() > Self::MAX_TEXTS)
+            && let Some((_, oldest)) = self.kept.pop_front()
+        {
+            self.bytes -= oldest.as_bytes().len();
+        }
+        source
+    }
+
+    /// A line of the module at `url`, counted from 0.
+    fn line(&self, url: &str, index: usize) -> Option<String> {
+        let (_, code) = self.kept.iter().find(|(kept, _)| kept.as_str() == url)?;
+        let text = std::str::from_utf8(code.as_bytes()).ok()?;
+        // https://tc39.es/ecma262/#sec-line-terminators
+        let text = text.replace("\r\n", "\n");
+        let line = text
+            .split(['\n', '\r', '\u{2028}', '\u{2029}'])
+            .nth(index)?;
+        Some(line.to_owned())
+    }
 }
 
 /// How many dynamic imports are remembered between their resolution and their load: enough for a burst, and not more
@@ -55,12 +105,50 @@ impl ModuleLoader for Loader {
         referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
+        let sources = self.sources.clone();
+        let url = specifier.clone();
+        let keep = move |source| sources.borrow_mut().keep(&url, source);
+        match self.read(specifier, referrer, options) {
+            ModuleLoadResponse::Sync(result) => ModuleLoadResponse::Sync(result.map(keep)),
+            ModuleLoadResponse::Async(future) => {
+                ModuleLoadResponse::Async(Box::pin(async move { future.await.map(keep) }))
+            }
+        }
+    }
+
+    fn get_source_mapped_source_line(&self, file_name: &str, line_number: usize) -> Option<String> {
+        self.sources.borrow().line(file_name, line_number)
+    }
+}
+
+impl Loader {
+    pub(crate) fn new(mapper: Option<Rc<dyn UrlMapper>>, blobs: Arc<dyn BlobStoreTrait>) -> Self {
+        Self {
+            mapper,
+            blobs,
+            dynamic_importers: RefCell::default(),
+            sources: Rc::default(),
+        }
+    }
+
+    fn read(
+        &self,
+        specifier: &ModuleSpecifier,
+        referrer: Option<&ModuleLoadReferrer>,
+        options: ModuleLoadOptions,
+    ) -> ModuleLoadResponse {
         let from = match referrer {
-            Some(referrer) => Importer(Some(format!(
-                "{}:{}:{}",
-                referrer.specifier, referrer.line_number, referrer.column_number
-            ))),
-            None => self.take_dynamic_importer(specifier),
+            Some(referrer) => Importer {
+                at: Some(format!(
+                    "{}:{}:{}",
+                    referrer.specifier, referrer.line_number, referrer.column_number
+                )),
+                is_dynamic: options.is_dynamic_import,
+            },
+            None => Importer {
+                at: self.take_dynamic_importer(specifier),
+                is_dynamic: options.is_dynamic_import,
+            },
         };
         let requested = options.requested_module_type;
         match self
@@ -108,25 +196,11 @@ impl ModuleLoader for Loader {
             },
         }
     }
-}
 
-impl Loader {
-    pub(crate) fn new(mapper: Option<Rc<dyn UrlMapper>>, blobs: Arc<dyn BlobStoreTrait>) -> Self {
-        Self {
-            mapper,
-            blobs,
-            dynamic_importers: RefCell::default(),
-        }
-    }
-
-    fn take_dynamic_importer(&self, specifier: &Url) -> Importer {
+    fn take_dynamic_importer(&self, specifier: &Url) -> Option<String> {
         let mut importers = self.dynamic_importers.borrow_mut();
-        let index = importers.iter().position(|(url, _)| url == specifier);
-        Importer(
-            index
-                .and_then(|index| importers.remove(index))
-                .map(|(_, referrer)| referrer),
-        )
+        let index = importers.iter().position(|(url, _)| url == specifier)?;
+        importers.remove(index).map(|(_, referrer)| referrer)
     }
 
     fn blob_module(
@@ -157,11 +231,15 @@ pub(crate) fn unsupported_scheme(scheme: &str) -> String {
 }
 
 /// Who asked for a module, as the end of an error message.
-struct Importer(Option<String>);
+struct Importer {
+    at: Option<String>,
+    /// The error will be that of an `import()`.
+    is_dynamic: bool,
+}
 
 impl std::fmt::Display for Importer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
+        match &self.at {
             Some(at) => write!(f, " imported from {at}"),
             None => Ok(()),
         }
@@ -267,7 +345,11 @@ fn module(
             )));
         }
         RequestedModuleType::None => (ModuleType::JavaScript, text(specifier, body, from)?),
-        RequestedModuleType::Json if is_json => (ModuleType::Json, text(specifier, body, from)?),
+        RequestedModuleType::Json if is_json => {
+            let code = text(specifier, body, from)?;
+            check_json(specifier, code.as_bytes(), from)?;
+            (ModuleType::Json, code)
+        }
         RequestedModuleType::Json => {
             return Err(JsErrorBox::type_error(format!(
                 "Can not import \"{specifier}\"{from} as JSON: its type is \"{essence}\""
@@ -287,6 +369,21 @@ fn module(
     Ok(ModuleSource::new(kind, code, specifier, None))
 }
 
+/// V8 says where JSON that does not parse went wrong, but not in which file. Of an `import()` the script knows that, and gets V8's
+/// SyntaxError: those that loaders give are TypeErrors there, whatever they are.
+fn check_json(specifier: &Url, body: &[u8], from: &Importer) -> Result<(), JsErrorBox> {
+    if from.is_dynamic {
+        return Ok(());
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(JsErrorBox::new(
+            "SyntaxError",
+            format!("Can not parse JSON module \"{specifier}\"{from}: {error}"),
+        )),
+    }
+}
+
 /// https://encoding.spec.whatwg.org/#utf-8-decode: a byte order mark goes. Bytes that are no UTF-8 are an error here,
 /// since replacing them would change the program.
 fn text(specifier: &Url, body: Vec<u8>, from: &Importer) -> Result<ModuleSourceCode, JsErrorBox> {
@@ -301,5 +398,47 @@ fn text(specifier: &Url, body: Vec<u8>, from: &Importer) -> Result<ModuleSourceC
             "Can not load module \"{specifier}\"{from}: not UTF-8 at byte {}",
             error.valid_up_to()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(sources: &mut Sources, url: &str, text: String) {
+        let url = Url::parse(url).expect("a URL");
+        let code = ModuleSourceCode::String(text.into());
+        let source = ModuleSource::new(ModuleType::JavaScript, code, &url, None);
+        sources.keep(&url, source);
+    }
+
+    #[test]
+    fn the_lines_of_a_module_are_those_that_v8_counts() {
+        let mut sources = Sources::default();
+        let text = "a\nb\r\nc\rd\u{2028}e\n\n\u{2029}f";
+        load(&mut sources, "file:///x.js", text.to_owned());
+        let line = |index| sources.line("file:///x.js", index);
+        let lines: Vec<_> = (0..9).map_while(line).collect();
+        assert_eq!(lines, ["a", "b", "c", "d", "e", "", "", "f"]);
+        assert_eq!(sources.line("file:///y.js", 0), None);
+    }
+
+    #[test]
+    fn no_more_text_is_kept_than_a_few_modules_have() {
+        let mut sources = Sources::default();
+        let text = "x".repeat(Sources::MAX_TEXT);
+        load(&mut sources, "file:///large.js", format!("{text}x"));
+        assert_eq!(sources.kept.len(), 0);
+        for number in 0..9 {
+            load(&mut sources, &format!("file:///{number}.js"), text.clone());
+            assert!(sources.bytes <= Sources::MAX_BYTES);
+        }
+        assert!(sources.line("file:///8.js", 0).is_some());
+        assert_eq!(sources.line("file:///0.js", 0), None);
+        for number in 0..3000 {
+            load(&mut sources, &format!("blob:null/{number}"), String::new());
+            assert!(sources.kept.len() <= Sources::MAX_TEXTS);
+        }
+        assert_eq!(sources.bytes, 0);
     }
 }

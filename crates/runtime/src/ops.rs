@@ -1,6 +1,6 @@
 //! The ops of the runtime's own extension: what its JavaScript can not do by itself.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::rc::Rc;
 
 use deno_core::error::JsError;
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::ConsoleLevel;
 use crate::error::Uncaught;
+use crate::ready::{self, Waitable};
 use crate::state::RunState;
 
 /// Defines each name of `names` on `target` as a data property whose value is `loader(name)`, called when the property
@@ -122,8 +123,8 @@ pub(crate) fn op_runtime_print(
     #[string] message: &str,
     #[smi] level: i32,
 ) -> Result<bool, JsErrorBox> {
-    let hook = state.borrow::<Rc<RunState>>().console.clone();
-    if let Some(hook) = hook {
+    let run = state.borrow::<Rc<RunState>>().clone();
+    if let Some(hook) = &run.console {
         let level = match level {
             ..=0 => ConsoleLevel::Debug,
             1 => ConsoleLevel::Info,
@@ -134,16 +135,48 @@ pub(crate) fn op_runtime_print(
         return Ok(false);
     }
     let stream = if level > 1 { 2 } else { 1 };
-    deno_io::fs::FileResource::with_file(state, stream, |file| {
-        match file.write_all_sync(message.as_bytes()) {
-            Err(deno_io::fs::FsError::Io(error))
-                if error.kind() == std::io::ErrorKind::BrokenPipe =>
-            {
-                Ok(stream == 1)
+    // It throws where the script has closed the stream.
+    deno_io::fs::FileResource::get_file(state, stream).map_err(JsErrorBox::from_err)?;
+    let [stdout, stderr] = &run.redirected;
+    let bytes = message.as_bytes();
+    let written = match (stream, stdout, stderr) {
+        (1, Some(file), _) | (2, _, Some(file)) => write_all(file, bytes, &run),
+        (1, ..) => write_all(std::io::stdout().lock(), bytes, &run),
+        _ => write_all(std::io::stderr().lock(), bytes, &run),
+    };
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(stream == 1),
+        result => result.map(|()| false).map_err(JsErrorBox::from_err),
+    }
+}
+
+/// Writes all of `rest`, also where the file does not block, as another process that has it too may have decided, and is full.
+fn write_all(
+    mut file: impl Write + Waitable,
+    mut rest: &[u8],
+    run: &RunState,
+) -> std::io::Result<()> {
+    loop {
+        let written = match rest {
+            [] => file.flush().map(|()| None),
+            rest => file.write(rest).map(Some),
+        };
+        match written {
+            Ok(None) => return Ok(()),
+            Ok(Some(0)) => return Err(ErrorKind::WriteZero.into()),
+            Ok(Some(count)) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // What the run would still say is lost where it is stopped, as it is where a write blocks.
+                while !ready::writable(&file)? {
+                    if run.must_stop() {
+                        return Ok(());
+                    }
+                }
             }
-            result => result.map(|()| false).map_err(JsErrorBox::from_err),
+            Err(error) => return Err(error),
         }
-    })
+    }
 }
 
 /// An environment variable, or null.

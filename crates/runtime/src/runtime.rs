@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use deno_core::url::Url;
 use deno_core::{JsRuntime, PollEventLoopOptions, serde_v8, v8};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::builder::{RuntimeBuilder, StartOptions};
 use crate::error::RuntimeError;
@@ -28,6 +29,22 @@ pub fn create_tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
+}
+
+/// Whether the Tokio runtime that is entered here, if any, keeps tasks on their thread. deno_core, which gives it what must not
+/// leave this one, looks at that in builds with debug assertions only.
+pub(crate) fn check_tokio() -> Result<(), RuntimeError> {
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() != RuntimeFlavor::CurrentThread => {
+            Err(RuntimeError::TokioThreads)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `url` as the URL parser writes it. `Url::from_file_path` keeps the `..` of a path, which modules would be told apart by.
+pub(crate) fn normalized(url: Url) -> Url {
+    Url::parse(url.as_str()).unwrap_or(url)
 }
 
 /// A V8 isolate with a worker-like global scope, files and arguments through `Deno`, and the media interfaces.
@@ -143,6 +160,7 @@ impl Runtime {
     /// As [`run_module`](Self::run_module).
     pub async fn run_module_url(&mut self, url: &Url) -> Result<(), RuntimeError> {
         self.check()?;
+        let url = &normalized(url.clone());
         let is_main = self.state.main_module.borrow().is_none();
         if is_main {
             *self.state.main_module.borrow_mut() = Some(url.clone());
@@ -242,8 +260,8 @@ impl Runtime {
     /// Runs timers, I/O and what they lead to, until nothing is left to do.
     ///
     /// # Errors
-    /// [`RuntimeError::Uncaught`], [`RuntimeError::Exit`], [`RuntimeError::Terminated`] or
-    /// [`RuntimeError::HeapLimit`].
+    /// [`RuntimeError::Uncaught`], [`RuntimeError::Exit`], [`RuntimeError::Terminated`],
+    /// [`RuntimeError::HeapLimit`] or [`RuntimeError::TokioThreads`].
     pub async fn run_event_loop(&mut self) -> Result<(), RuntimeError> {
         self.check()?;
         let state = self.state.clone();
@@ -278,8 +296,9 @@ impl Runtime {
         &mut self.js
     }
 
-    /// Fails if the run has been stopped for good.
+    /// Fails if the run has been stopped for good, or can not go on here.
     fn check(&self) -> Result<(), RuntimeError> {
+        check_tokio()?;
         self.state.take_stop().map_or(Ok(()), Err)
     }
 

@@ -1,6 +1,7 @@
 //! What a run shares between Rust, the ops and other threads: why it should stop, and where uncaught errors go.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +95,8 @@ pub(crate) struct RunState {
     pub(crate) location: RefCell<Url>,
     pub(crate) main_module: RefCell<Option<Url>>,
     pub(crate) console: Option<ConsoleHook>,
+    /// Where the console writes instead of the process's standard output and standard error.
+    pub(crate) redirected: [Option<File>; 2],
     pub(crate) on_uncaught: Option<UncaughtHook>,
 }
 

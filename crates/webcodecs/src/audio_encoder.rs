@@ -281,7 +281,7 @@ impl AudioEncoderMethods for AudioEncoder {
             // 10. Assign null to [[active output config]].
             output_config: RefCell::new(None),
             codec_strings: CodecStrings::new(),
-            slots: codec_object::new_slots::<Self>(scope, this),
+            slots: codec_object::new_slots::<Self>(scope, this)?,
         })
     }
 

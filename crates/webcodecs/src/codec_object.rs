@@ -12,7 +12,7 @@ use reelcore_engine::{Codec, ControlQueue, Delivery, Engine, State};
 use reelcore_media::Registry;
 
 use crate::Codecs;
-use crate::event_loop::{EventLoop, KeepAlive, Registration};
+use crate::event_loop::{EventLoop, KeepAlive, Registration, spawn_local};
 use crate::generated::{CodecState, WebCodecsErrorCallback};
 use crate::webidl::callback::end_script;
 use crate::webidl::{Deferred, Exception, Handle, Host, Interface, Promise, TracedCallback};
@@ -53,11 +53,14 @@ const STALL: Duration = Duration::from_secs(2);
 
 /// The slots of a new object: steps 2 to 6 and 9 to 14 of the constructors, such as
 /// <https://w3c.github.io/webcodecs/#dom-videodecoder-videodecoder>.
+///
+/// # Errors
+/// As [`EventLoop::get`].
 pub(crate) fn new_slots<'s, T: CodecObject>(
     scope: &mut v8::PinScope<'s, '_>,
     this: v8::Local<'s, v8::Object>,
-) -> RefCell<CodecSlots<T::Codec>> {
-    let event_loop = EventLoop::get(scope);
+) -> Result<RefCell<CodecSlots<T::Codec>>, Exception> {
+    let event_loop = EventLoop::get(scope)?;
     let weak = v8::Weak::new(scope, this);
     let (registration, waker) = event_loop.register(Rc::new(move |scope| {
         // A codec with work to do is held by `busy`; any other has no news.
@@ -69,14 +72,14 @@ pub(crate) fn new_slots<'s, T: CodecObject>(
         }
     }));
     let registry = registry(scope);
-    RefCell::new(CodecSlots {
+    Ok(RefCell::new(CodecSlots {
         queue: ControlQueue::new(Engine::global(), registry, move || waker.wake()),
         flushes: Vec::new(),
         busy: None,
         watching: false,
         event_loop,
         _registration: registration,
-    })
+    }))
 }
 
 /// The codecs that the runtime offers.
@@ -377,7 +380,7 @@ fn watch<'s, T: CodecObject>(
     }
     let event_loop = codec.slots().borrow().event_loop.clone();
     let target = v8::Global::new(scope, this);
-    deno_core::unsync::spawn(async move {
+    let spawned = spawn_local(async move {
         tokio::time::sleep(STALL).await;
         event_loop.clone().queue_task(move |scope| {
             v8::scope!(let scope, scope);
@@ -408,6 +411,10 @@ fn watch<'s, T: CodecObject>(
             }
         });
     });
+    if spawned.is_err() {
+        // The host has gone to another Tokio runtime since the codec was made: nobody looks.
+        codec.slots().borrow_mut().watching = false;
+    }
 }
 
 /// `console.warn(message)`, with the console that the script has.

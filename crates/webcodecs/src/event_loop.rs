@@ -10,12 +10,16 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deno_core::{ExternalOpsTracker, JsRuntime, V8TaskSpawner, v8};
 use reelcore_engine::{Progress, Task, Workers};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
+
+use crate::webidl::Exception;
 
 /// Called on the JavaScript thread when its number has news.
 pub(crate) type Handler = Rc<dyn Fn(&mut v8::PinScope<'_, '_>)>;
@@ -91,12 +95,36 @@ impl Waker {
     }
 }
 
+/// Runs `future` on this thread, beside the event loop.
+///
+/// # Errors
+/// A TypeError where the host has entered no Tokio runtime, or one that moves tasks to other threads: what is in `future`
+/// belongs to this one. deno_core looks at that in builds with debug assertions only.
+pub(crate) fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<(), Exception> {
+    const NEEDED: &str = "codecs need one of the current-thread kind.";
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::CurrentThread) => {
+            deno_core::unsync::spawn(future);
+            Ok(())
+        }
+        Ok(_) => Err(Exception::type_error(format!(
+            "The host runs scripts in a Tokio runtime of several threads: {NEEDED}"
+        ))),
+        Err(_) => Err(Exception::type_error(format!(
+            "The host runs scripts outside of a Tokio runtime: {NEEDED}"
+        ))),
+    }
+}
+
 impl EventLoop {
     /// The event loop of the runtime that `scope` runs in.
-    pub(crate) fn get(scope: &mut v8::PinScope<'_, '_>) -> Self {
+    ///
+    /// # Errors
+    /// As [`spawn_local`].
+    pub(crate) fn get(scope: &mut v8::PinScope<'_, '_>) -> Result<Self, Exception> {
         let state = JsRuntime::op_state_from(scope);
         if let Some(event_loop) = state.borrow().try_borrow::<Self>() {
-            return event_loop.clone();
+            return Ok(event_loop.clone());
         }
         let mut state = state.borrow_mut();
         let event_loop = Self(Rc::new(Inner {
@@ -110,9 +138,9 @@ impl EventLoop {
             finished: Arc::default(),
             jobs_waker: RefCell::default(),
         }));
-        event_loop.forward();
+        event_loop.forward()?;
         state.put(event_loop.clone());
-        event_loop
+        Ok(event_loop)
     }
 
     /// Keeps the event loop running until the result is dropped.
@@ -215,11 +243,11 @@ impl EventLoop {
     }
 
     /// Forwards wake-ups to V8 tasks, until the runtime is gone.
-    fn forward(&self) {
+    fn forward(&self) -> Result<(), Exception> {
         let shared = self.0.shared.clone();
         let weak = Rc::downgrade(&self.0);
         let spawner = self.0.spawner.clone();
-        deno_core::unsync::spawn(async move {
+        spawn_local(async move {
             loop {
                 shared.notify.notified().await;
                 let woken = {
@@ -241,7 +269,7 @@ impl EventLoop {
                     }
                 });
             }
-        });
+        })
     }
 }
 

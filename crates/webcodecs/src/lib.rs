@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 #[cfg(not(debug_assertions))]
 use deno_core::ascii_str_include;
-use deno_core::{Extension, ExtensionFileSource};
+use deno_core::{Extension, ExtensionFileSource, OpState, op2};
 use reelcore_media::Registry;
 
 /// The containers: what [`FileAccess`] gives, and the caps of [`Options`].
@@ -77,7 +77,7 @@ use serialization::{
 pub(crate) struct Codecs(pub(crate) Registry);
 
 /// What an embedder decides.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// The codecs; `None` for those that are compiled in ([`default_codecs`]).
     pub codecs: Option<Registry>,
@@ -87,6 +87,29 @@ pub struct Options {
     pub container_limits: containers::Limits,
     /// How much `Reelcore.Demuxer` keeps of a stream that a script feeds.
     pub stream_limits: containers::StreamLimits,
+    /// Whether the global is a secure context. Where it is not, the codecs, which are `[SecureContext]` interfaces, are not
+    /// on it. Asked when the extension's JavaScript runs: of a snapshot, when it is made.
+    pub secure_context: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            codecs: None,
+            files: None,
+            container_limits: containers::Limits::default(),
+            stream_limits: containers::StreamLimits::default(),
+            secure_context: true,
+        }
+    }
+}
+
+/// Whether the global is a secure context.
+struct SecureContext(bool);
+
+#[op2(fast)]
+fn op_webcodecs_secure_context(state: &mut OpState) -> bool {
+    state.borrow::<SecureContext>().0
 }
 
 /// A script of this extension. In release builds it is part of the program, where `extension!` would have it read from
@@ -166,6 +189,7 @@ deno_core::extension!(
         op_webcodecs_detach,
         op_webcodecs_pack,
         op_webcodecs_receive,
+        op_webcodecs_secure_context,
         op_webcodecs_settle,
         op_webcodecs_share,
         op_webcodecs_unpack,
@@ -175,6 +199,7 @@ deno_core::extension!(
     state = |state, options| {
         state.put(Codecs(options.options.codecs.unwrap_or_else(default_codecs)));
         state.put(Files(options.options.files));
+        state.put(SecureContext(options.options.secure_context));
         state.put(Caps {
             container: options.options.container_limits,
             stream: options.options.stream_limits,

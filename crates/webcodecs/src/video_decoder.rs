@@ -159,7 +159,7 @@ impl VideoDecoderMethods for VideoDecoder {
             error: init.error.traced(scope),
             // 9. Assign true to [[key chunk required]].
             key_chunk_required: Cell::new(true),
-            slots: codec_object::new_slots::<Self>(scope, this),
+            slots: codec_object::new_slots::<Self>(scope, this)?,
         })
     }
 

@@ -254,7 +254,7 @@ impl VideoEncoderMethods for VideoEncoder {
             orientation: Cell::new(None),
             output_config: RefCell::new(None),
             codec_strings: CodecStrings::new(),
-            slots: codec_object::new_slots::<Self>(scope, this),
+            slots: codec_object::new_slots::<Self>(scope, this)?,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::status::Outcome;
 use anyhow::{Context, Result};
 use lexopt::{Arg, Parser, ValueExt};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ Runs the Web Platform Tests of webcodecs/ in the Reelcore runtime.
 
 Usage: reelcore-wpt [OPTIONS] [FILTER...]
 
-FILTER is a part of a test's name, or a pattern with `*` for all of it. Several: any of them.
+FILTER is a part of a test's name, or a pattern with `*` for all of it. Several: any of them. One
+that no test matches is bad usage.
 
 Options:
       --update                 take the results over as the new expectations
@@ -136,10 +137,44 @@ pub fn main() -> u8 {
         Ok(_) => SURPRISED,
         Err(error) => {
             eprintln!("reelcore-wpt: {error:#}");
-            FAILED
+            match error.is::<NothingSelected>() {
+                true => USAGE,
+                false => FAILED,
+            }
         }
     }
 }
+
+/// Filters that no test matches: a typing error would pass for a run without surprises.
+#[derive(Debug)]
+struct NothingSelected(Vec<String>);
+
+impl NothingSelected {
+    /// Fails if one of the filters matches none of the identifiers.
+    fn check<'a>(
+        filters: &[Filter],
+        ids: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Self> {
+        let idle = |filter: &&Filter| !ids.clone().any(|id| filter.matches(id));
+        let idle: Vec<_> = filters
+            .iter()
+            .filter(idle)
+            .map(ToString::to_string)
+            .collect();
+        match idle.is_empty() {
+            true => Ok(()),
+            false => Err(Self(idle)),
+        }
+    }
+}
+
+impl fmt::Display for NothingSelected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no test matches {}", self.0.join(", "))
+    }
+}
+
+impl std::error::Error for NothingSelected {}
 
 /// Gives the number of surprises.
 fn run(options: &Options) -> Result<usize> {
@@ -162,6 +197,10 @@ fn run(options: &Options) -> Result<usize> {
         .iter()
         .map(|file| (file.id.clone(), file.reason.to_owned()))
         .collect();
+    let all = known.iter().chain(skipped.iter().map(|(id, _)| id));
+    // A test that is only expected can be asked for, too: that it has gone is a surprise.
+    let all = all.chain(expectations.0.keys()).map(String::as_str);
+    NothingSelected::check(&options.filters, all)?;
     found.tests.retain(|test| is_selected(&test.id));
     skipped.retain(|(id, _)| is_selected(id));
     let disabled = |id: &str| expectations.0.get(id).and_then(|e| e.disabled.clone());
@@ -393,6 +432,16 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn filters_that_match_no_test_are_named() {
+        let filters = ["dio", "viedo", "*/none.html"].map(Filter::new);
+        let ids = ["/webcodecs/audio.html", "/webcodecs/video.html"];
+        let error = NothingSelected::check(&filters, ids.into_iter()).expect_err("two are wrong");
+        assert_eq!(error.to_string(), "no test matches viedo, */none.html");
+        NothingSelected::check(&filters[..1], ids.into_iter()).expect("it matches one");
+        NothingSelected::check(&[], ids.into_iter()).expect("there are none");
     }
 
     #[test]

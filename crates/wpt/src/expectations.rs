@@ -30,11 +30,14 @@ impl<T: PartialEq + Copy + fmt::Display> Expected<T> {
         }
     }
 
-    /// The status that reports give as the expected one: the first.
-    pub fn first(&self) -> Option<T> {
+    /// The statuses as reports give them: the expected one, and those that are known to come instead.
+    pub fn for_report(&self) -> (Option<T>, &[T]) {
         match self {
-            Self::One(one) => Some(*one),
-            Self::Any(any) => any.first().copied(),
+            Self::One(one) => (Some(*one), &[]),
+            Self::Any(any) => match any.split_first() {
+                Some((first, others)) => (Some(*first), others),
+                None => (None, &[]),
+            },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Which tests a command line names.
 
+use std::fmt;
+
 /// One filter: a substring of the identifier, or a pattern when it holds `*`.
 #[derive(Clone, Debug)]
 pub struct Filter(String);
@@ -32,6 +34,12 @@ impl Filter {
             rest = &rest[at + piece.len()..];
         }
         rest.is_empty()
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

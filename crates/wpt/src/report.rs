@@ -77,42 +77,37 @@ impl Report {
         }
     }
 
-    /// Adds a test. `expected` stands in the report only where it differs from what happened.
+    /// Adds a test. `expected` stands in the report only where it differs from what happened; of several statuses that are
+    /// expected it is the first, and `known_intermittent` has the others.
     pub fn add(&mut self, test: &str, outcome: &Outcome, entry: Option<&Entry>) {
-        let expected = entry.and_then(|entry| entry.status.as_ref());
-        let expected = expected.and_then(|e| {
-            if e.allows(outcome.status) {
-                None
-            } else {
-                e.first()
-            }
-        });
-        let unlisted = entry.is_some_and(|entry| entry.status.is_none())
-            && !matches!(outcome.status, TestStatus::Ok | TestStatus::Skip);
+        let (expected, intermittent) = match entry.map(|entry| &entry.status) {
+            Some(Some(listed)) => listed.for_report(),
+            Some(None) if outcome.status != TestStatus::Skip => (Some(TestStatus::Ok), &[][..]),
+            _ => (None, &[][..]),
+        };
         self.results.push(TestResult {
             test: test.to_owned(),
             status: outcome.status,
             message: outcome.message.clone(),
             duration: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
-            expected: expected.or(unlisted.then_some(TestStatus::Ok)),
-            known_intermittent: Vec::new(),
+            expected: expected.filter(|expected| *expected != outcome.status),
+            known_intermittent: intermittent.to_vec(),
             subtests: outcome
                 .subtests
                 .iter()
                 .map(|subtest| {
-                    let listed = entry.and_then(|entry| entry.subtests.get(&subtest.name));
-                    let expected = match listed {
-                        Some(e) if e.allows(subtest.status) => None,
-                        Some(e) => e.first(),
-                        None if entry.is_none() || subtest.status == SubtestStatus::Pass => None,
-                        None => Some(SubtestStatus::Pass),
-                    };
+                    let (expected, intermittent) =
+                        match entry.map(|entry| entry.subtests.get(&subtest.name)) {
+                            Some(Some(listed)) => listed.for_report(),
+                            Some(None) => (Some(SubtestStatus::Pass), &[][..]),
+                            None => (None, &[][..]),
+                        };
                     SubtestResult {
                         name: subtest.name.clone(),
                         status: subtest.status,
                         message: subtest.message.clone(),
-                        expected,
-                        known_intermittent: Vec::new(),
+                        expected: expected.filter(|expected| *expected != subtest.status),
+                        known_intermittent: intermittent.to_vec(),
                     }
                 })
                 .collect(),
@@ -141,9 +136,54 @@ fn milliseconds() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expectations::Expected;
     use crate::status::Subtest;
     use serde_json::json;
     use std::time::Duration;
+
+    #[test]
+    fn a_status_that_is_known_to_vary_is_in_the_report_with_all_it_may_be() {
+        use SubtestStatus::{Fail, Pass, Timeout};
+
+        let subtest = |name: &str, status| Subtest {
+            name: name.to_owned(),
+            status,
+            message: None,
+        };
+        let varies = || Expected::Any(vec![Pass, Fail]);
+        let entry = Entry {
+            status: Some(Expected::Any(vec![TestStatus::Ok, TestStatus::Timeout])),
+            subtests: ["a", "b", "c"]
+                .map(|name| (name.to_owned(), varies()))
+                .into(),
+            ..Entry::default()
+        };
+        let outcome = Outcome {
+            status: TestStatus::Timeout,
+            message: None,
+            subtests: vec![
+                subtest("a", Pass),
+                subtest("b", Fail),
+                subtest("c", Timeout),
+            ],
+            log: Vec::new(),
+            duration: Duration::ZERO,
+        };
+        let mut report = Report::start(None);
+        report.add("/t", &outcome, Some(&entry));
+        let report = serde_json::to_value(&report).expect("json");
+        assert_eq!(
+            report["results"][0],
+            // What mozlog leaves out is a status that is the expected one, not one of the others.
+            json!({"test": "/t", "status": "TIMEOUT", "message": null, "duration": 0,
+                "expected": "OK", "known_intermittent": ["TIMEOUT"], "subtests": [
+                    {"name": "a", "status": "PASS", "message": null, "known_intermittent": ["FAIL"]},
+                    {"name": "b", "status": "FAIL", "message": null, "expected": "PASS",
+                     "known_intermittent": ["FAIL"]},
+                    {"name": "c", "status": "TIMEOUT", "message": null, "expected": "PASS",
+                     "known_intermittent": ["FAIL"]}]})
+        );
+    }
 
     #[test]
     fn the_report_has_the_members_that_wpt_fyi_reads() {

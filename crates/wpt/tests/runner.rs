@@ -103,6 +103,7 @@ fn the_global_is_that_of_the_worker_that_the_file_asks_for() {
               equal(META_TITLE, "A title");
               equal(location.href, "http://web-platform.test:8000/t/plain.any.worker.js");
               equal(isSecureContext, false);
+              equal(typeof VideoDecoder + typeof VideoFrame, "undefinedfunction");
               equal(crossOriginIsolated, false);
             }, "a");"#,
         ),
@@ -114,6 +115,7 @@ fn the_global_is_that_of_the_worker_that_the_file_asks_for() {
               equal(location.protocol, "https:");
               equal(["?one", "?two"].includes(location.search), true);
               equal(isSecureContext && crossOriginIsolated, true);
+              equal(typeof VideoDecoder + typeof VideoFrame, "functionfunction");
             }, "a");"#,
         ),
         (
@@ -281,4 +283,33 @@ fn uncaught_errors_and_console_lines_are_in_the_log() {
         outcome.log.iter().any(|l| l.contains("nobody listens")),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn a_filter_that_no_test_matches_is_bad_usage() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    for name in [
+        "resources/testharness.js",
+        "resources/idlharness.js",
+        "webcodecs/idlharness.https.any.js",
+        "interfaces/webcodecs.idl",
+        "common/media.js",
+    ] {
+        put(dir.path(), name, "");
+    }
+    let report = dir.path().join("report.json");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_reelcore-wpt"))
+        .current_dir(dir.path())
+        .args(["--wpt-dir", "."])
+        .arg("--report")
+        .arg(&report)
+        .args(["idlharness", "typo"])
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "reelcore-wpt: no test matches typo\n"
+    );
+    assert!(!report.exists(), "nothing ran");
 }

@@ -113,6 +113,44 @@ fn an_error_of_the_module_itself_prints_its_stack() {
 }
 
 #[test]
+fn an_error_shows_the_line_of_the_module_that_made_it() {
+    let (_, _, stderr) =
+        run("const a = 1;\r\nsetTimeout(function late() {\n\tconst b = a.b.c;\n});");
+    let [message, line, caret, at, ..] = stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{stderr}")
+    };
+    assert!(
+        message.starts_with("error: Uncaught TypeError: "),
+        "{stderr}"
+    );
+    assert_eq!(
+        [line, caret],
+        ["\tconst b = a.b.c;", "\t              ^"],
+        "{stderr}"
+    );
+    assert!(
+        at.starts_with("    at ") && at.contains(".js:3:16"),
+        "{stderr}"
+    );
+
+    let (_, _, stderr) = run("let x = 1;\nlet = ;");
+    assert_eq!(stderr.lines().nth(1), Some("let = ;"), "{stderr}");
+
+    // A long line says nothing.
+    let (_, _, stderr) = run(&format!(
+        "const long = '{}'; throw new Error(long.at(0));",
+        "x".repeat(200)
+    ));
+    assert!(
+        stderr
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.starts_with("    at ")),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn an_error_of_the_module_is_an_error_event_first() {
     let (code, stdout, stderr) = run(
         "addEventListener('error', (e) => { console.log('heard', e.error.message); e.preventDefault(); });\n\
@@ -246,6 +284,41 @@ fn a_syntax_error_says_where() {
     assert_eq!(code, Some(1));
     assert!(
         stderr.contains("SyntaxError") && stderr.contains(".js:2:"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn json_that_does_not_parse_is_named_and_what_does_is_taken() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // JSON.parse() takes deep nesting, numbers beyond all bounds and lone surrogates.
+    let deep = format!("{}1e999, \"\\ud800\"{}", "[".repeat(5000), "]".repeat(5000));
+    for (name, json) in [
+        ("good.json", &*deep),
+        ("bad.json", "{\n  \"answer\": 42,\n}\n"),
+    ] {
+        std::fs::write(folder.path().join(name), json).expect("it is written");
+        let import =
+            format!("import x from './{name}' with {{ type: 'json' }}; console.log(typeof x)");
+        std::fs::write(folder.path().join(name).with_extension("js"), import)
+            .expect("it is written");
+    }
+    let path = |name| folder.path().join(name).display().to_string();
+    let good = reelcore(&["run", &path("good.js")]);
+    assert_eq!(
+        String::from_utf8_lossy(&good.stdout),
+        "object\n",
+        "{good:?}"
+    );
+    let bad = reelcore(&["run", &path("bad.js")]);
+    let stderr = String::from_utf8_lossy(&bad.stderr);
+    let named = format!(
+        "Can not parse JSON module \"file://{}\" imported from file://",
+        path("bad.json")
+    );
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(
+        stderr.contains(&named) && stderr.contains("at line 3 column 1"),
         "{stderr}"
     );
 }

@@ -19,7 +19,7 @@ use crate::script;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs `job` on the one thread that started V8, since V8 wants the threads that use it to be children of that one.
-fn on_v8_thread<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn on_v8_thread<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
     static JOBS: OnceLock<Sender<Job>> = OnceLock::new();
     let jobs = JOBS.get_or_init(|| {
         let (sender, receiver) = channel::<Job>();
@@ -40,10 +40,10 @@ fn on_v8_thread<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> 
     receiver.recv().expect("the job did not panic")
 }
 
-type Lines = Rc<RefCell<Vec<(ConsoleLevel, String)>>>;
+pub(crate) type Lines = Rc<RefCell<Vec<(ConsoleLevel, String)>>>;
 
 /// A builder whose console goes to the lines returned.
-fn logged() -> (RuntimeBuilder, Lines) {
+pub(crate) fn logged() -> (RuntimeBuilder, Lines) {
     let lines = Lines::default();
     let sink = lines.clone();
     let builder = Runtime::builder().console(Rc::new(move |level, text| {
@@ -52,7 +52,7 @@ fn logged() -> (RuntimeBuilder, Lines) {
     (builder, lines)
 }
 
-fn texts(lines: &Lines) -> Vec<String> {
+pub(crate) fn texts(lines: &Lines) -> Vec<String> {
     lines
         .borrow()
         .iter()
@@ -61,7 +61,7 @@ fn texts(lines: &Lines) -> Vec<String> {
 }
 
 /// Runs `job` with Tokio entered, on the V8 thread.
-fn with_tokio<T: Send + 'static>(
+pub(crate) fn with_tokio<T: Send + 'static>(
     job: impl FnOnce(&tokio::runtime::Runtime) -> T + Send + 'static,
 ) -> T {
     on_v8_thread(move || {

@@ -3,10 +3,13 @@
 mod chromium;
 mod command;
 mod conformance;
+mod embedding;
 mod jobs;
 mod library;
 mod mediabunny;
 mod scripts;
+#[cfg(unix)]
+mod unix;
 
 use std::path::PathBuf;
 

@@ -42,12 +42,12 @@ fn timers_events_streams_and_messages_behave() {
 
 #[test]
 fn fetch_headers_and_responses_behave() {
-    run("fetch.js", 15);
+    run("fetch.js", 18);
 }
 
 #[test]
 fn deno_files_and_process_behave() {
-    run("files.js", 6);
+    run("files.js", 7);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn pictures_that_are_left_out_stay_out_and_none_is_stretched() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 17);
+    run("demuxer.js", 18);
 }
 
 #[test]

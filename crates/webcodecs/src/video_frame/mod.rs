@@ -308,10 +308,11 @@ impl VideoFrameMethods for VideoFrame {
                 .map_err(copy_failed)?;
             return Promise::resolved(scope, &layouts);
         }
+        let event_loop = EventLoop::get(scope)?;
         // 6. Let p be a new Promise.
         let (promise, deferred) = Promise::pending(scope)?;
         let mut target: V8Slice<u8> = destination.shared_memory();
-        EventLoop::get(scope).run_on_worker(
+        event_loop.run_on_worker(
             &Engine::global().workers,
             move || copy.run(&mut target),
             // 8.5. Queue a task to resolve p.

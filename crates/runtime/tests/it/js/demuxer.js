@@ -22,6 +22,28 @@ await test("a path, a URL, its text, a Blob, a buffer and a view give the same p
   }
 });
 
+await test("a file: URL is the file of this machine that it names, and that of another is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/100% a%20é.mp4`;
+    await Deno.writeFile(path, file);
+    const named = new URL(`file://${folder}/x`);
+    for (const name of ["100%25%20a%2520%C3%A9.mp4", "100% a%2520é.mp4"]) {
+      named.pathname = `${folder}/${name}`;
+      equal((await new Reelcore.Demuxer(named).tracks).length, 2, name);
+      equal((await new Reelcore.Demuxer(named.href).tracks).length, 2, name);
+    }
+    for (const bad of [`file://other.test${folder}/x.mp4`, `file://${folder}/%FF.mp4`]) {
+      throws(() => new Reelcore.Demuxer(bad), "TypeError", "names no file of this machine");
+      throws(() => new Reelcore.Demuxer(new URL(bad)), "TypeError", "names no file of this machine");
+      throws(() => new Reelcore.Muxer("mp4", bad), "TypeError", "names no file of this machine");
+    }
+    equal((await new Reelcore.Demuxer(url.href.replace("file://", "file://localhost")).tracks).length, 2);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 await test("tracks come with a config that a decoder takes as it is", async () => {
   const demuxer = new Reelcore.Demuxer(file);
   const [video, audio] = await demuxer.tracks;

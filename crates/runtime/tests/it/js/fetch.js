@@ -50,6 +50,52 @@ await test("blob: URLs until they are revoked", async () => {
   await rejects(fetch(url), "TypeError", "no such blob URL");
 });
 
+await test("a range of a blob is a 206, and what is none of its bytes, or no GET, a network error", async () => {
+  const url = URL.createObjectURL(new Blob(["0123", "456789"], { type: "x/y" }));
+  for (
+    const [range, first, text] of [
+      ["bytes=2-5", 2, "2345"],
+      ["bytes=7-", 7, "789"],
+      ["bytes=-3", 7, "789"],
+      ["bytes=-30", 0, "0123456789"],
+      ["bytes=8-100", 8, "89"],
+      ["bytes=0-18446744073709551615", 0, "0123456789"],
+      ["bytes \t= 1 - 1", 1, "1"],
+    ]
+  ) {
+    const response = await fetch(url, { headers: { range } });
+    const { status, statusText, headers } = response;
+    equal([status, statusText, headers.get("content-type")], [206, "Partial Content", "x/y"], range);
+    equal(headers.get("content-range"), `bytes ${first}-${first + text.length - 1}/10`, range);
+    equal([headers.get("content-length"), await response.text()], [String(text.length), text], range);
+  }
+  for (const range of ["bytes=10-", "bytes=-0", "bytes=5-2", "bytes=-", "bytes", "bytes=0-1,3-4", "items=0-1", "bytes=+1-2", ""]) {
+    await rejects(fetch(url, { headers: { range } }), "TypeError", `the range "${range}"`);
+  }
+  await rejects(fetch(url, { method: "HEAD" }), "TypeError", "HEAD is not supported of blob: URLs");
+  const empty = URL.createObjectURL(new Blob());
+  equal((await fetch(empty)).status, 200);
+  await rejects(fetch(empty, { headers: { range: "bytes=0-" } }), "TypeError", "0 bytes");
+});
+
+await test("a data: URL has no parts", async () => {
+  const response = await fetch("data:,abcdef", { headers: { range: "bytes=1-2" } });
+  equal([response.status, response.headers.get("content-range"), await response.text()], [200, null, "abcdef"]);
+  const head = await fetch("data:,abcdef", { method: "HEAD" });
+  equal([head.status, head.headers.get("content-type"), head.body], [200, "text/plain;charset=US-ASCII", null]);
+});
+
+await test("an empty file has a length and no part", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    const response = await fetch(`file://${path}`);
+    equal([response.status, response.headers.get("content-length"), await response.text()], [200, "0", ""]);
+    equal((await fetch(`file://${path}`, { headers: { range: "bytes=0-" } })).status, 416);
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
 await test("a range is a 206 with just its bytes", async () => {
   const whole = await (await fetch("data.json")).bytes();
   const part = await fetch("data.json", { headers: { Range: "bytes=2-5" } });
@@ -104,6 +150,10 @@ await test("a body streams with back-pressure, whatever the size of the file", a
 
 await test("aborting before, and while the body streams", async () => {
   await rejects(fetch("data.json", { signal: AbortSignal.abort() }), "AbortError");
+  const opening = new AbortController();
+  const opened = fetch("data.json", { signal: opening.signal });
+  opening.abort(new Error("never mind"));
+  await rejects(opened, "Error", "never mind");
   const controller = new AbortController();
   const response = await fetch("data.json", { signal: controller.signal });
   const reader = response.body.getReader();

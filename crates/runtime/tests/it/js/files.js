@@ -75,5 +75,11 @@ await test("the process: arguments, directory, environment, memory, streams", ()
   equal(Object.keys(Deno.version), ["reelcore", "v8"]);
 });
 
+await test("what this runtime can not do with a terminal is not there to be called", async () => {
+  using file = await Deno.open(at("f"));
+  equal(["setRaw" in file, "setRaw" in Deno.FsFile.prototype, "setRaw" in Deno.stdin], [false, false, false]);
+  equal([file.isTerminal(), typeof Deno.stdin.isTerminal()], [false, "boolean"]);
+});
+
 await Deno.remove(dir, { recursive: true });
 finish();

@@ -29,6 +29,7 @@ await test("what can not be imported says what and from where", async () => {
   await rejects(import("./data.json"), "TypeError", 'with { type: "json" }');
   await rejects(import("./modules/script.ts"), "TypeError", "TypeScript and JSX are not supported");
   await rejects(import("./modules/syntax.js"), "SyntaxError");
+  await rejects(import("./modules/bad.json", { with: { type: "json" } }), "SyntaxError");
   await rejects(import("./harness.js", { with: { type: "json" } }), "TypeError", "as JSON");
 });
 
