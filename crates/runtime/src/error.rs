@@ -85,7 +85,7 @@ impl RuntimeError {
 /// An error that no script took.
 ///
 /// Its `Display` is what the command line prints: the error with its stack, the line of source where it was made (of a module,
-/// unless the line is long or the module very large), its causes and the errors of an `AggregateError`.
+/// unless the line is long, the module very large, or many were loaded after it), its causes and the errors of an `AggregateError`.
 #[derive(Debug, Clone)]
 pub struct Uncaught {
     /// The error as V8 has it.
@@ -185,11 +185,17 @@ fn write_source_line(
     let Ok(column) = usize::try_from(column) else {
         return Ok(());
     };
-    if column == 0 || column > line.chars().count() || line.chars().count() > 150 {
+    // V8 counts code units of UTF-16.
+    if column == 0 || column > line.encode_utf16().count() || line.chars().count() > 150 {
         return Ok(());
     }
     write!(f, "\n{indent}{line}\n{indent}")?;
-    for c in line.chars().take(column - 1) {
+    let mut before = column - 1;
+    for c in line.chars() {
+        let Some(rest) = before.checked_sub(c.len_utf16()) else {
+            break;
+        };
+        before = rest;
         f.write_str(if c == '\t' { "\t" } else { " " })?;
     }
     f.write_str("^")

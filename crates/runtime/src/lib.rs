@@ -23,6 +23,15 @@ pub use bytes;
 pub use deno_core;
 pub use webcodecs;
 
+/// Writes to standard error, all of it: where that does not block and is full, it waits. What the `reelcore` command reports with.
+///
+/// # Errors
+/// What the file reports: nobody reads it any more, for one.
+#[doc(hidden)]
+pub fn write_stderr(text: &str) -> std::io::Result<()> {
+    ops::write_all(std::io::stderr(), text.as_bytes(), &|| false)
+}
+
 /// The embedding guide: its examples compile and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/embedding.md")]

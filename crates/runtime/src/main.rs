@@ -184,5 +184,5 @@ fn report(message: &str) {
         "error"
     };
     // Where even stderr is gone, the exit code still tells.
-    let _ = writeln!(std::io::stderr(), "{label}: {message}");
+    let _ = reelcore_runtime::write_stderr(&format!("{label}: {message}\n"));
 }

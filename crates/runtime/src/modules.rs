@@ -46,6 +46,12 @@ impl Sources {
 
     /// Takes a copy of the module's text, which shares its bytes.
     fn keep(&mut self, url: &Url, mut source: ModuleSource) -> ModuleSource {
+        // One whose text did not parse is loaded again when it is next imported, and may be another by then.
+        if let Some(index) = self.kept.iter().position(|(kept, _)| kept == url)
+            && let Some((_, old)) = self.kept.remove(index)
+        {
+            self.bytes -= old.as_bytes().len();
+        }
         let length = source.code.as_bytes().len();
         // An error does not have all of a data: URL, by which to find its text.
         let is_shown = source.module_type == ModuleType::JavaScript && url.scheme() != "data";
@@ -421,6 +427,19 @@ mod tests {
         let lines: Vec<_> = (0..9).map_while(line).collect();
         assert_eq!(lines, ["a", "b", "c", "d", "e", "", "", "f"]);
         assert_eq!(sources.line("file:///y.js", 0), None);
+    }
+
+    #[test]
+    fn a_module_that_is_loaded_again_shows_no_line_of_the_text_before() {
+        const URL: &str = "file:///x.js";
+        let mut sources = Sources::default();
+        load(&mut sources, URL, "let OLD = = 1;".to_owned());
+        load(&mut sources, URL, "null.x".to_owned());
+        assert_eq!(sources.line(URL, 0).as_deref(), Some("null.x"));
+        assert_eq!((sources.kept.len(), sources.bytes), (1, 6));
+        load(&mut sources, URL, "x".repeat(Sources::MAX_TEXT + 1));
+        assert_eq!(sources.line(URL, 0), None);
+        assert_eq!(sources.bytes, 0);
     }
 
     #[test]

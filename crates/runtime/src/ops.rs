@@ -139,10 +139,11 @@ pub(crate) fn op_runtime_print(
     deno_io::fs::FileResource::get_file(state, stream).map_err(JsErrorBox::from_err)?;
     let [stdout, stderr] = &run.redirected;
     let bytes = message.as_bytes();
+    let stopped = || run.must_stop();
     let written = match (stream, stdout, stderr) {
-        (1, Some(file), _) | (2, _, Some(file)) => write_all(file, bytes, &run),
-        (1, ..) => write_all(std::io::stdout().lock(), bytes, &run),
-        _ => write_all(std::io::stderr().lock(), bytes, &run),
+        (1, Some(file), _) | (2, _, Some(file)) => write_all(file, bytes, &stopped),
+        (1, ..) => write_all(std::io::stdout().lock(), bytes, &stopped),
+        _ => write_all(std::io::stderr().lock(), bytes, &stopped),
     };
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(stream == 1),
@@ -151,10 +152,10 @@ pub(crate) fn op_runtime_print(
 }
 
 /// Writes all of `rest`, also where the file does not block, as another process that has it too may have decided, and is full.
-fn write_all(
+pub(crate) fn write_all(
     mut file: impl Write + Waitable,
     mut rest: &[u8],
-    run: &RunState,
+    stopped: &dyn Fn() -> bool,
 ) -> std::io::Result<()> {
     loop {
         let written = match rest {
@@ -167,9 +168,9 @@ fn write_all(
             Ok(Some(count)) => rest = rest.get(count..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // What the run would still say is lost where it is stopped, as it is where a write blocks.
+                // What was still to be said is lost where the run is stopped, as it is where a write blocks.
                 while !ready::writable(&file)? {
-                    if run.must_stop() {
+                    if stopped() {
                         return Ok(());
                     }
                 }

@@ -101,12 +101,16 @@ impl Waker {
 /// A TypeError where the host has entered no Tokio runtime, or one that moves tasks to other threads: what is in `future`
 /// belongs to this one. deno_core looks at that in builds with debug assertions only.
 pub(crate) fn spawn_local(future: impl Future<Output = ()> + 'static) -> Result<(), Exception> {
+    check_tokio()?;
+    deno_core::unsync::spawn(future);
+    Ok(())
+}
+
+/// The errors of [`spawn_local`].
+fn check_tokio() -> Result<(), Exception> {
     const NEEDED: &str = "codecs need one of the current-thread kind.";
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::CurrentThread) => {
-            deno_core::unsync::spawn(future);
-            Ok(())
-        }
+        Ok(RuntimeFlavor::CurrentThread) => Ok(()),
         Ok(_) => Err(Exception::type_error(format!(
             "The host runs scripts in a Tokio runtime of several threads: {NEEDED}"
         ))),
@@ -122,6 +126,8 @@ impl EventLoop {
     /// # Errors
     /// As [`spawn_local`].
     pub(crate) fn get(scope: &mut v8::PinScope<'_, '_>) -> Result<Self, Exception> {
+        // Also where it is there already: the host may have gone to another Tokio runtime.
+        check_tokio()?;
         let state = JsRuntime::op_state_from(scope);
         if let Some(event_loop) = state.borrow().try_borrow::<Self>() {
             return Ok(event_loop.clone());

@@ -133,6 +133,11 @@ fn an_error_shows_the_line_of_the_module_that_made_it() {
         "{stderr}"
     );
 
+    // V8 counts UTF-16: two for each of these, which take one place.
+    let (_, _, stderr) = run("const a = '𝒳𝒳', b = null.c;");
+    let caret = format!("{}^", " ".repeat("const a = 'xx', b = null.".len()));
+    assert_eq!(stderr.lines().nth(2), Some(&*caret), "{stderr}");
+
     let (_, _, stderr) = run("let x = 1;\nlet = ;");
     assert_eq!(stderr.lines().nth(1), Some("let = ;"), "{stderr}");
 

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-fn start(source: &str, argument: &Path, stdout: Stdio) -> (tempfile::TempDir, Child) {
+fn start(
+    source: &str,
+    argument: &Path,
+    [stdout, stderr]: [Stdio; 2],
+) -> (tempfile::TempDir, Child) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = folder.path().join("x.js");
     std::fs::write(&script, source).expect("it is written");
@@ -15,7 +19,7 @@ fn start(source: &str, argument: &Path, stdout: Stdio) -> (tempfile::TempDir, Ch
         .arg(script)
         .arg(argument)
         .stdout(stdout)
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .expect("the binary starts");
     (folder, child)
@@ -23,7 +27,7 @@ fn start(source: &str, argument: &Path, stdout: Stdio) -> (tempfile::TempDir, Ch
 
 /// The output of a script that must end by itself.
 fn run(source: &str, argument: &Path, meanwhile: impl FnOnce()) -> Output {
-    let (_folder, mut child) = start(source, argument, Stdio::piped());
+    let (_folder, mut child) = start(source, argument, [Stdio::piped(), Stdio::piped()]);
     meanwhile();
     // Long enough for any machine: one that waits does so for good.
     for _ in 0..600 {
@@ -117,7 +121,7 @@ fn the_console_waits_where_its_output_does_not_block_and_is_full() {
         for (let i = 0; i < 20_000; i++) console.log(`line ${i}`);
         console.log('x'.repeat(300_000));
         console.log('end');";
-    let (_folder, child) = start(source, Path::new("x"), writer.into());
+    let (_folder, child) = start(source, Path::new("x"), [writer.into(), Stdio::piped()]);
     std::thread::sleep(Duration::from_millis(300));
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("it reads");
@@ -129,6 +133,22 @@ fn the_console_waits_where_its_output_does_not_block_and_is_full() {
     }
     assert_eq!(lines.next().map(str::len), Some(300_000));
     assert_eq!((lines.next(), lines.next()), (Some("end"), None));
+}
+
+#[test]
+fn an_error_that_nobody_caught_is_told_where_its_output_does_not_block_and_is_full() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("it takes the setting");
+    let source = "console.error('x'.repeat(65_535)); throw new Error('the last word');";
+    let (_folder, child) = start(source, Path::new("x"), [Stdio::piped(), writer.into()]);
+    std::thread::sleep(Duration::from_millis(300));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("it reads");
+    let output = child.wait_with_output().expect("its output");
+    assert_eq!(output.status.code(), Some(1));
+    let last = text.split_once('\n').map(|(_, last)| last);
+    let told = |last: &str| last.starts_with("error: Uncaught") && last.contains("the last word");
+    assert!(last.is_some_and(told), "{last:?}");
 }
 
 #[test]
