@@ -94,8 +94,8 @@ function fail(error) {
   throw error;
 }
 
-/** How many textures are taken for each of 300 decoded frames, of which `use` gets each and its number. */
-async function textures({ chunks, config }, use) {
+/** How many textures are taken for each of `count` decoded frames, of which `use` gets each and its number. */
+async function textures({ chunks, config }, count, use) {
   const taken = () => {
     const { created, reused } = Reelcore.gpuMemory(device);
     return created + reused;
@@ -110,7 +110,7 @@ async function textures({ chunks, config }, use) {
     error: fail,
   });
   decoder.configure(config);
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < count; i++) {
     decoder.decode(chunks[i % chunks.length]);
     while (decoder.decodeQueueSize > 4) {
       await new Promise((resolve) => decoder.addEventListener("dequeue", resolve, { once: true }));
@@ -118,7 +118,7 @@ async function textures({ chunks, config }, use) {
   }
   await decoder.flush();
   decoder.close();
-  equal(frames, 300);
+  equal(frames, count);
   return (taken() - before) / frames;
 }
 
@@ -133,7 +133,7 @@ await test("decoded frames are converted once also where a script imports parts 
     "another part each time": (n) => ({ visibleRect: { ...part, x: n % 32 * 2 } }),
   };
   for (const [name, way] of Object.entries(ways)) {
-    const each = await textures(pictures, (frame, n) => {
+    const each = await textures(pictures, 900, (frame, n) => {
       const shown = new VideoFrame(frame, way(n));
       device.importExternalTexture({ source: shown });
       shown.close();
@@ -144,7 +144,7 @@ await test("decoded frames are converted once also where a script imports parts 
 });
 
 await test("decoded frames are converted ahead for a script that imports them as they come, until it does not", async () => {
-  const each = await textures(await clip(), (frame, n) => n < 100 && device.importExternalTexture({ source: frame }));
+  const each = await textures(await clip(), 300, (frame, n) => n < 100 && device.importExternalTexture({ source: frame }));
   assert(each * 300 > 4 * 110 && each * 300 < 4 * 150, `${each} textures each`);
 });
 
