@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use reelcore_media::MediaError;
 use reelcore_media::h264::{
-    AvcC, InBandSets, Nal, NalKind, Packaging, PictureOrder, Pps, RecoveryPoint, SliceHeader,
-    SliceKind, Sps, first_sets, nal_units,
+    AvcC, InBandSets, Nal, NalKind, Packaging, PictureOrder, Pps, PpsUse, RecoveryPoint,
+    SliceHeader, SliceKind, Sps, first_sets, nal_units,
 };
 
 use crate::decoder::check_area;
@@ -48,6 +48,10 @@ pub(crate) struct Avc {
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Pps>>,
     in_band: InBandSets,
+    /// The same without those of the last chunk, which go with it: they may stand behind its slices.
+    in_band_before: InBandSets,
+    /// The last chunk had sets.
+    had_sets: bool,
     /// The sequence parameter set since the last IDR picture, or since the start.
     active: Option<Arc<Sps>>,
     /// A picture to start at came since the start, the last flush or the last reset.
@@ -82,6 +86,8 @@ impl Avc {
             sps: vec![None; 32],
             pps: vec![None; 256],
             in_band: InBandSets::default(),
+            in_band_before: InBandSets::default(),
+            had_sets: false,
             active: None,
             started: false,
             inexact: false,
@@ -105,8 +111,9 @@ impl Avc {
         self.active.as_deref()
     }
 
-    /// The parts of the chunk that was checked last that libavcodec gets: all but supplemental information on timing
-    /// and the like. It has no use here, and where libavcodec does not like it the picture would be lost with it.
+    /// The parts of the chunk that was checked last that libavcodec gets: all but sets that it cannot read, and supplemental
+    /// information on timing and the like. It has no use here, and where libavcodec does not like it the picture would be lost with
+    /// it.
     pub(crate) fn pieces(&self) -> &[Range<usize>] {
         &self.pieces
     }
@@ -136,13 +143,14 @@ impl Avc {
         self.first_field = None;
     }
 
-    /// Stores a set of the description, or of a chunk.
-    fn store(&mut self, nal: &Nal<'_>, in_band: bool, max_pixels: u64) -> Result<(), MediaError> {
+    /// Stores a set of the description, or of a chunk. Gives whether libavcodec can read it.
+    fn store(&mut self, nal: &Nal<'_>, in_band: bool, max_pixels: u64) -> Result<bool, MediaError> {
         match nal.kind {
             NalKind::Sps => {
                 let sps = Sps::parse(nal)?;
                 check_area(sps.coded_size, max_pixels)?;
                 if in_band {
+                    self.had_sets = true;
                     self.in_band.keep_sps(&sps, nal)?;
                 }
                 if let Some(slot) = self.sps.get_mut(usize::from(sps.id))
@@ -154,22 +162,37 @@ impl Avc {
             NalKind::Pps => {
                 let pps = Pps::parse(nal)?;
                 if in_band {
+                    self.had_sets = true;
                     self.in_band.keep_pps(&pps, nal)?;
                 }
+                let readable = is_readable(&PpsUse::from(&pps));
                 if let Some(slot) = self.pps.get_mut(usize::from(pps.id)) {
                     *slot = Some(pps);
                 }
+                return Ok(readable);
             }
             _ => {}
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Appends the sets that came in chunks so far, as chunks hold them: a decoder that starts now has those of the
-    /// description alone.
+    fn is_known(&self, sps_id: u8) -> bool {
+        self.sps
+            .get(usize::from(sps_id))
+            .is_some_and(Option::is_some)
+    }
+
+    /// Appends the sets that came in chunks so far, as chunks hold them: a decoder that starts with the next chunk has those of
+    /// the description alone.
     pub(crate) fn write_in_band_sets(&self, out: &mut Vec<u8>) {
-        let is_known = |id: u8| self.sps.get(usize::from(id)).is_some_and(Option::is_some);
-        self.in_band.write(self.packaging, is_known, out);
+        let is_readable = |needs: PpsUse| self.is_known(needs.sps_id);
+        self.in_band.write(self.packaging, is_readable, out);
+    }
+
+    /// The same for a libavcodec that starts with the last chunk: of those that it can read, the ones that came before it.
+    pub(crate) fn write_sets_before(&self, out: &mut Vec<u8>) {
+        let is_readable = |needs: PpsUse| self.is_known(needs.sps_id) && is_readable(&needs);
+        self.in_band_before.write(self.packaging, is_readable, out);
     }
 
     /// The sequence parameter set that starts with `chunk`, if it is another one than now.
@@ -200,6 +223,9 @@ impl Avc {
         let mut previous: Option<(SliceHeader, u8)> = None;
         let mut found = Picture::None;
         self.jumped = false;
+        if std::mem::take(&mut self.had_sets) {
+            self.in_band_before = self.in_band.clone();
+        }
         self.pieces.clear();
         let mut from = 0;
         for nal in nal_units(data, self.packaging) {
@@ -209,7 +235,11 @@ impl Avc {
                 MediaError::new(error.kind, message)
             };
             match nal.kind {
-                NalKind::Sps | NalKind::Pps => self.store(&nal, true, max_pixels).map_err(at)?,
+                NalKind::Sps | NalKind::Pps => {
+                    if !self.store(&nal, true, max_pixels).map_err(at)? {
+                        from = self.leave_out(&nal, from);
+                    }
+                }
                 NalKind::Slice | NalKind::IdrSlice => {
                     let (header, sps) = self.slice(&nal).map_err(at)?;
                     if header.redundant_pic_cnt > 0 {
@@ -411,6 +441,12 @@ impl Avc {
         self.inexact = inexact;
         self.recovery = recovery;
     }
+}
+
+/// Whether libavcodec can read a picture parameter set. Of one with slice groups, which no picture need use, it makes an error of
+/// the packet that it is in.
+fn is_readable(needs: &PpsUse) -> bool {
+    needs.slice_groups == 1
 }
 
 /// Refuses what libavcodec does not decode.

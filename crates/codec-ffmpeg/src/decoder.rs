@@ -217,7 +217,7 @@ impl Decoder {
             none => {
                 self.options.strict = self.strict;
                 if let Guard::Avc(avc) = &self.guard {
-                    avc.write_in_band_sets(&mut self.held);
+                    avc.write_sets_before(&mut self.held);
                 }
                 none.insert(Library::new(&self.options)?)
             }
@@ -285,6 +285,7 @@ impl Decoder {
         let whole = 0..data.len();
         let ranges = match &self.guard {
             Guard::Hevc(hevc) if gives == Gives::LeftOut => hevc.pieces(),
+            Guard::Avc(avc) => avc.pieces(),
             _ => std::slice::from_ref(&whole),
         };
         for piece in ranges.iter().filter_map(|range| data.get(range.clone())) {

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use reelcore_conformance::video::{checksums, times};
+use reelcore_media::h264::START_CODE;
 use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, Size, VideoDecoderConfig};
 
 /// The places of the chunks with an intra picture that is no IDR picture and of those with a recovery point.
@@ -276,5 +277,41 @@ fn parameter_sets_that_came_once_are_there_at_each_recovery_point() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_parameter_set_behind_a_slice_is_of_the_pictures_after_it_alone() {
+    // The sequence parameter sets are the same, and the picture parameter sets have one id.
+    let clip = |cabac: u32| {
+        let params = format!("keyint=1:8x8dct=1:weightp=0:cabac={cabac}");
+        x264(&format!("intra-{cabac}.264"), 2, &params)
+    };
+    let (first, second) = (clip(1), clip(0));
+    let units = |clip: &Clip, at: usize, kind: u8| {
+        let units = nals(&clip.chunks[at].data).into_iter();
+        units
+            .filter(|nal| nal[0] & 0x1f == kind)
+            .collect::<Vec<_>>()
+    };
+    let (sps, pps, slices) = (7, 8, 5);
+    assert_eq!(units(&first, 0, sps), units(&second, 0, sps));
+    assert_ne!(units(&first, 0, pps), units(&second, 0, pps));
+    let chunk = |timestamp, units: &[Vec<Vec<u8>>]| {
+        let data = units.concat().into_iter();
+        let data = data.map(|nal| [&START_CODE, &nal[..]].concat());
+        let data = data.collect::<Vec<_>>().concat().into();
+        EncodedChunk::new(ChunkKind::Key, timestamp, data)
+    };
+    for threads in [1, 2] {
+        let mut decoder = start(&first.config, threads);
+        let (_, error) = decode(&mut *decoder, &first.chunks[..1]);
+        assert!(error.is_none(), "{error:?}");
+        let behind = [units(&first, 1, slices), units(&second, 0, pps)];
+        let chunks = [chunk(0, &behind), chunk(1, &[units(&second, 0, slices)])];
+        let (frames, error) = decode(&mut *decoder, &chunks);
+        assert!(error.is_none(), "{error:?}");
+        let want = [&first.md5[1..], &second.md5[..1]].concat();
+        assert_eq!(checksums(&frames), want, "{threads} threads");
     }
 }

@@ -12,7 +12,7 @@ use reelcore_codec_vpx::Vpx;
 use reelcore_conformance::Family;
 use reelcore_conformance::video::checksums;
 use reelcore_engine::{ControlQueue, Delivery, Engine, Options, VideoDecode};
-use reelcore_media::h264::{Nal, NalKind, Sps};
+use reelcore_media::h264::{Nal, NalKind, Pps, Sps};
 use reelcore_media::{
     EncodedChunk, PixelFormat, Registry, SideData, VideoDecoderConfig, VideoFrame,
 };
@@ -220,6 +220,39 @@ fn parameter_sets_of_earlier_chunks_are_handed_over() {
     let (frames, error) = run(h264(), &config, &chunks);
     assert_eq!(error, None, "after {} frames", frames.len());
     assert_eq!(checksums(&frames), want);
+}
+
+/// Picture parameter set 5, with two slice groups, which libavcodec cannot read and no picture here uses.
+const SLICE_GROUPS: [u8; 5] = [0x68, 0b0011_0100, 0b0101_1111, 0b0001_1110, 0b0100_0000];
+
+#[test]
+fn sets_with_slice_groups_that_nobody_uses_lose_no_picture() {
+    let nal = Nal::new(0, &SLICE_GROUPS).unwrap();
+    let set = Pps::parse(&nal).unwrap();
+    assert_eq!((set.id, set.sps_id, set.slice_groups), (5, 0, 2));
+    let main = encoded("t-main.264", "yuv420p", &["-profile:v", "main"], "ref=2");
+    let other = encoded("t-422.264", "yuv422p10le", &[], "ref=2");
+    let with_set = |mut chunks: Vec<EncodedChunk>| {
+        let mut units = nals(&chunks[0].data);
+        let slice = units.iter().position(|nal| nal[0] & 0x1f == 5).unwrap();
+        units.insert(slice, SLICE_GROUPS.to_vec());
+        chunks[0].data = annexb(&units);
+        chunks
+    };
+    // OpenH264 decodes the first part, as libavcodec does not know how much is reordered.
+    let chunks = [with_set(part(&main, 0, true)), part(&other, 1, false)].concat();
+    let mut config = main.config.clone();
+    config.optimize_for_latency = true;
+    let (frames, error) = run(h264(), &config, &chunks);
+    assert_eq!(error, None, "after {} frames", frames.len());
+    assert_eq!(checksums(&frames), [&main.md5[..], &other.md5].concat());
+    // libavcodec decodes all of it, also in a chunk of the set alone.
+    let mut alone = chunks[0].clone();
+    alone.data = annexb(&[SLICE_GROUPS.to_vec()]);
+    let chunks = [vec![alone], with_set(part(&main, 0, false))].concat();
+    let (frames, error) = decode(&mut *start(&main.config, 1), &chunks);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(checksums(&frames), main.md5);
 }
 
 #[test]

@@ -468,7 +468,8 @@ impl VideoDecoder for Decoder {
 
     fn write_parameter_sets(&self, out: &mut Vec<u8>) {
         let is_known = |id: u8| self.sps.get(usize::from(id)).is_some_and(Option::is_some);
-        self.in_band.write(self.packaging, is_known, out);
+        self.in_band
+            .write(self.packaging, |needs| is_known(needs.sps_id), out);
     }
 }
 

@@ -185,17 +185,23 @@ impl<C: Codec> Running<C> {
         reason: MediaError,
         batch: &mut Vec<Event<C::Output>>,
     ) -> Result<C::Input, MediaError> {
-        let input = match &self.active {
+        let with_sets = match &self.active {
             Some(active) => guarded(|| Ok(C::hand_over(&active.instance, input)))?,
             None => input.clone(),
         };
         // What it holds back comes before everything of the other one.
-        self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
+        let flushed = self.call(shared, batch, |instance, sink| C::flush(instance, sink));
+        if flushed.is_err() && !self.rest.is_empty() {
+            // Nothing came out yet: the other one starts from the front, and needs nothing handed over.
+            self.recover(shared, flushed, batch)?;
+            return Ok(input.clone());
+        }
+        flushed?;
         self.settle();
         let others = (0..self.backends.len()).rev();
         self.rest = others.filter(|&place| place != self.current).collect();
         self.start_next(shared, Some(reason), batch)?;
-        Ok(input)
+        Ok(with_sets)
     }
 
     /// Calls the codec, and turns a panic of the library into an error.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use common::{Config, Fake, HANDED_OVER, Out, Process, echo, engine, process};
+use common::{Config, Fake, HANDED_OVER, Out, Process, UNFLUSHABLE, echo, engine, process};
 use reelcore_engine::{CodecHandle, Engine, Event, Options};
 use reelcore_media::{MediaError, Registry};
 
@@ -198,6 +198,21 @@ fn a_codec_that_does_not_go_on_gives_what_it_holds_back_before_another_one_start
     rig.handle.flush(3);
     rig.until(flushed);
     assert_eq!(engine.budget.lease(100).threads(), 2, "threads come back");
+}
+
+#[test]
+fn a_codec_that_does_not_go_on_and_fails_before_its_first_output_is_replaced_from_the_front() {
+    let rig = Rig::new(&engine(Options::default()));
+    let fails = process(|held, _, _| {
+        held.0.push(UNFLUSHABLE);
+        held.1 = Some(3);
+        Ok(())
+    });
+    rig.handle.configure(Config(vec![fails, echo()]));
+    (0..6).for_each(|n| rig.handle.process(n));
+    rig.handle.flush(1);
+    // It had all inputs before: nothing is handed over.
+    assert_eq!(numbers(&rig.until(flushed)), [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub struct Held(pub Vec<u32>, pub Option<u32>);
 /// What is added to an input at which a codec takes over.
 pub const HANDED_OVER: u32 = 1000;
 
+/// A codec that holds this back cannot be flushed.
+pub const UNFLUSHABLE: u32 = u32::MAX;
+
 /// The backends are closures over the number put in.
 pub enum Fake {}
 
@@ -65,6 +68,9 @@ impl Codec for Fake {
         (instance.0)(&mut instance.1, *input, sink)
     }
     fn flush(instance: &mut Self::Instance, sink: &mut dyn FnMut(Out)) -> Result<(), MediaError> {
+        if instance.1.0.contains(&UNFLUSHABLE) {
+            return Err(MediaError::invalid_data("what is held back is bad"));
+        }
         instance.1.0.drain(..).for_each(|n| sink(Out(n, None)));
         Ok(())
     }

@@ -24,15 +24,32 @@ const MAX_SEARCHED: usize = 16 * 1024;
 #[derive(Clone, Debug)]
 pub struct InBandSets {
     sps: Vec<Vec<u8>>,
-    /// With seq_parameter_set_id.
-    pps: Vec<(u8, Vec<u8>)>,
+    pps: Vec<(PpsUse, Vec<u8>)>,
+}
+
+/// What a decoder must know to read a picture parameter set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PpsUse {
+    /// seq_parameter_set_id.
+    pub sps_id: u8,
+    /// num_slice_groups_minus1 + 1.
+    pub slice_groups: u32,
+}
+
+impl From<&Pps> for PpsUse {
+    fn from(pps: &Pps) -> Self {
+        Self {
+            sps_id: pps.sps_id,
+            slice_groups: pps.slice_groups,
+        }
+    }
 }
 
 impl Default for InBandSets {
     fn default() -> Self {
         Self {
             sps: vec![Vec::new(); MAX_SPS],
-            pps: vec![(0, Vec::new()); MAX_PPS],
+            pps: vec![(PpsUse::default(), Vec::new()); MAX_PPS],
         }
     }
 }
@@ -55,18 +72,23 @@ impl InBandSets {
     /// As [`keep_sps`](Self::keep_sps).
     pub fn keep_pps(&mut self, pps: &Pps, nal: &Nal<'_>) -> Result<(), MediaError> {
         match self.pps.get_mut(usize::from(pps.id)) {
-            Some((sps_id, kept)) => {
-                *sps_id = pps.sps_id;
+            Some((needs, kept)) => {
+                *needs = pps.into();
                 keep(kept, nal)
             }
             None => Ok(()),
         }
     }
 
-    /// Appends them as a chunk holds them. Sets that refer to one that `is_known` says no to are left out: no decoder
-    /// can read them.
-    pub fn write(&self, packaging: Packaging, is_known: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
-        let pps = self.pps.iter().filter(|(sps_id, _)| is_known(*sps_id));
+    /// Appends them as a chunk holds them. Picture parameter sets that `is_readable` says no to are left out: where nobody has
+    /// what they refer to, no decoder can read them.
+    pub fn write(
+        &self,
+        packaging: Packaging,
+        is_readable: impl Fn(PpsUse) -> bool,
+        out: &mut Vec<u8>,
+    ) {
+        let pps = self.pps.iter().filter(|(needs, _)| is_readable(*needs));
         let sets = self.sps.iter().chain(pps.map(|(_, nal)| nal));
         for nal in sets.filter(|nal| !nal.is_empty()) {
             match packaging {
@@ -226,12 +248,12 @@ mod tests {
             sets.keep_pps(&set, &nal).expect("small");
         }
         let mut out = Vec::new();
-        sets.write(Packaging::AnnexB, |id| id < 2, &mut out);
+        sets.write(Packaging::AnnexB, |needs| needs.sps_id < 2, &mut out);
         let want = [sps(0, 6), sps(1, 5), pps(9, 1)];
         assert_eq!(out, annexb(&want));
         out.clear();
         let packaging = Packaging::Avc { length_size: 2 };
-        sets.write(packaging, |id| id < 2, &mut out);
+        sets.write(packaging, |needs| needs.sps_id < 2, &mut out);
         let found: Vec<_> = nal_units(&out, packaging)
             .map(|nal| nal.expect("a NAL unit").bytes.to_vec())
             .collect();
