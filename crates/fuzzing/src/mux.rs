@@ -327,16 +327,19 @@ fn read_back(format: Format, bytes: Bytes, tracks: &[Taken]) {
         }
         let mut reader = demuxer.clone().reader(index).expect("a track");
         let got = all(&mut *reader);
-        assert_eq!(
-            got.len(),
-            taken.packets.len(),
-            "{format:?}, {}",
-            taken.codec
-        );
-        for (want, got) in taken.packets.iter().zip(got) {
+        // Samples without bytes are dropped pictures.
+        let wanted = taken.packets.iter().filter(|chunk| !chunk.data.is_empty());
+        let wanted: Vec<_> = wanted.collect();
+        assert_eq!(got.len(), wanted.len(), "{format:?}, {}", taken.codec);
+        for (want, got) in wanted.into_iter().zip(got) {
             assert_eq!(want.data, got.data);
             assert_eq!(want.timestamp, got.timestamp);
-            assert_eq!(want.kind, got.kind);
+            // Sound does not depend on what is before it, whatever flags say.
+            let kind = match taken.codec {
+                "opus" => ChunkKind::Key,
+                _ => want.kind,
+            };
+            assert_eq!(kind, got.kind);
         }
     }
 }
