@@ -185,20 +185,7 @@ fn with_extension(data: &[u8], extension: &str) -> Bytes {
     bits.truncate(bits.rfind('1').expect("a stop bit"));
     assert_eq!(bits.pop(), Some('0'), "no extension");
     bits = format!("{bits}1{extension}1");
-    while !bits.len().is_multiple_of(8) {
-        bits.push('0');
-    }
-    let (mut out, mut zeros) = (sps[..2].to_vec(), 0);
-    for byte in bits.as_bytes().chunks(8) {
-        let byte = u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap();
-        if zeros >= 2 && byte <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    *sps = out;
+    *sps = nal_of_bits(&sps[..2], bits);
     annexb(&units)
 }
 

@@ -4,7 +4,6 @@ mod common;
 
 use common::*;
 use reelcore_conformance::video::{checksums, times};
-use reelcore_media::h264::START_CODE;
 use reelcore_media::{ChunkKind, EncodedChunk, ErrorKind, Size, VideoDecoderConfig};
 
 /// The places of the chunks with an intra picture that is no IDR picture and of those with a recovery point.
@@ -297,21 +296,26 @@ fn a_parameter_set_behind_a_slice_is_of_the_pictures_after_it_alone() {
     let (sps, pps, slices) = (7, 8, 5);
     assert_eq!(units(&first, 0, sps), units(&second, 0, sps));
     assert_ne!(units(&first, 0, pps), units(&second, 0, pps));
+    // The description has the sets of the first picture, so that its chunk need not.
+    let (set, of) = (&units(&first, 0, sps)[0], &units(&first, 0, pps)[0]);
+    let mut record = vec![1, set[1], set[2], set[3], 0xff];
+    for (count, unit) in [(0xe1, set), (1, of)] {
+        record.push(count);
+        record.extend((unit.len() as u16).to_be_bytes());
+        record.extend(unit);
+    }
+    let mut config = first.config.clone();
+    config.description = Some(record.into());
     let chunk = |timestamp, units: &[Vec<Vec<u8>>]| {
-        let data = units.concat().into_iter();
-        let data = data.map(|nal| [&START_CODE, &nal[..]].concat());
-        let data = data.collect::<Vec<_>>().concat().into();
+        let data = with_lengths(&units.concat().iter().collect::<Vec<_>>(), 4);
         EncodedChunk::new(ChunkKind::Key, timestamp, data)
     };
+    let behind = [units(&first, 0, slices), units(&second, 0, pps)];
+    let chunks = [chunk(0, &behind), chunk(1, &[units(&second, 1, slices)])];
     for threads in [1, 2] {
-        let mut decoder = start(&first.config, threads);
-        let (_, error) = decode(&mut *decoder, &first.chunks[..1]);
+        let (frames, error) = decode(&mut *start(&config, threads), &chunks);
         assert!(error.is_none(), "{error:?}");
-        let behind = [units(&first, 1, slices), units(&second, 0, pps)];
-        let chunks = [chunk(0, &behind), chunk(1, &[units(&second, 0, slices)])];
-        let (frames, error) = decode(&mut *decoder, &chunks);
-        assert!(error.is_none(), "{error:?}");
-        let want = [&first.md5[1..], &second.md5[..1]].concat();
+        let want = [&first.md5[..1], &second.md5[1..]].concat();
         assert_eq!(checksums(&frames), want, "{threads} threads");
     }
 }

@@ -62,21 +62,8 @@ fn without_vui(nal: &[u8]) -> Vec<u8> {
     let bits: String = sps.rbsp.iter().map(|byte| format!("{byte:08b}")).collect();
     // frame_cropping_flag, vui_parameters_present_flag, the stop bit.
     assert_eq!(&bits[sps.body.end..][..1], "0", "no cropping");
-    let mut kept = format!("{}001", &bits[..sps.body.end]);
-    while !kept.len().is_multiple_of(8) {
-        kept.push('0');
-    }
-    let (mut out, mut zeros) = (vec![nal[0]], 0);
-    for byte in kept.as_bytes().chunks(8) {
-        let byte = u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap();
-        if zeros >= 2 && byte <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    out
+    let kept = format!("{}001", &bits[..sps.body.end]);
+    nal_of_bits(&nal[..1], kept)
 }
 
 /// `clip` in chunks that start at second `at`, the sets of which say nothing of reordering if `bare`.

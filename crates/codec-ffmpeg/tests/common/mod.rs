@@ -157,3 +157,21 @@ pub fn is_slice(family: Family, nal: &[u8]) -> bool {
         _ => nal[0] >> 1 < 32,
     }
 }
+
+/// The NAL unit with `header` of `bits` up to the stop bit, with bytes that prevent the emulation of start codes (7.3.1).
+pub fn nal_of_bits(header: &[u8], mut bits: String) -> Vec<u8> {
+    while !bits.len().is_multiple_of(8) {
+        bits.push('0');
+    }
+    let (mut out, mut zeros) = (header.to_vec(), 0);
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap();
+        if zeros >= 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
