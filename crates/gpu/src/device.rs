@@ -1,6 +1,6 @@
 //! A device, whoever owns it, and what is kept for it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use wgpu_core::global::Global;
@@ -66,8 +66,6 @@ pub struct Gpu {
     pub(crate) pool: TexturePool,
     pub(crate) converter: Converter,
     pub(crate) readback: Readback,
-    /// Frames that were prepared since one was asked for.
-    pub(crate) prepared: AtomicU32,
     /// Textures to destroy, and held while they are.
     expired: Mutex<Vec<Arc<Texture>>>,
     destroying: Mutex<()>,
@@ -181,7 +179,6 @@ impl Gpu {
             pool: TexturePool::default(),
             converter: Converter::default(),
             readback: Readback::default(),
-            prepared: AtomicU32::new(0),
             expired: Mutex::default(),
             destroying: Mutex::default(),
             global,

@@ -1,7 +1,6 @@
 //! Images as they are shown: RGBA, cropped, upright.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use reelcore_media::color::{Primaries, Transfer};
 use reelcore_media::convert::{PredefinedColorSpace, effective_color_space};
@@ -14,11 +13,9 @@ use crate::convert::{
 };
 use crate::device::Gpu;
 use crate::error::{GpuError, place};
-use crate::image::{GpuImage, Shown};
+use crate::image::{Ahead, GpuImage, Shown};
+use crate::lead::Lead;
 use crate::pool::{Purpose, Texture};
-
-/// How many frames are prepared that nobody imports: more than decoders have in flight.
-const MAX_UNUSED: u32 = 32;
 
 /// The primaries of a colour space for display.
 pub(crate) fn primaries(space: PredefinedColorSpace) -> Primaries {
@@ -120,32 +117,33 @@ impl Gpu {
     ) -> Result<(Arc<Texture>, TextureViewId), GpuError> {
         let (image, shown) = self.shown(frame, target, false)?;
         let _entered = self.enter()?;
-        let (texture, view) = match image.take_conversion(&shown) {
-            Some(prepared) => {
-                self.prepared.store(0, Ordering::Relaxed);
-                (prepared.texture, prepared.view)
-            }
+        let (texture, ahead) = match image.take_conversion(&shown) {
+            Some(prepared) => (prepared.texture, prepared.ahead),
             None => (self.convert_for_display(&image, &shown)?, None),
         };
-        let view = match view {
-            Some(view) => view,
+        let view = match ahead {
+            Some(ahead) => {
+                ahead.lead.take(ahead.number);
+                ahead.view
+            }
             None => texture.another_view()?,
         };
         texture.withhold();
         Ok((texture, view.release()))
     }
 
-    /// Makes what [`Gpu::external_texture`] will give, on a decoder's thread before a script asks for it. `false` when
-    /// that is not worth it any more: the last 32 frames that were prepared were not asked for, or the device is lost.
+    /// Makes what [`Gpu::external_texture`] will give, on a decoder's thread before a script asks for it; `lead` is the
+    /// decoder's. `false` when that is not worth it any more: the last 32 frames of it that were prepared were not asked for, or the
+    /// device is lost.
     pub fn prepare_external(
         self: &Arc<Self>,
         frame: &VideoFrame,
         target: PredefinedColorSpace,
+        lead: &Arc<Lead>,
     ) -> bool {
-        if self.prepared.fetch_add(1, Ordering::Relaxed) >= MAX_UNUSED {
-            self.prepared.store(0, Ordering::Relaxed);
+        let Some(number) = lead.next() else {
             return false;
-        }
+        };
         // An error comes up again when the script asks.
         let prepared = self.shown(frame, target, false).and_then(|(image, shown)| {
             let _entered = self.enter()?;
@@ -153,7 +151,8 @@ impl Gpu {
                 let texture = self.convert_for_display(&image, &shown)?;
                 // Making one takes longer than all else that the import does.
                 let view = texture.another_view()?;
-                Ok((texture, Some(view)))
+                let lead = lead.clone();
+                Ok((texture, Some(Ahead { view, lead, number })))
             })
         });
         prepared.is_ok()

@@ -14,6 +14,7 @@ use wgpu_types::TextureFormat;
 use crate::device::{Gpu, lock};
 use crate::error::GpuError;
 use crate::handles::View;
+use crate::lead::Lead;
 use crate::pool::Texture;
 
 /// How many conversions of an image are kept: the spaces a script imports a frame into, and one more.
@@ -34,9 +35,18 @@ pub struct GpuImage {
 #[derive(Debug)]
 pub(crate) struct Conversion {
     shown: Shown,
-    /// For a script to own.
-    pub(crate) view: Option<View>,
     pub(crate) texture: Arc<Texture>,
+    pub(crate) ahead: Option<Ahead>,
+}
+
+/// What more there is of a conversion that was made before a script asked for it.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// For the script to own.
+    pub(crate) view: View,
+    pub(crate) lead: Arc<Lead>,
+    /// Which of the lead's frames it is.
+    pub(crate) number: u64,
 }
 
 /// What a conversion for display depends on.
@@ -142,7 +152,7 @@ impl GpuImage {
     pub(crate) fn conversion(
         &self,
         shown: &Shown,
-        make: impl FnOnce() -> Result<(Arc<Texture>, Option<View>), GpuError>,
+        make: impl FnOnce() -> Result<(Arc<Texture>, Option<Ahead>), GpuError>,
     ) -> Result<Arc<Texture>, GpuError> {
         // Held while the conversion is recorded, so that a second thread does not make another.
         let mut kept = lock(&self.conversions);
@@ -150,14 +160,14 @@ impl GpuImage {
         if let Some(conversion) = kept.iter().find(|conversion| conversion.shown == *shown) {
             return Ok(conversion.texture.clone());
         }
-        let (texture, view) = make()?;
+        let (texture, ahead) = make()?;
         if kept.len() == MAX_CONVERSIONS {
             kept.remove(0);
         }
         kept.push(Conversion {
             shown: *shown,
-            view,
             texture: texture.clone(),
+            ahead,
         });
         Ok(texture)
     }

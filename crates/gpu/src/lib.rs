@@ -22,6 +22,7 @@ mod error;
 mod external;
 mod handles;
 mod image;
+mod lead;
 pub mod lower;
 mod mapped;
 mod plan;
@@ -41,4 +42,5 @@ pub use external::{
     copy_destination_format,
 };
 pub use image::{GpuImage, GpuResource, gpu_image, plane_texture_format};
+pub use lead::Lead;
 pub use pool::Texture;

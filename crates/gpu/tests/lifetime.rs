@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reelcore_gpu::wgpu_types as wgt;
-use reelcore_gpu::{FrameInit, Gpu, GpuError, OpenOptions, Stats, TextureDescription};
+use reelcore_gpu::{FrameInit, Gpu, GpuError, Lead, OpenOptions, Stats, TextureDescription};
 use reelcore_media::convert::{Fitter, PredefinedColorSpace};
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{ColorSpace, ErrorKind, PixelFormat, Size, VideoFrame};
@@ -277,7 +277,7 @@ fn threads_that_want_the_same_image_upload_it_once() {
 fn what_was_prepared_is_taken_once_with_its_view_and_is_not_reused() {
     let gpu = own();
     let frame = small(1);
-    assert!(gpu.prepare_external(&frame, SRGB));
+    assert!(gpu.prepare_external(&frame, SRGB, &Arc::default()));
     let prepared = gpu.stats();
     let (texture, view) = gpu.external_texture(&frame, SRGB).unwrap();
     let taken = gpu.stats();
@@ -298,6 +298,25 @@ fn what_was_prepared_is_taken_once_with_its_view_and_is_not_reused() {
     gpu.trim();
     let empty = gpu.stats();
     assert_eq!((empty.wgpu_textures, empty.wgpu_views), (0, 0));
+}
+
+#[test]
+fn a_decoder_whose_frames_nobody_imports_is_not_kept_busy_by_another_one() {
+    let gpu = own();
+    let (seen, unseen) = (Arc::<Lead>::default(), Arc::<Lead>::default());
+    let mut in_vain = 0;
+    for timestamp in 0..100 {
+        let frame = small(timestamp);
+        assert!(
+            gpu.prepare_external(&frame, SRGB, &seen),
+            "frame {timestamp}"
+        );
+        let (texture, view) = gpu.external_texture(&frame, SRGB).unwrap();
+        gpu.global().texture_view_drop(view);
+        drop(texture);
+        in_vain += u32::from(gpu.prepare_external(&small(timestamp), SRGB, &unseen));
+    }
+    assert_eq!(in_vain, 32);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use deno_error::JsErrorBox;
 use deno_webgpu::device::GPUDevice;
 use deno_webgpu::texture::GPUTextureView;
 use reelcore_gpu::wgpu_core::id::DeviceId;
-use reelcore_gpu::{Gpu, Texture};
+use reelcore_gpu::{Gpu, Lead, Texture};
 use reelcore_media::VideoFrame as MediaFrame;
 use reelcore_media::convert::PredefinedColorSpace;
 use reelcore_media::preparation::Prepare;
@@ -142,11 +142,12 @@ struct Ahead {
     /// Strong, so that the table of devices sees that the device is in use as long as a decoder's thread may use it.
     gpu: Arc<Gpu>,
     space: PredefinedColorSpace,
+    lead: Arc<Lead>,
 }
 
 impl Prepare for Ahead {
     fn prepare(&self, frame: &MediaFrame) -> bool {
-        self.gpu.prepare_external(frame, self.space)
+        self.gpu.prepare_external(frame, self.space, &self.lead)
     }
 }
 
@@ -159,6 +160,7 @@ fn ahead(gpu: &Arc<Gpu>, frame: &MediaFrame, space: PredefinedColorSpace) {
         preparation.set(Arc::new(Ahead {
             gpu: gpu.clone(),
             space,
+            lead: Arc::default(),
         }));
     }
 }
