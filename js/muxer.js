@@ -197,7 +197,7 @@ export class Muxer {
     }
     if (this.#writer === null) return;
     for (let piece = op_reelcore_muxer_take(handle); piece !== null; piece = op_reelcore_muxer_take(handle)) {
-      await this.#writer.ready;
+      // Not `ready`: with a high water mark of 0 a stream never says so, and takes what is written none the less.
       await this.#writer.write(piece);
     }
   }

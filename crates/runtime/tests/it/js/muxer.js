@@ -105,20 +105,22 @@ for (const [format, video, audio] of FILES) {
   });
 
   await test(`${name}: through a stream that takes its time`, async () => {
-    const pieces = [];
-    let waiting = 0;
-    const stream = new WritableStream({
-      async write(piece) {
-        waiting++;
-        assert(waiting === 1, "a piece before the last one was taken");
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        pieces.push(piece);
-        waiting--;
-      },
-    });
-    const options = format === "mp4" ? { fragmented: true } : {};
-    equal(await record(new Reelcore.Muxer(format, stream, options), video, audio), undefined);
-    check(await replay(new Blob(pieces)), format, video, audio);
+    for (const highWaterMark of [1, 0]) {
+      const pieces = [];
+      let waiting = 0;
+      const stream = new WritableStream({
+        async write(piece) {
+          waiting++;
+          assert(waiting === 1, "a piece before the last one was taken");
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          pieces.push(piece);
+          waiting--;
+        },
+      }, { highWaterMark });
+      const options = format === "mp4" ? { fragmented: true } : {};
+      equal(await record(new Reelcore.Muxer(format, stream, options), video, audio), undefined);
+      check(await replay(new Blob(pieces)), format, video, audio);
+    }
   });
 }
 
