@@ -126,7 +126,6 @@ class ResourceSource {
     };
     return new streams.ReadableStream({
       type: "bytes",
-      autoAllocateChunkSize: CHUNK_SIZE,
       start(controller) {
         if (signal === null) {
           return;
@@ -142,10 +141,13 @@ class ResourceSource {
         }
       },
       async pull(controller) {
+        // Without a reader's own memory each chunk has a buffer of its own, no longer than itself: some scripts take the
+        // buffer. The streams' automatic allocation would hand out all of what it allocates.
         const request = controller.byobRequest;
+        const view = request === null ? new Uint8Array(CHUNK_SIZE) : request.view;
         let count;
         try {
-          count = await core.read(rid, request.view);
+          count = await core.read(rid, view);
         } catch (error) {
           if (!ended) {
             end();
@@ -160,7 +162,12 @@ class ResourceSource {
           end();
           controller.close();
         }
-        request.respond(count);
+        if (request !== null) {
+          request.respond(count);
+        } else if (count > 0) {
+          const whole = count === CHUNK_SIZE;
+          controller.enqueue(whole ? view : new Uint8Array(ArrayBufferPrototypeSlice(TypedArrayPrototypeGetBuffer(view), 0, count)));
+        }
       },
       cancel: end,
     });
@@ -219,6 +226,20 @@ class Body {
       return source.bytes();
     }
     return streams.readableStreamCollectIntoUint8Array(this.#stream);
+  }
+
+  /** A body of what is left of this one, which is used afterwards. */
+  take() {
+    const taken = new Body(this.#stream, this.#source);
+    if (this.#stream !== null) {
+      // https://streams.spec.whatwg.org/#readablestream-create-a-proxy
+      const proxy = new streams.TransformStream();
+      taken.#stream = this.#stream.pipeThrough(proxy);
+    } else {
+      this.#used = true;
+      this.#source = null;
+    }
+    return taken;
   }
 
   // https://fetch.spec.whatwg.org/#concept-body-clone

@@ -112,6 +112,7 @@ const interfaceScripts = {
   ],
   "ext:reelcore_runtime/headers.js": ["Headers"],
   "ext:reelcore_runtime/fetch.js": ["Response"],
+  "ext:reelcore_runtime/request.js": ["Request"],
   "ext:reelcore_runtime/navigator.js": ["WorkerNavigator"],
 };
 
@@ -468,6 +469,11 @@ function hideWebGPU() {
 }
 
 function start(options) {
+  // Without it, V8's streaming functions end the process.
+  core.setWasmStreamingCallback((value, rid) => {
+    core.loadExtScript("ext:reelcore_runtime/wasm.js").compilePotentialResponse(value, rid);
+  });
+
   // As it was set: what a WorkerLocation says leaves the user and the password out.
   let locationHref;
   const location = () => {

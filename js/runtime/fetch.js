@@ -20,20 +20,22 @@ const {
   SafeArrayIterator,
   SafeRegExp,
   StringPrototypeStartsWith,
-  StringPrototypeToUpperCase,
   Symbol,
   SymbolFor,
   TypeError,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
-const { AbortSignalPrototype, add: addAbort, remove: removeAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { add: addAbort, remove: removeAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { blobFromObjectUrl } = core.loadExtScript("ext:deno_web/09_file.js");
 const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 const { markNotSerializable } = core.loadExtScript("ext:deno_web/13_message_port.js");
 const { createHeaders, fillHeaders, getHeader, headerList, Headers } = core.loadExtScript(
   "ext:reelcore_runtime/headers.js",
+);
+const { _headers: _requestHeaders, _request, _signal, initializeRequest, Request } = core.loadExtScript(
+  "ext:reelcore_runtime/request.js",
 );
 const { _body, _mimeType, Body, BytesSource, extract, mixinBody, ResourceSource } = core.loadExtScript("ext:reelcore_runtime/body.js");
 
@@ -244,30 +246,6 @@ function createFetched(url, status, statusText, headers, body) {
   return response;
 }
 
-webidl.converters.FetchInit = (V, prefix, context) => {
-  if (V === undefined || V === null) {
-    return { method: "GET", headers: [], signal: null };
-  }
-  if (webidl.type(V) !== "Object") {
-    throw webidl.makeException(TypeError, "can not be converted to a dictionary", prefix, context);
-  }
-  const headers = createHeaders([], "none");
-  if (V.headers !== undefined) {
-    fillHeaders(headers, webidl.converters.HeadersInit(V.headers, prefix, "'headers' of 'RequestInit'"));
-  }
-  const method = V.method === undefined
-    ? "GET"
-    : StringPrototypeToUpperCase(webidl.converters.ByteString(V.method, prefix, "'method' of 'RequestInit'"));
-  const signal = V.signal ?? null;
-  if (signal !== null && !ObjectPrototypeIsPrototypeOf(AbortSignalPrototype, signal)) {
-    throw webidl.makeException(TypeError, "is not an AbortSignal", prefix, "'signal' of 'RequestInit'");
-  }
-  if (V.body !== undefined && V.body !== null) {
-    throw new TypeError(`${prefix}: a ${method} request can not have a body`);
-  }
-  return { method, headers: headerList(headers), signal };
-};
-
 // https://fetch.spec.whatwg.org/#simple-range-header-value, with white space allowed
 const RANGE = new SafeRegExp("^bytes[\\t ]*=[\\t ]*([0-9]*)[\\t ]*-[\\t ]*([0-9]*)$");
 
@@ -350,9 +328,12 @@ function untilAborted(opened, signal) {
 async function fetch(input, init = undefined) {
   const prefix = "Failed to execute 'fetch'";
   webidl.requiredArguments(arguments.length, 1, prefix);
-  const text = webidl.converters.USVString(input, prefix, "Argument 1");
-  const { method, headers, signal } = webidl.converters.FetchInit(init, prefix, "Argument 2");
-  const url = new URL(text, op_runtime_location(false)).href;
+  // 2. Let requestObject be the result of invoking the initial value of Request as constructor.
+  const request = new Request(webidl.brand);
+  initializeRequest(request, input, init, prefix);
+  const { method, url } = request[_request];
+  const signal = request[_signal];
+  const headers = headerList(request[_requestHeaders]);
   // 4. If requestObject's signal is aborted, then reject with its reason.
   signal?.throwIfAborted();
   if (method !== "GET" && method !== "HEAD") {
@@ -374,5 +355,5 @@ async function fetch(input, init = undefined) {
   return createFetched(url, answer.status, answer.statusText, answer.headers, body);
 }
 
-return { fetch, Response };
+return { _headers, _response, fetch, Response };
 })();

@@ -270,7 +270,7 @@ webidl.mixinPairIterable("Headers", Headers, _pairs, 0, 1);
 webidl.configureInterface(Headers);
 const HeadersPrototype = Headers.prototype;
 
-/** A Headers over `pairs` of [name, value], with the guard given ("none", "response" or "immutable"). */
+/** A Headers over `pairs` of [name, value], with the guard given ("none", "request", "response" or "immutable"). */
 function createHeaders(pairs, guard) {
   const headers = new Headers(webidl.brand);
   for (let i = 0; i < pairs.length; i++) {

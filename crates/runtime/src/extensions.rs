@@ -29,7 +29,7 @@ deno_core::extension!(
     ],
     esm_entry_point = "ext:reelcore_runtime/bootstrap.js",
     esm = [dir "../../js/runtime", "bootstrap.js"],
-    lazy_loaded_js = [dir "../../js/runtime", "body.js", "canvas.js", "errors.js", "fetch.js", "headers.js", "navigator.js"],
+    lazy_loaded_js = [dir "../../js/runtime", "body.js", "canvas.js", "errors.js", "fetch.js", "headers.js", "navigator.js", "request.js", "wasm.js"],
     options = {
         run_state: Rc<RunState>,
         mapper: Mapper,

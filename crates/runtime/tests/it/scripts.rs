@@ -42,7 +42,7 @@ fn timers_events_streams_and_messages_behave() {
 
 #[test]
 fn fetch_headers_and_responses_behave() {
-    run("fetch.js", 18);
+    run("fetch.js", 22);
 }
 
 #[test]

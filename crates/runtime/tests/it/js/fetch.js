@@ -243,4 +243,77 @@ await test("Headers: bad names and values are TypeErrors", () => {
   throws(() => Headers.prototype.get.call({}, "a"), "TypeError");
 });
 
+await test("a chunk of a body has a buffer of its own, as long as it is", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    for (const length of [10, 65_536, 65_537, 200_000]) {
+      await Deno.writeFile(path, Uint8Array.from({ length }, (_, i) => i % 251));
+      const chunks = await Array.fromAsync((await fetch(new URL(`file://${path}`))).body);
+      for (const chunk of chunks) equal([chunk.byteOffset, chunk.buffer.byteLength], [0, chunk.byteLength]);
+      const bytes = await new Blob(chunks).bytes();
+      equal(bytes.length, length);
+      assert(bytes.every((byte, i) => byte === i % 251), "other bytes");
+      // A reader with memory of its own has it filled.
+      const reader = (await fetch(new URL(`file://${path}`))).body.getReader({ mode: "byob" });
+      const { value } = await reader.read(new Uint8Array(new ArrayBuffer(16), 4, 6));
+      equal([[...value], value.byteOffset, value.buffer.byteLength], [[0, 1, 2, 3, 4, 5], 4, 16]);
+      await reader.cancel();
+    }
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+await test("a Request is what fetch() is asked for", async () => {
+  const request = new Request("data.json", { headers: { "X-A": "b" }, cache: "no-store" });
+  equal([request.method, request.url, request.headers.get("x-a")], ["GET", new URL("data.json", here).href, "b"]);
+  equal([request.cache, request.mode, request.redirect, request.signal.aborted, request.body], ["no-store", "cors", "follow", false, null]);
+  equal(await (await fetch(request)).json(), { answer: 42 });
+  equal((await fetch(request, { method: "head" })).body, null);
+  const again = new Request(request, { headers: [["x-c", "d"]] });
+  equal([again.cache, [...again.headers]], ["no-store", [["x-c", "d"]]]);
+  const part = await fetch(new Request(URL.createObjectURL(new Blob(["0123456789"])), { headers: { range: "bytes=2-4" } }));
+  equal([part.status, await part.text()], [206, "234"]);
+  for (const wrong of [{ method: "TRACE" }, { method: "a b" }, { mode: "navigate" }, { cache: "never" }, { body: "x" }, { signal: 1 }]) {
+    throws(() => new Request("data.json", wrong), "TypeError");
+  }
+  throws(() => new Request("http://user:secret@example.com/"), "TypeError", "credentials");
+});
+
+await test("a Request has the body and the signal that it was given", async () => {
+  const stop = new AbortController();
+  const post = new Request("data:,", { method: "post", body: "abc", signal: stop.signal });
+  equal([post.method, post.headers.get("content-type")], ["POST", "text/plain;charset=UTF-8"]);
+  const copy = post.clone();
+  const next = new Request(post);
+  equal([post.bodyUsed, await next.text(), await copy.text()], [true, "abc", "abc"]);
+  throws(() => new Request(post), "TypeError", "used");
+  await rejects(fetch(new Request("data:,", { method: "POST" })), "TypeError", "POST");
+  const streamed = new Request("data:,", { method: "PUT", body: new Blob(["de", "f"]).stream() });
+  equal(await new Request(streamed).text(), "def");
+  stop.abort(new RangeError("enough"));
+  equal([post.signal.aborted, next.signal.aborted, copy.signal.reason.message], [true, true, "enough"]);
+  await rejects(fetch(new Request("data:,x", { signal: stop.signal })), "RangeError", "enough");
+});
+
+await test("WebAssembly is compiled from responses, and of nothing else", async () => {
+  // (module (func (export "f") (result i32) i32.const 42))
+  const module = Uint8Array.fromBase64("AGFzbQEAAAABBQFgAAF/AwIBAAcFAQFmAAAKBgEEAEEqCw==");
+  const response = (type = "application/wasm", init = {}) => new Response(module, { headers: type === null ? {} : { "content-type": type }, ...init });
+  for (const source of [response(), Promise.resolve(response(" Application/WASM ")), fetch("data:application/wasm;base64," + module.toBase64())]) {
+    const { instance } = await WebAssembly.instantiateStreaming(source);
+    equal(instance.exports.f(), 42);
+  }
+  assert(await WebAssembly.compileStreaming(response()) instanceof WebAssembly.Module);
+  for (const [wrong, part] of [[1, "Response"], [response("text/plain"), "text/plain"], [response("application/wasm;"), "MIME type"], [response(null), "none"],
+    [response("application/wasm", { status: 404 }), "404"], [Response.error(), ""]]) {
+    await rejects(WebAssembly.compileStreaming(wrong), "TypeError", part);
+  }
+  const used = response();
+  await used.bytes();
+  await rejects(WebAssembly.compileStreaming(used), "TypeError", "consumed");
+  await rejects(WebAssembly.compileStreaming(new Response("no module", { headers: { "content-type": "application/wasm" } })), "CompileError");
+  await rejects(WebAssembly.compileStreaming(Promise.reject(new RangeError("none"))), "RangeError", "none");
+});
+
 finish();

@@ -6,7 +6,7 @@ const interfaces = `AbortController AbortSignal Blob BroadcastChannel ByteLength
   File FileReader Headers ImageData MessageChannel MessageEvent MessagePort Performance PerformanceEntry
   PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList ProgressEvent
   PromiseRejectionEvent ReadableByteStreamController ReadableStream ReadableStreamBYOBReader
-  ReadableStreamBYOBRequest ReadableStreamDefaultController ReadableStreamDefaultReader Response TextDecoder
+  ReadableStreamBYOBRequest ReadableStreamDefaultController ReadableStreamDefaultReader Request Response TextDecoder
   TextDecoderStream TextEncoder TextEncoderStream TransformStream TransformStreamDefaultController URL URLPattern
   URLSearchParams WorkerGlobalScope WorkerLocation WorkerNavigator WritableStream WritableStreamDefaultController
   WritableStreamDefaultWriter`.split(/\s+/);
