@@ -10,6 +10,7 @@ const {
   DataView,
   DataViewPrototypeGetUint16,
   DataViewPrototypeGetUint32,
+  Float32Array,
   MathAbs,
   MathCeil,
   MathMax,
@@ -38,6 +39,8 @@ const { ImageBitmapRenderingContext, OffscreenCanvas } = core.ops;
 
 /** OffscreenCanvas -> its context. */
 const contextOf = new SafeWeakMap();
+/** ImageBitmap -> what V8 was told of its memory, which deno_image tells it nothing of. */
+const memoryOf = new SafeWeakMap();
 
 /** What Rust calls: `crates/webcodecs/src/webidl/host.rs`. Without deno_canvas nothing is a canvas. */
 export const canvasHost = OffscreenCanvas === undefined ? { __proto__: null } : watch();
@@ -105,9 +108,20 @@ function pixelsOf(data) {
   return pixels;
 }
 
+/** The numbers of ImageData as Rust converts them to other colours: eight bits each, or floats of 32. */
+function numbersOf(data) {
+  return TypedArrayPrototypeGetSymbolToStringTag(data) === "Float16Array" ? new Float32Array(data) : data;
+}
+
+/** Whether Rust is given floats. */
+function areFloats(numbers) {
+  return TypedArrayPrototypeGetSymbolToStringTag(numbers) === "Float32Array";
+}
+
 /** The pixels of an image of `width` by `height` that a rectangle covers, transparent black where it covers none. */
 function cropped(pixels, width, height, { x, y, width: across, height: down }) {
-  const result = new Uint8ClampedArray(across * down * 4);
+  const length = across * down * 4;
+  const result = areFloats(pixels) ? new Float32Array(length) : new Uint8ClampedArray(length);
   const left = MathMax(x, 0);
   const right = MathMin(x + across, width);
   const bottom = MathMin(y + down, height);
@@ -187,11 +201,19 @@ function outputSize({ width, height }, { resizeWidth, resizeHeight }) {
   };
 }
 
+// https://html.spec.whatwg.org/#imageencodeoptions
+const convertEncodeOptions = webidl.createDictionaryConverter("ImageEncodeOptions", [
+  { key: "type", converter: webidl.converters.DOMString, defaultValue: "image/png" },
+  { key: "quality", converter: webidl.converters["unrestricted double"] },
+]);
+
 /**
  * Adds what is made of frames and canvases to what deno_image and deno_canvas have:
  * - createImageBitmap() takes VideoFrame and OffscreenCanvas: https://html.spec.whatwg.org/#dom-createimagebitmap
  * - transferToImageBitmap() and convertToBlob() of canvases with a "webgpu" context read every format as it is meant;
  *   deno_webgpu takes each for rgba8unorm.
+ * - convertToBlob() of every canvas blends what has alpha where the file has none.
+ * - V8 knows of the memory of bitmaps, so that it collects them in time.
  */
 export function extendImages(global, VideoFrame) {
   const {
@@ -201,7 +223,10 @@ export function extendImages(global, VideoFrame) {
     op_gpu_canvas_bitmap,
     op_gpu_copy_bitmap,
     op_gpu_frame_pixels,
+    op_gpu_hold_bitmap,
     op_gpu_max_frame_pixels,
+    op_gpu_release_bitmap,
+    op_gpu_srgb_pixels,
   } = core.ops;
   if (op_create_image_bitmap === undefined || op_gpu_frame_pixels === undefined) {
     return;
@@ -216,7 +241,7 @@ export function extendImages(global, VideoFrame) {
   const loadImages = () => {
     if (images === undefined) {
       const { ImageData, ImageDataPrototype } = core.loadExtScript("ext:deno_web/16_image_data.js");
-      images = { __proto__: null, ImageData, ImageDataPrototype, ...getters(ImageDataPrototype, ["data", "height", "width"]) };
+      images = { __proto__: null, ImageData, ImageDataPrototype, ...getters(ImageDataPrototype, ["colorSpace", "data", "height", "width"]) };
     }
     return images;
   };
@@ -227,8 +252,27 @@ export function extendImages(global, VideoFrame) {
     if (!(width * height <= most)) throw invalidState(`${width}x${height} is more than ${most} pixels`);
   }
 
+  /** `bitmap`, whose memory V8 knows of until it is garbage, or gone before. */
+  function held(bitmap) {
+    WeakMapPrototypeSet(memoryOf, bitmap, op_gpu_hold_bitmap(bitmap));
+    return bitmap;
+  }
+
+  /** The pixels of `bitmap` are no longer its own. */
+  function release(bitmap) {
+    const memory = WeakMapPrototypeGet(memoryOf, bitmap);
+    if (memory !== undefined) op_gpu_release_bitmap(memory);
+  }
+
+  const { close: closeBitmap } = ImageBitmap.prototype;
+  override(ImageBitmap.prototype, "close", (original) =>
+    function () {
+      ReflectApply(original, this, arguments);
+      release(this);
+    });
+
   /** The frame, canvas or bitmap as ImageData that shows what it shows now: upright, at its display size, in sRGB. */
-  async function imageData(image) {
+  async function imageData(image, overBlack = false) {
     // Checks the usability of the image argument, and is done before this function returns.
     const frame = new VideoFrame(image, { __proto__: null, timestamp: 0 });
     try {
@@ -237,7 +281,7 @@ export function extendImages(global, VideoFrame) {
       checkArea(width, height);
       // Where the frame is scaled, its height is first.
       checkArea(frames.rotation(frame) % 180 === 0 ? frames.codedWidth(frame) : frames.codedHeight(frame), height);
-      const pixels = await op_gpu_frame_pixels(frame);
+      const pixels = await op_gpu_frame_pixels(frame, overBlack);
       const { ImageData } = loadImages();
       return new ImageData(new Uint8ClampedArray(TypedArrayPrototypeGetBuffer(pixels)), width, height);
     } finally {
@@ -294,7 +338,7 @@ export function extendImages(global, VideoFrame) {
         const decoding = { __proto__: null, colorSpaceConversion, premultiplyAlpha };
         if (isWhole) decoding.imageOrientation = imageOrientation;
         image = await ReflectApply(original, undefined, [file, decoding]);
-        if (isWhole) return image;
+        if (isWhole) return held(image);
       }
 
       // 3. Check the usability of the image argument. What is closed, detached or empty has no pixels.
@@ -318,25 +362,38 @@ export function extendImages(global, VideoFrame) {
       const output = outputSize(source, options);
       checkArea(source.width, source.height);
       checkArea(output.width, output.height);
-      if (isBitmap && isWhole && imageOrientation !== "flipY") return op_gpu_copy_bitmap(image);
+      if (isBitmap && isWhole && imageOrientation !== "flipY") return held(op_gpu_copy_bitmap(image));
 
-      // 5. and 6. Of ImageData at once: its pixels are the script's.
+      // 5. and 6. Of ImageData at once: its pixels are the script's. 9. Its colours are what its colorSpace says; the option
+      // colorSpaceConversion is of files.
       let part = isData ? image : await imageData(image);
-      if (source.x !== 0 || source.y !== 0 || source.width !== width || source.height !== height) {
-        const pixels = cropped(pixelsOf(ofData.data(part)), width, height, source);
+      // Nobody else has the bitmap of a file.
+      if (isBlob) ReflectApply(closeBitmap, image, []);
+      const isCut = source.x !== 0 || source.y !== 0 || source.width !== width || source.height !== height;
+      const isWide = ofData.colorSpace(part) !== "srgb";
+      if (isCut || isWide) {
+        const data = ofData.data(part);
+        let pixels = isWide ? numbersOf(data) : pixelsOf(data);
+        if (isCut) pixels = cropped(pixels, width, height, source);
+        if (isWide) {
+          const converted = await op_gpu_srgb_pixels(pixels, areFloats(pixels), source.width, source.height);
+          pixels = new Uint8ClampedArray(TypedArrayPrototypeGetBuffer(converted));
+        }
         part = new ImageData(pixels, source.width, source.height);
       }
       // 7. to 10. deno_image scales the height first, as floats: where that would be the larger picture, the width is first.
       if (output.height > source.height && source.width * output.height > op_gpu_max_frame_pixels()) {
         const narrow = { __proto__: null, premultiplyAlpha, resizeHeight: source.height, resizeQuality, resizeWidth: output.width };
-        part = await imageData(await ReflectApply(original, undefined, [part, narrow]));
+        const between = await ReflectApply(original, undefined, [part, narrow]);
+        part = await imageData(between);
+        ReflectApply(closeBitmap, between, []);
       }
       const last = { __proto__: null, imageOrientation, premultiplyAlpha, resizeQuality };
       if (output.width !== source.width || output.height !== source.height) {
         last.resizeWidth = output.width;
         last.resizeHeight = output.height;
       }
-      return await ReflectApply(original, undefined, [part, last]);
+      return held(await ReflectApply(original, undefined, [part, last]));
     });
   }
 
@@ -350,26 +407,47 @@ export function extendImages(global, VideoFrame) {
   /** The canvas that encodes bitmaps, and its context; one for all, since a canvas with a context is never garbage. */
   let encoder;
 
+  /** Whether `value` is a canvas with a context and has pixels. */
+  function hasPixels(value) {
+    const size = canvasHost.canvasSize(value);
+    return size !== undefined && size[0] > 0 && size[1] > 0 && canvasHost.canvasContext(value) !== null;
+  }
+
   /** Whether `value` is a canvas with a "webgpu" context and has pixels. */
   function isDrawn(value) {
-    const size = canvasHost.canvasSize(value);
-    return size !== undefined && size[0] > 0 && size[1] > 0 &&
-      ObjectPrototypeIsPrototypeOf(GPUCanvasContext.prototype, canvasHost.canvasContext(value));
+    return hasPixels(value) && ObjectPrototypeIsPrototypeOf(GPUCanvasContext.prototype, canvasHost.canvasContext(value));
   }
+
+  // https://html.spec.whatwg.org/#dom-imagebitmaprenderingcontext-transferfromimagebitmap
+  override(ImageBitmapRenderingContext.prototype, "transferFromImageBitmap", (original) =>
+    function (bitmap) {
+      ReflectApply(original, this, arguments);
+      release(bitmap);
+    });
 
   // https://html.spec.whatwg.org/#dom-offscreencanvas-transfertoimagebitmap
   override(OffscreenCanvas.prototype, "transferToImageBitmap", (original) =>
     function () {
-      return isDrawn(this) ? op_gpu_canvas_bitmap(this) : ReflectApply(original, this, arguments);
+      return held(isDrawn(this) ? op_gpu_canvas_bitmap(this) : ReflectApply(original, this, arguments));
     });
 
   // https://html.spec.whatwg.org/#dom-offscreencanvas-converttoblob
   override(OffscreenCanvas.prototype, "convertToBlob", (original) =>
-    async function () {
-      if (!isDrawn(this)) {
+    async function (given) {
+      if (!hasPixels(this)) {
         return await ReflectApply(original, this, arguments);
       }
-      const data = await imageData(this);
+      const prefix = "Failed to execute 'convertToBlob' on 'OffscreenCanvas'";
+      const { quality, type } = convertEncodeOptions(given, prefix, "Argument 1");
+      const options = { __proto__: null, quality, type };
+      // https://html.spec.whatwg.org/#a-serialisation-of-the-bitmap-as-a-file
+      // For image types that do not support an alpha channel, the bitmap is composited onto a solid black background.
+      // deno_canvas leaves alpha out. The other types that it writes have it.
+      const isOpaque = type === "image/jpeg";
+      if (!isOpaque && !isDrawn(this)) {
+        return await ReflectApply(original, this, [options]);
+      }
+      const data = await imageData(this, isOpaque);
       const bitmap = await load().createImageBitmap(data);
       if (encoder === undefined) {
         const canvas = new OffscreenCanvas(0, 0);
@@ -378,7 +456,7 @@ export function extendImages(global, VideoFrame) {
       const { canvas, context } = encoder;
       ReflectApply(transferFromImageBitmap, context, [bitmap]);
       // The blob is made before the call returns.
-      const blob = ReflectApply(original, canvas, arguments);
+      const blob = ReflectApply(original, canvas, [options]);
       ReflectApply(setWidth, canvas, [0]);
       return await blob;
     });

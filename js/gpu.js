@@ -16,6 +16,7 @@ const {
   ObjectPrototypeIsPrototypeOf,
   ObjectGetOwnPropertyDescriptor,
   PromisePrototypeThen,
+  PromiseReject,
   PromiseResolve,
   ReflectApply,
   SafeArrayIterator,
@@ -419,7 +420,15 @@ function extendWebGPU(global, VideoFrame) {
         if (arguments.length === 0 || !ObjectPrototypeIsPrototypeOf(DevicePrototype, this)) {
           return ReflectApply(original, this, arguments);
         }
-        return ReflectApply(original, this, [alike(this, descriptor)]);
+        let fitting;
+        try {
+          fitting = alike(this, descriptor);
+        } catch (error) {
+          // https://webidl.spec.whatwg.org/#dfn-create-operation-function: what returns a promise throws nothing.
+          if (name === "createRenderPipelineAsync") return PromiseReject(error);
+          throw error;
+        }
+        return ReflectApply(original, this, [fitting]);
       });
   }
 

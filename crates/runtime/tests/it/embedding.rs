@@ -147,3 +147,38 @@ fn a_location_with_a_user_is_one_object_without_the_user() {
     });
     assert_eq!(lines, ["true https://web.test/b"]);
 }
+
+/// As many bytes as V8 knows of outside of its heap.
+#[cfg(feature = "gpu")]
+fn external_memory(runtime: &mut Runtime) -> i64 {
+    deno_core::scope!(scope, runtime.js_runtime());
+    scope.adjust_amount_of_external_allocated_memory(0)
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn v8_knows_at_once_that_a_bitmap_was_closed_or_transferred() {
+    const SOURCE: &str = "
+        const image = new ImageData(2000, 1000);
+        const context = new OffscreenCanvas(2000, 1000).getContext('bitmaprenderer');
+        let closed, moved;
+        createImageBitmap(image).then((bitmap) => closed = bitmap);
+        createImageBitmap(image, 0, 0, 2000, 500).then((bitmap) => moved = bitmap);";
+    let gone = with_tokio(|tokio| {
+        let mut runtime = Runtime::builder().build().expect("it builds");
+        runtime.eval_script("x.js", SOURCE).expect("it runs");
+        tokio.block_on(runtime.run_event_loop()).expect("it ends");
+        [
+            "closed.close()",
+            "closed.close()",
+            "context.transferFromImageBitmap(moved)",
+            "moved.close()",
+        ]
+        .map(|source| {
+            let before = external_memory(&mut runtime);
+            runtime.eval_script("y.js", source).expect("it runs");
+            before - external_memory(&mut runtime)
+        })
+    });
+    assert_eq!(gone, [8_000_000, 0, 4_000_000, 0]);
+}

@@ -72,7 +72,7 @@ fn frames_stay_on_the_gpu_until_somebody_asks() {
 
 #[test]
 fn descriptors_and_shaders_of_webgpu_are_read_as_the_specification_says() {
-    run("gpu_descriptors.js", 15);
+    run("gpu_descriptors.js", 16);
 }
 
 #[test]
@@ -98,6 +98,11 @@ fn ten_thousand_frames_leave_nothing_behind_on_the_gpu() {
 #[test]
 fn canvases_are_sources_of_frames_textures_and_bitmaps() {
     run("canvas.js", 25);
+}
+
+#[test]
+fn bitmaps_and_files_of_canvases_have_their_colours_and_are_collected() {
+    run("canvas_bitmaps.js", 3);
 }
 
 #[test]

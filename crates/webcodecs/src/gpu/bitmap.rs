@@ -1,21 +1,23 @@
 //! Images of deno_image: what frames are made of, and what becomes of frames.
 
 use bytes::Bytes;
-use deno_core::{cppgc, op2, v8};
+use deno_core::{GarbageCollected, cppgc, op2, v8};
 use deno_error::JsErrorBox;
 use deno_image::bitmap::ImageBitmap;
 use deno_image::image::imageops::{self, FilterType};
 use deno_image::image::{DynamicImage, GenericImageView, Rgba32FImage, RgbaImage};
 use reelcore_engine::Engine;
-use reelcore_media::convert::{PredefinedColorSpace, RgbConversion, to_rgb};
+use reelcore_media::color::Primaries;
+use reelcore_media::convert::{Curve, PredefinedColorSpace, RgbConversion, gamut_matrix, to_rgb};
 use reelcore_media::counters::count_copy;
 use reelcore_media::layout::PlaneLayout;
 use reelcore_media::{
-    ColorSpace, CpuImage, MediaError, PixelFormat, Plane, Rotation, Size, VideoFrame as MediaFrame,
+    ColorSpace, CpuImage, MediaError, PixelFormat, Plane, Rect, Rotation, Size,
+    VideoFrame as MediaFrame,
 };
 
 use crate::interfaces::VideoFrame;
-use crate::webidl::Exception;
+use crate::webidl::{Exception, ExternalMemory};
 
 /// Pixels of our own in CPU memory: RGBA of eight bits in sRGB, not multiplied by alpha, which those of an ImageBitmap never
 /// are (`js/canvas.js`).
@@ -147,6 +149,36 @@ pub fn op_gpu_copy_bitmap(#[cppgc] bitmap: &ImageBitmap) -> ImageBitmap {
     }
 }
 
+/// What V8 knows of the memory of an ImageBitmap, which is deno_image's and tells it nothing. `js/canvas.js` has one live as long
+/// as the bitmap.
+pub struct BitmapMemory(ExternalMemory);
+
+// SAFETY: holds no V8 handle, so there is nothing to trace.
+unsafe impl GarbageCollected for BitmapMemory {
+    fn trace(&self, _: &mut v8::cppgc::Visitor) {}
+
+    fn get_name(&self) -> &'static std::ffi::CStr {
+        c"BitmapMemory"
+    }
+}
+
+/// Tells V8 of the memory of an ImageBitmap.
+#[op2]
+#[cppgc]
+pub fn op_gpu_hold_bitmap(
+    scope: &mut v8::PinScope<'_, '_>,
+    #[cppgc] bitmap: &ImageBitmap,
+) -> BitmapMemory {
+    let bytes = bitmap.data.borrow().as_bytes().len();
+    BitmapMemory(ExternalMemory::new(scope, bytes))
+}
+
+/// Tells V8 that the memory is gone, or a canvas's.
+#[op2(fast)]
+pub fn op_gpu_release_bitmap(scope: &mut v8::PinScope<'_, '_>, #[cppgc] memory: &BitmapMemory) {
+    memory.0.release(scope);
+}
+
 /// The frame as it is shown, of its display size: RGBA of eight bits in sRGB.
 pub(super) fn shown(frame: &MediaFrame) -> Result<Vec<u8>, MediaError> {
     let format = frame.format.ok_or_else(|| {
@@ -218,13 +250,99 @@ fn scaled(pixels: &RgbaImage, has_alpha: bool, Size { width, height }: Size) -> 
     out
 }
 
-/// The pixels of the ImageData that shows `frame`, made on a blocking thread.
+/// Composites pixels with source-over onto solid black.
+fn blend_over_black(pixels: &mut [u8]) {
+    let (pixels, _) = pixels.as_chunks_mut::<4>();
+    for [r, g, b, a] in pixels {
+        let alpha = u16::from(*a);
+        // At most 255. The nearest, as 255 is odd.
+        let seen = |value: u8| ((u16::from(value) * alpha + 127) / 255) as u8;
+        [*r, *g, *b, *a] = [seen(*r), seen(*g), seen(*b), 255];
+    }
+}
+
+/// Pixels of Display P3 as `ImageData` has them, in sRGB of eight bits.
+fn srgb_of_bytes(data: Vec<u8>, size: Size) -> Result<Vec<u8>, MediaError> {
+    let stride = size.width.saturating_mul(4);
+    let plane = Plane {
+        data: Bytes::from(data),
+        stride: stride as usize,
+    };
+    let image = CpuImage::new(PixelFormat::Rgba, size, vec![plane])?;
+    let mut out = vec![0; stride as usize * size.height as usize];
+    let conversion = RgbConversion {
+        rect: Rect::of_size(size),
+        color_space: ColorSpace::DISPLAY_P3,
+        keep_alpha: true,
+        format: PixelFormat::Rgba,
+        target: PredefinedColorSpace::Srgb,
+    };
+    to_rgb(
+        &image,
+        &conversion,
+        PlaneLayout { offset: 0, stride },
+        &mut out,
+    )?;
+    Ok(out)
+}
+
+/// The same of floats of 32 bits, in the order of the machine. Only the result is held within 0 to 1: what is outside of Display P3
+/// may say more than its border does.
+fn srgb_of_floats(data: &[u8]) -> Vec<u8> {
+    let gamut = gamut_matrix(Primaries::Smpte432, Primaries::Bt709);
+    // The curve goes on below 0 as above it: https://www.w3.org/TR/css-color-4/#predefined-display-p3
+    let linear = |value: f32| {
+        let value = f64::from(value);
+        Curve::Sdr.linearize(value.abs()).copysign(value)
+    };
+    // These casts saturate, and take what is no number for 0.
+    let code = |value: f64| (value * 255.0).round() as u8;
+    let (numbers, _) = data.as_chunks::<4>();
+    let (pixels, _) = numbers.as_chunks::<4>();
+    let mut out = Vec::with_capacity(numbers.len());
+    for pixel in pixels {
+        let [r, g, b, a] = pixel.map(f32::from_ne_bytes);
+        let light = [r, g, b].map(linear);
+        let seen = gamut.map(|row| row[0] * light[0] + row[1] * light[1] + row[2] * light[2]);
+        out.extend(seen.map(|light| code(Curve::Sdr.encode(light))));
+        out.push(code(f64::from(a)));
+    }
+    count_copy(out.len());
+    out
+}
+
+/// The pixels of ImageData in Display P3, in sRGB of eight bits, made on a blocking thread. They are taken at the call.
 #[op2]
 #[buffer]
-pub async fn op_gpu_frame_pixels(#[cppgc] frame: &VideoFrame) -> Result<Vec<u8>, JsErrorBox> {
+pub async fn op_gpu_srgb_pixels(
+    #[anybuffer(copy)] data: Vec<u8>,
+    floats: bool,
+    width: u32,
+    height: u32,
+) -> Result<Vec<u8>, JsErrorBox> {
+    let convert = move || match floats {
+        true => Ok(srgb_of_floats(&data)),
+        false => srgb_of_bytes(data, Size::new(width, height)),
+    };
+    deno_core::unsync::spawn_blocking(convert)
+        .await
+        .map_err(|_| failed("the conversion was cancelled".into()))?
+        .map_err(|error| failed(error.message))
+}
+
+fn failed(message: String) -> JsErrorBox {
+    JsErrorBox::new("Reelcore.OperationError", message)
+}
+
+/// The pixels of the ImageData that shows `frame`, on black if `over_black`, made on a blocking thread.
+#[op2]
+#[buffer]
+pub async fn op_gpu_frame_pixels(
+    #[cppgc] frame: &VideoFrame,
+    over_black: bool,
+) -> Result<Vec<u8>, JsErrorBox> {
     let closed = || JsErrorBox::new("Reelcore.InvalidStateError", "the VideoFrame is closed");
     let frame = frame.open().ok_or_else(closed)?.frame;
-    let failed = |message: String| JsErrorBox::new("Reelcore.OperationError", message);
     let limit = Engine::global().options.limits.max_frame_pixels;
     if frame.display_size.area() > limit {
         let Size { width, height } = frame.display_size;
@@ -232,7 +350,14 @@ pub async fn op_gpu_frame_pixels(#[cppgc] frame: &VideoFrame) -> Result<Vec<u8>,
             "{width}x{height} are more than {limit} pixels"
         )));
     }
-    deno_core::unsync::spawn_blocking(move || shown(&frame))
+    let show = move || {
+        let mut pixels = shown(&frame)?;
+        if over_black {
+            blend_over_black(&mut pixels);
+        }
+        Ok::<_, MediaError>(pixels)
+    };
+    deno_core::unsync::spawn_blocking(show)
         .await
         .map_err(|_| failed("the conversion was cancelled".into()))?
         .map_err(|error| failed(error.message))

@@ -156,11 +156,14 @@ fn capabilities(device: &GPUDevice) -> Capabilities {
 }
 
 /// The ops of this folder; `extension!` cannot leave ops out by a feature.
-pub(crate) fn ops() -> [OpDecl; 13] {
+pub(crate) fn ops() -> [OpDecl; 16] {
     [
         bitmap::op_gpu_copy_bitmap(),
         bitmap::op_gpu_frame_pixels(),
+        bitmap::op_gpu_hold_bitmap(),
         bitmap::op_gpu_max_frame_pixels(),
+        bitmap::op_gpu_release_bitmap(),
+        bitmap::op_gpu_srgb_pixels(),
         canvas::op_gpu_canvas_bitmap(),
         canvas::op_gpu_canvas_device(),
         copy::op_gpu_copy_external_image(),

@@ -1,5 +1,5 @@
 // What scripts hand to WebGPU's methods, as WebIDL reads it, and what those say of a mistake in it.
-import { assert, equal, finish, test, throws } from "./harness.js";
+import { assert, equal, finish, rejects, test, throws } from "./harness.js";
 import { texels } from "./texels.js";
 
 const adapter = await navigator.gpu.requestAdapter();
@@ -142,6 +142,25 @@ await test("descriptors may inherit their members", async () => {
     null,
   );
   frame.close();
+});
+
+await test("a method that returns a promise throws nothing: what a getter of its descriptor throws is the promise's", async () => {
+  const mine = () => {
+    throw new RangeError("mine");
+  };
+  const module = device.createShaderModule({ code: DIMENSIONS });
+  for (const descriptor of [
+    { get layout() { return mine(); } },
+    { layout: "auto", get vertex() { return mine(); } },
+    { layout: "auto", vertex: { get module() { return mine(); } }, fragment: { module, targets: [] } },
+    { layout: "auto", vertex: { module, get entryPoint() { return mine(); } }, fragment: { module, targets: [] } },
+  ]) {
+    // An exception would end the test here.
+    const made = device.createRenderPipelineAsync(descriptor);
+    assert(made instanceof Promise);
+    await rejects(made, "RangeError", "mine");
+    throws(() => device.createRenderPipeline(descriptor), "RangeError", "mine");
+  }
 });
 
 await test("an external texture in a layout is a dictionary, and the only resource of its binding", async () => {
