@@ -12,10 +12,15 @@
 
 mod alike;
 mod constant;
+mod deep;
 mod interface;
 mod names;
+mod pointers;
+mod results;
 mod rewrite;
 mod write;
+
+use std::error::Error;
 
 use naga::front::wgsl;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -165,6 +170,7 @@ fn lower(
     let lacking = capabilities - Capabilities::TEXTURE_EXTERNAL;
     let info = validate(&module, lacking | Capabilities::TEXTURE_EXTERNAL)
         .map_err(|error| invalid(&error, source))?;
+    pointers::check(&module, &info).map_err(|error| invalid(&error, source))?;
     let bindings = external_bindings(&module, &info);
     rewrite::rewrite(&mut module, &info);
     let info = validate(&module, lacking).map_err(|error| invalid(&error, source))?;
@@ -211,7 +217,7 @@ fn validate(
         .map_err(Box::new)
 }
 
-fn invalid(error: &WithSpan<naga::valid::ValidationError>, source: &str) -> LowerError {
+fn invalid<E: Error>(error: &WithSpan<E>, source: &str) -> LowerError {
     LowerError::Invalid {
         message: error.emit_to_string(source),
         location: error.location(source).map(|location| Location {

@@ -5,6 +5,7 @@
 //! (<https://www.w3.org/TR/WGSL/#external-texture-type>). A load gets level 0. A sample gets its
 //! clamping spelled out, because naga's GLSL back end leaves `clamp_to_edge` out.
 
+use std::collections::HashSet;
 use std::mem;
 
 use naga::valid::{FunctionInfo, ModuleInfo};
@@ -87,25 +88,29 @@ pub(super) fn rewrite(module: &mut Module, info: &ModuleInfo) {
     special_types.external_texture_transfer_function = None;
 }
 
-/// Where an expression went: itself, and the first of those that were put in front of it.
-struct Moved {
-    first: Handle<Expression>,
-    own: Handle<Expression>,
+/// Where an expression went: itself, and the first of those that were put beside it.
+pub(super) struct Moved {
+    pub(super) first: Handle<Expression>,
+    /// What those that used it use now; nothing that was put beside it comes after.
+    pub(super) own: Handle<Expression>,
 }
 
 fn rewrite_function(function: &mut Function, info: &FunctionInfo, types: &UniqueArena<Type>) {
     let external = |image: Handle<Expression>| is_external(info[image].ty.inner_with(types));
-    let concerned = function.expressions.iter().any(|(_, e)| match *e {
-        Expression::ImageLoad { image, .. } | Expression::ImageSample { image, .. } => {
-            external(image)
-        }
-        _ => false,
-    });
-    if !concerned {
+    let concerned: HashSet<Handle<Expression>> = function
+        .expressions
+        .iter()
+        .filter_map(|(handle, e)| match *e {
+            Expression::ImageLoad { image, .. } | Expression::ImageSample { image, .. } => {
+                external(image).then_some(handle)
+            }
+            _ => None,
+        })
+        .collect();
+    if concerned.is_empty() {
         return;
     }
 
-    let mut old = mem::take(&mut function.expressions);
     let mut new = Arena::new();
     // An expression may only use those before it, and a literal must be in no Emit's range: all
     // that are needed come first.
@@ -115,19 +120,9 @@ fn rewrite_function(function: &mut Function, info: &FunctionInfo, types: &Unique
         half: literal(Literal::F32(0.5)),
         one: literal(Literal::F32(1.0)),
     };
-    let mut moved: Vec<Moved> = Vec::with_capacity(old.len());
-    for (_, mut expression, span) in old.drain() {
-        let lower = match expression {
-            Expression::ImageLoad { image, .. } | Expression::ImageSample { image, .. } => {
-                external(image)
-            }
-            _ => false,
-        };
-        operands(&mut expression, &mut |handle| {
-            *handle = moved[handle.index()].own;
-        });
+    rebuild(function, new, |new, handle, mut expression, span| {
         let mut first = None;
-        if lower {
+        if concerned.contains(&handle) {
             match &mut expression {
                 Expression::ImageLoad { level, .. } => *level = Some(literals.level),
                 Expression::ImageSample {
@@ -136,7 +131,7 @@ fn rewrite_function(function: &mut Function, info: &FunctionInfo, types: &Unique
                     clamp_to_edge,
                     ..
                 } => {
-                    let clamped = clamp_to_edge_of(&mut new, *image, *coordinate, &literals, span);
+                    let clamped = clamp_to_edge_of(new, *image, *coordinate, &literals, span);
                     first = Some(clamped.first);
                     *coordinate = clamped.own;
                     *clamp_to_edge = false;
@@ -145,10 +140,27 @@ fn rewrite_function(function: &mut Function, info: &FunctionInfo, types: &Unique
             }
         }
         let own = new.append(expression, span);
-        moved.push(Moved {
+        Moved {
             first: first.unwrap_or(own),
             own,
+        }
+    });
+}
+
+/// Moves the expressions of `function` into `new`, each by `place`, which is told the handle that it had and may put others beside
+/// it: what it uses itself has been moved already.
+pub(super) fn rebuild(
+    function: &mut Function,
+    mut new: Arena<Expression>,
+    mut place: impl FnMut(&mut Arena<Expression>, Handle<Expression>, Expression, Span) -> Moved,
+) {
+    let mut old = mem::take(&mut function.expressions);
+    let mut moved: Vec<Moved> = Vec::with_capacity(old.len());
+    for (handle, mut expression, span) in old.drain() {
+        operands(&mut expression, &mut |handle| {
+            *handle = moved[handle.index()].own;
         });
+        moved.push(place(&mut new, handle, expression, span));
     }
     function.expressions = new;
     function.named_expressions = mem::take(&mut function.named_expressions)
@@ -259,7 +271,7 @@ fn rewrite_block(block: &mut Block, moved: &[Moved]) {
 }
 
 /// Calls `f` on each expression that `expression` uses.
-fn operands(expression: &mut Expression, f: &mut impl FnMut(&mut Handle<Expression>)) {
+pub(super) fn operands(expression: &mut Expression, f: &mut impl FnMut(&mut Handle<Expression>)) {
     use Expression as E;
     match expression {
         E::Literal(_)

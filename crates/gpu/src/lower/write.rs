@@ -3,9 +3,9 @@
 //! naga's own WGSL writer renames entry points and overrides whose names end in a digit or collide,
 //! and leaves out `@size` and `@align`, `@workgroup_size` over overrides, `@early_depth_test`,
 //! diagnostic filters, phony assignments of whole globals, and `enable f16` where only literals
-//! need it, and spells some `@interpolate` as another; an override expression makes it panic. So it
-//! writes a copy of the module in which every name is one that it leaves alone, and what it left
-//! out is put where those names appear.
+//! need it, and spells some `@interpolate` as another; an override expression makes it panic, and a
+//! deep one overflows its stack. So it writes a copy of the module in which every name is one that
+//! it leaves alone, and what it left out is put where those names appear.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ use naga::{
     TypeInner,
 };
 
-use super::constant;
 use super::names::{Names, is_predeclared, unused_prefix};
+use super::{constant, deep, results};
 
 /// `module` as WGSL; `info` is what the validator says of it, `source` what it was parsed from.
 ///
@@ -33,10 +33,23 @@ pub(super) fn write(
     capabilities: Capabilities,
 ) -> Result<String, String> {
     refuse(module)?;
+    let own = results::own(module, info)
+        .map(|module| {
+            let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+            let info = validator
+                .validate(&module)
+                .map_err(|e| format!("the module is not valid: {}", e.as_inner()))?;
+            Ok::<_, String>((module, info))
+        })
+        .transpose()?;
+    let (module, info) = own
+        .as_ref()
+        .map_or((module, info), |(module, info)| (module, info));
     let prefix = unused_prefix(source);
     let names = Names { prefix: &prefix };
     let mut copy = module.clone();
     let mut edits = Edits::default();
+    deep::refuse_deep(&mut copy.global_expressions)?;
 
     for (handle, ty) in module.types.iter() {
         if let TypeInner::Struct { members, span } = &ty.inner
@@ -78,10 +91,7 @@ pub(super) fn write(
         {
             let text = constant::write(module, info, init, &names)
                 .ok_or_else(|| "the default of an override".to_owned())?;
-            let ty = match module.types[over.ty].inner {
-                TypeInner::Scalar(scalar) => scalar_name(scalar)?,
-                _ => return Err("an override that is no scalar".to_owned()),
-            };
+            let ty = override_type(module, handle)?;
             edits.replace(
                 format!("override {name}: {ty};"),
                 format!("override {name}: {ty} = {text};"),
@@ -102,11 +112,14 @@ pub(super) fn write(
         }
     }
     for (handle, function) in copy.functions.iter_mut() {
+        deep::name_deep(function, &info[handle], &module.types)?;
         let name = names.of('f', handle.index());
         rename_function(function, &name, &names, &mut edits);
         function.name = Some(name);
     }
     for (index, entry_point) in copy.entry_points.iter_mut().enumerate() {
+        let function_info = info.get_entry_point(index);
+        deep::name_deep(&mut entry_point.function, function_info, &module.types)?;
         let name = names.of('e', index);
         rename_function(&mut entry_point.function, &name, &names, &mut edits);
         write_entry_attributes(module, info, entry_point, &name, &names, &mut edits)?;
@@ -233,17 +246,21 @@ fn name_array_sizes(
             continue;
         };
         let name = names.of('s', handle.index());
-        let init = copy
-            .global_expressions
-            .append(Expression::Override(size), naga::Span::UNDEFINED);
+        // Its value is put into the text. An expression for it would be the last one, and a type
+        // that refers to that must come after the types of all expressions.
         let own = copy.overrides.append(
             Override {
                 name: Some(name.clone()),
                 id: None,
                 ty: module.overrides[size].ty,
-                init: Some(init),
+                init: None,
             },
             naga::Span::UNDEFINED,
+        );
+        let scalar = override_type(module, size)?;
+        edits.replace(
+            format!("override {name}: {scalar};"),
+            format!("override {name}: {scalar} = {};", names.of_override(size)),
         );
         let inner = TypeInner::Array {
             base,
@@ -370,6 +387,13 @@ fn write_entry_attributes(
         );
     }
     Ok(())
+}
+
+fn override_type(module: &Module, over: Handle<Override>) -> Result<&'static str, String> {
+    match module.types[module.overrides[over].ty].inner {
+        TypeInner::Scalar(scalar) => scalar_name(scalar),
+        _ => Err("an override that is no scalar".to_owned()),
+    }
 }
 
 fn scalar_name(scalar: Scalar) -> Result<&'static str, String> {
