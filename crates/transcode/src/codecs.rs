@@ -92,8 +92,9 @@ pub(crate) struct Demand {
     pub(crate) depth: u32,
 }
 
-/// Levels by what they allow: name, samples of a picture, samples a second. In the order of the standards' tables.
-type Levels = &'static [(u8, u64, u64)];
+/// Levels by what they allow: name, samples of a picture, samples a second, width and height of a picture. In the order of the
+/// standards' tables.
+type Levels = &'static [(u8, u64, u64, u64, u64)];
 
 /// ITU-T H.264, table A-1, in macroblocks; the third row is bits a second of the Baseline and Main profiles.
 const AVC: &[(u8, u64, u64, u64)] = &[
@@ -115,8 +116,8 @@ const AVC: &[(u8, u64, u64, u64)] = &[
     (52, 36_864, 2_073_600, 240_000_000),
 ];
 
-/// ITU-T H.265, tables A.8 and A.9: `general_level_idc`.
-const HEVC: Levels = &[
+/// ITU-T H.265, tables A.8 and A.9: `general_level_idc`, samples of a picture, samples a second.
+const HEVC: &[(u8, u64, u64)] = &[
     (30, 36_864, 552_960),
     (60, 122_880, 3_686_400),
     (63, 245_760, 7_372_800),
@@ -134,58 +135,77 @@ const HEVC: Levels = &[
 
 /// <https://www.webmproject.org/vp9/levels/>
 const VP9: Levels = &[
-    (10, 36_864, 829_440),
-    (11, 73_728, 2_764_800),
-    (20, 122_880, 4_608_000),
-    (21, 245_760, 9_216_000),
-    (30, 552_960, 20_736_000),
-    (31, 983_040, 36_864_000),
-    (40, 2_228_224, 83_558_400),
-    (41, 2_228_224, 160_432_128),
-    (50, 8_912_896, 311_951_360),
-    (51, 8_912_896, 588_251_136),
-    (52, 8_912_896, 1_176_502_272),
-    (60, 35_651_584, 1_176_502_272),
-    (61, 35_651_584, 2_353_004_544),
-    (62, 35_651_584, 4_706_009_088),
+    (10, 36_864, 829_440, 512, 512),
+    (11, 73_728, 2_764_800, 768, 768),
+    (20, 122_880, 4_608_000, 960, 960),
+    (21, 245_760, 9_216_000, 1344, 1344),
+    (30, 552_960, 20_736_000, 2048, 2048),
+    (31, 983_040, 36_864_000, 2752, 2752),
+    (40, 2_228_224, 83_558_400, 4160, 4160),
+    (41, 2_228_224, 160_432_128, 4160, 4160),
+    (50, 8_912_896, 311_951_360, 8384, 8384),
+    (51, 8_912_896, 588_251_136, 8384, 8384),
+    (52, 8_912_896, 1_176_502_272, 8384, 8384),
+    (60, 35_651_584, 1_176_502_272, 16_832, 16_832),
+    (61, 35_651_584, 2_353_004_544, 16_832, 16_832),
+    (62, 35_651_584, 4_706_009_088, 16_832, 16_832),
 ];
 
 /// <https://aomediacodec.github.io/av1-spec/#levels>: `seq_level_idx`.
 const AV1: Levels = &[
-    (0, 147_456, 4_423_680),
-    (1, 278_784, 8_363_520),
-    (4, 665_856, 19_975_680),
-    (5, 1_065_024, 31_950_720),
-    (8, 2_359_296, 70_778_880),
-    (9, 2_359_296, 141_557_760),
-    (12, 8_912_896, 267_386_880),
-    (13, 8_912_896, 534_773_760),
-    (14, 8_912_896, 1_069_547_520),
-    (16, 35_651_584, 1_069_547_520),
-    (17, 35_651_584, 2_139_095_040),
-    (18, 35_651_584, 4_278_190_080),
+    (0, 147_456, 4_423_680, 2048, 1152),
+    (1, 278_784, 8_363_520, 2816, 1584),
+    (4, 665_856, 19_975_680, 4352, 2448),
+    (5, 1_065_024, 31_950_720, 5504, 3096),
+    (8, 2_359_296, 70_778_880, 6144, 3456),
+    (9, 2_359_296, 141_557_760, 6144, 3456),
+    (12, 8_912_896, 267_386_880, 8192, 4352),
+    (13, 8_912_896, 534_773_760, 8192, 4352),
+    (14, 8_912_896, 1_069_547_520, 8192, 4352),
+    (16, 35_651_584, 1_069_547_520, 16_384, 8704),
+    (17, 35_651_584, 2_139_095_040, 16_384, 8704),
+    (18, 35_651_584, 4_278_190_080, 16_384, 8704),
 ];
 
 fn level(levels: Levels, demand: &Demand) -> u8 {
-    let samples = demand.size.area();
+    let size = demand.size;
+    let (samples, width, height) = (size.area(), u64::from(size.width), u64::from(size.height));
     let rate = (samples as f64 * demand.framerate).ceil() as u64;
-    let fitting = levels
-        .iter()
-        .find(|&&(_, size, per_second)| samples <= size && rate <= per_second);
+    let fitting = levels.iter().find(|level| {
+        samples <= level.1 && rate <= level.2 && width <= level.3 && height <= level.4
+    });
     fitting.or(levels.last()).map_or(0, |level| level.0)
 }
 
+/// Whether sides are within what H.264 (A.3.1) and H.265 (A.4.1) allow in a level: none passes sqrt(8 * `most`), where `most` is
+/// how large pictures may be, in the unit of the sides squared.
+fn sides_within(sides: [u32; 2], most: u64) -> bool {
+    sides
+        .into_iter()
+        .all(|side| u64::from(side).pow(2) <= 8 * most)
+}
+
 fn avc_level(demand: &Demand) -> u8 {
-    let blocks =
-        u64::from(demand.size.width.div_ceil(16)) * u64::from(demand.size.height.div_ceil(16));
+    let sides = [demand.size.width, demand.size.height].map(|side| side.div_ceil(16));
+    let blocks: u64 = sides.into_iter().map(u64::from).product();
     let rate = (blocks as f64 * demand.framerate).ceil() as u64;
     let bits = demand
         .bitrate
         .unwrap_or_else(|| usual_bits(AVC_BITS, demand.size, demand.framerate));
-    let fitting = AVC
-        .iter()
-        .find(|level| blocks <= level.1 && rate <= level.2 && bits <= level.3);
+    let fitting = AVC.iter().find(|level| {
+        blocks <= level.1 && rate <= level.2 && bits <= level.3 && sides_within(sides, level.1)
+    });
     fitting.or(AVC.last()).map_or(0, |level| level.0)
+}
+
+fn hevc_level(demand: &Demand) -> u8 {
+    let size = demand.size;
+    let samples = size.area();
+    let rate = (samples as f64 * demand.framerate).ceil() as u64;
+    let fitting = HEVC.iter().find(|level| {
+        samples <= level.1 && rate <= level.2 && sides_within([size.width, size.height], level.1)
+    });
+    fitting.or(HEVC.last()).map_or(0, |level| level.0)
 }
 
 /// The codec strings that `name` may mean, best first.
@@ -205,7 +225,7 @@ pub(crate) fn candidates(name: VideoName, demand: &Demand) -> Vec<String> {
                 .into()
         }
         VideoName::Hevc => {
-            let level = level(HEVC, demand);
+            let level = hevc_level(demand);
             let main = format!("hvc1.1.6.L{level}.B0");
             match demand.depth {
                 0..=8 => vec![main],
@@ -287,6 +307,35 @@ mod tests {
             assert_eq!(
                 candidates(name, &demand).first().map(String::as_str),
                 Some(want)
+            );
+        }
+    }
+
+    #[test]
+    fn levels_allow_the_sides_of_wide_and_of_tall_pictures() {
+        for (name, width, height, want) in [
+            // 79 macroblocks a side are the most of level 2.1, 169 of level 3.1, 256 of level 4.
+            (VideoName::H264, 1920, 64, "avc1.64001F"),
+            (VideoName::H264, 64, 1920, "avc1.64001F"),
+            (VideoName::H264, 4096, 16, "avc1.640028"),
+            (VideoName::H264, 3840, 160, "avc1.640028"),
+            (VideoName::Hevc, 1920, 64, "hvc1.1.6.L90.B0"),
+            (VideoName::Hevc, 64, 1920, "hvc1.1.6.L90.B0"),
+            (VideoName::Hevc, 3840, 160, "hvc1.1.6.L120.B0"),
+            (VideoName::Vp9, 1920, 64, "vp09.00.30.08"),
+            (VideoName::Vp9, 64, 1920, "vp09.00.30.08"),
+            (VideoName::Vp9, 3840, 160, "vp09.00.40.08"),
+            (VideoName::Av1, 1920, 64, "av01.0.00M.08"),
+            // AV1 allows less of a height than of a width.
+            (VideoName::Av1, 64, 1920, "av01.0.04M.08"),
+            (VideoName::Av1, 3840, 160, "av01.0.04M.08"),
+        ] {
+            assert_eq!(
+                candidates(name, &demand(width, height, 25.0, 8))
+                    .first()
+                    .map(String::as_str),
+                Some(want),
+                "{width}x{height}"
             );
         }
     }

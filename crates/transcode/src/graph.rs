@@ -191,7 +191,13 @@ impl Graph<'_> {
             }
         };
         let last = all.pop().unwrap_or_default();
-        Ok(all.into_iter().fold(last, Said::shared))
+        let said = all.into_iter().fold(last, Said::shared);
+        Ok(match source {
+            Source::Filter(name) if matches!(self.filter(name)?, Filter::Scale(_)) => {
+                said.of_square_pixels()
+            }
+            _ => said,
+        })
     }
 
     /// Whether all samples are as the first ones were decoded: of one kind of track, and through no filter that computes.

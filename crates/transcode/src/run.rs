@@ -300,6 +300,7 @@ enum Plan {
 fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Plan, JobError> {
     let target = validate::target(path, output)?;
     let context = graph.context;
+    let counted = target == Target::Container(Format::Flac);
     let mut lanes = Vec::new();
     for (index, stream) in validate::streams(job, target, output).iter().enumerate() {
         let path = format!("{path}.streams[{index}]");
@@ -335,7 +336,7 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                     if let Target::Container(format) = target {
                         check_turn(&path, format, &media, number)?;
                     }
-                    let inlet = encode::copy(context, media, kind, number, to)?;
+                    let inlet = encode::copy(context, media, kind, number, to, counted)?;
                     lanes.push(Lane::new(index, path, inlet));
                     continue;
                 }
@@ -350,7 +351,11 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                     pictures = context.ahead("filter video", 2, pictures)?;
                 }
                 let said = graph.said(&source)?;
-                let inlet = encode::video(context, pictures, choice, stream, &path, said)?;
+                let shown = match target {
+                    Target::Container(format) => shown_in(format, &said),
+                    Target::Png => encode::Shown::Pixels,
+                };
+                let inlet = encode::video(context, pictures, choice, stream, &path, said, shown)?;
                 lanes.push(Lane::new(index, path, inlet));
             }
             Stream::Audio(stream) => {
@@ -376,7 +381,7 @@ fn plan(job: &Job, graph: &Graph<'_>, path: &str, output: &Output) -> Result<Pla
                 let inlet = match choice {
                     AudioChoice::Copy => {
                         let (media, kind, number, to) = graph.track(&source)?;
-                        encode::copy(context, media, kind, number, to)?
+                        encode::copy(context, media, kind, number, to, counted)?
                     }
                     AudioChoice::Exact(codec) => {
                         graph.ends(&format!("{path}.source"), &source)?;
@@ -439,6 +444,14 @@ fn check_turn(path: &str, format: Format, media: &Media, number: usize) -> Resul
 /// Whether there is a place for how pictures are turned, and for an aspect ratio.
 const fn says_turn(format: Format) -> bool {
     !matches!(format, Format::MpegTs | Format::Ivf)
+}
+
+/// How the container says at which aspect ratio pictures are shown.
+const fn shown_in(format: Format, said: &encode::Said) -> encode::Shown {
+    match format {
+        Format::Mp4 | Format::FragmentedMp4 => encode::Shown::Ratio(said.pixel()),
+        _ => encode::Shown::Pixels,
+    }
 }
 
 /// Tags that are of the presentation, and not of how its file was made.

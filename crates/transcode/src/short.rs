@@ -163,13 +163,7 @@ impl Short {
             }
             error => error,
         })?;
-        let (video, audio) = match target {
-            Target::Png => (true, false),
-            Target::Container(format) => {
-                let (video, audio) = codecs::usual(format);
-                (video.is_some(), audio.is_some())
-            }
-        };
+        let (video, audio) = validate::kinds(target, &output);
         let mut filters = Vec::new();
         let mut streams = Vec::new();
         if let Some(stream) = self.video_stream(target, video, &mut filters)? {
@@ -347,6 +341,23 @@ mod tests {
         assert_eq!(streams(short("b.mp4")), Ok(2));
         assert_eq!(streams(short("b.wav")), Ok(1));
         assert_eq!(streams(short("b.png")), Ok(1));
+        let kinds = |path: &str| {
+            let job = short(path).job().expect("a job");
+            let kinds = job.outputs[0].streams.iter().map(|stream| match stream {
+                Stream::Video(_) => "video",
+                Stream::Audio(_) => "audio",
+            });
+            kinds.collect::<Vec<_>>()
+        };
+        for sound in ["b.mka", "b.m4a", "b.M4B", "b.cmfa"] {
+            assert_eq!(kinds(sound), ["audio"], "{sound}");
+        }
+        assert_eq!(kinds("b.cmfv"), ["video"]);
+        let pictures = Short {
+            video: Wish::Asked("h264".parse().unwrap()),
+            ..short("b.m4a")
+        };
+        assert_eq!(streams(pictures), Ok(2), "what is asked for is written");
         let silent = Short {
             audio: Wish::None,
             ..short("b.mp4")

@@ -453,3 +453,120 @@ fn flac_has_one_depth_from_its_beginning_to_its_end() {
     let both = samples(&folder.path().join("deeper.flac"), "");
     assert!(both[..48_000] == samples(&narrow, "")[..] && both[48_000..] == want[..]);
 }
+
+#[test]
+fn pixels_that_are_not_square_keep_their_exact_ratio_when_they_are_encoded() {
+    let folder = folder();
+    for (size, ratio) in [
+        ("720x480", "32:27"),
+        ("704x480", "40:33"),
+        ("176x144", "160:99"),
+    ] {
+        let filter = format!("setsar={}:max=1000", ratio.replace(':', "/"));
+        let args = format!(
+            "-f lavfi -i testsrc2=size={size}:rate=25:duration=0.2 -vf {filter} -c:v libx264 -pix_fmt yuv420p"
+        );
+        let source = made(&args, &format!("transcode-pixels-of-{size}.mp4"));
+        for name in ["a.mp4", "b.mp4", "c.mp4"] {
+            let out = folder.path().join(format!("{size}-{name}"));
+            let container = if name == "b.mp4" { "fmp4" } else { "mp4" };
+            let streams =
+                json!([{ "video": { "codec": if name == "c.mp4" { "copy" } else { "h264" } } }]);
+            done(json!({
+                "version": 1, "inputs": { "in": { "path": source } },
+                "outputs": [{ "path": out, "container": container, "streams": streams }],
+            }));
+            assert_eq!(
+                ffprobe(&out, "stream=sample_aspect_ratio"),
+                ratio,
+                "{size} {name}"
+            );
+        }
+        // WebM has no ratio, only a size in whole pixels.
+        let out = folder.path().join(format!("{size}.webm"));
+        done(
+            json!({ "version": 1, "inputs": { "in": { "path": source } }, "outputs": [{ "path": out }] }),
+        );
+        let TrackKind::Video {
+            display_aspect,
+            coded_size,
+            ..
+        } = packets(&out).0.kind
+        else {
+            panic!("pictures");
+        };
+        let (w, h) = ratio.split_once(':').expect("a ratio");
+        let shown = coded_size.with_sample_aspect((w.parse().unwrap(), h.parse().unwrap()));
+        assert_eq!(display_aspect, shown, "{size}");
+    }
+}
+
+#[test]
+fn wide_and_tall_pictures_have_a_level_that_allows_their_sides() {
+    let folder = folder();
+    for size in ["1920x64", "64x1920"] {
+        let args = format!(
+            "-f lavfi -i testsrc2=size={size}:rate=25:duration=0.2 -c:v libx264 -pix_fmt yuv420p"
+        );
+        let source = made(&args, &format!("transcode-{size}.mp4"));
+        let out = folder.path().join(format!("{size}.mp4"));
+        done(
+            json!({ "version": 1, "inputs": { "in": { "path": source } }, "outputs": [{ "path": out }] }),
+        );
+        let probed = ffprobe(&out, "stream=width,height,level");
+        assert_eq!(probed, size.replace('x', ",") + ",31");
+    }
+}
+
+/// How many samples the description of FLAC says, whether it has a checksum of them, and all packets of the file.
+fn counted(path: &Path) -> (u64, bool, Vec<bytes::Bytes>) {
+    let (track, all) = packets(path);
+    let description = track.description.expect("STREAMINFO");
+    let info = &description[8..42];
+    let packed = u64::from_be_bytes(info[10..18].try_into().expect("8 bytes"));
+    let checked = info[18..].iter().any(|&byte| byte != 0);
+    let data = all.into_iter().map(|packet| packet.chunk.data).collect();
+    (packed & ((1 << 36) - 1), checked, data)
+}
+
+#[test]
+fn a_copy_of_a_part_of_flac_does_not_claim_the_samples_of_the_whole() {
+    let folder = folder();
+    let source = made(
+        "-f lavfi -i sine=frequency=440:sample_rate=44100:duration=3 -c:a flac",
+        "transcode-three-seconds.flac",
+    );
+    let (all, _, whole) = counted(&source);
+    assert_eq!(all, 3 * 44_100);
+    for name in ["a.ogg", "a.mka", "a.mp4", "a.flac"] {
+        let copy = |to: Option<u32>| {
+            let out = folder
+                .path()
+                .join(format!("{}{name}", to.unwrap_or_default()));
+            let mut job = json!({
+                "version": 1, "inputs": { "in": { "path": source } },
+                "outputs": [{ "path": out, "streams": [{ "audio": { "codec": "copy" } }] }],
+            });
+            if let Some(to) = to {
+                job["inputs"]["in"]["to"] = json!(to);
+            }
+            done(job);
+            counted(&out)
+        };
+        for to in [None, Some(3), Some(4)] {
+            assert_eq!(copy(to), (all, true, whole.clone()), "{name} to {to:?}");
+        }
+        let (samples, checked, data) = copy(Some(1));
+        assert!(
+            whole.starts_with(&data) && data.len() < whole.len(),
+            "{name}"
+        );
+        // FLAC's own container is counted when it is complete; the others have their own length.
+        let kept = if name == "a.flac" {
+            data.len() as u64 * 4608
+        } else {
+            0
+        };
+        assert_eq!((samples, checked), (kept, false), "{name}");
+    }
+}

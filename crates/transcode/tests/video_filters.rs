@@ -406,3 +406,50 @@ fn a_trim_shows_what_was_shown_there() {
     }
     assert_eq!(&times(&out)[..3], [0.0, 0.02, 0.06]);
 }
+
+/// A few pictures of 320x180 whose pixels are of 16:11.
+fn anamorphic() -> PathBuf {
+    made(
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=0.2 -vf setsar=16/11 -c:v libx264 -pix_fmt yuv420p",
+        "transcode-anamorphic.mp4",
+    )
+}
+
+#[test]
+fn pixels_keep_their_shape_in_filters_that_keep_them() {
+    let folder = folder();
+    for (number, (filter, theirs)) in [
+        (
+            json!({ "pad": { "input": "in:video", "width": 400, "height": 240 } }),
+            "400,240,16:11",
+        ),
+        (
+            json!({ "crop": { "input": "in:video", "width": 160, "height": 90 } }),
+            "160,90,16:11",
+        ),
+        (
+            json!({ "rotate": { "input": "in:video", "degrees": 90 } }),
+            "180,320,11:16",
+        ),
+        (
+            json!({ "fade": { "input": "in:video", "direction": "in", "duration": 0.1 } }),
+            "320,180,16:11",
+        ),
+        (
+            json!({ "scale": { "input": "in:video", "width": 200, "height": 100 } }),
+            "200,100,1:1",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = folder.path().join(format!("{number}.mp4"));
+        done(json!({
+            "version": 1, "inputs": { "in": { "path": anamorphic() } }, "filters": { "result": filter },
+            "outputs": [{ "path": out, "streams": [{ "video": { "source": "result" } }] }],
+        }));
+        let got = ffprobe(&out, "stream=width,height,sample_aspect_ratio");
+        let got = got.replace("N/A", "1:1");
+        assert_eq!(got, theirs, "{filter}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use reelcore_media::ChunkKind;
 use reelcore_media::codec_string::family;
 use reelcore_media::demux::{TrackConfig, TrackKind};
@@ -13,15 +14,17 @@ use crate::job::SourceKind;
 use crate::source::{self, Content as MediaContent, Media};
 use crate::stream::{Context, Inlet};
 
-use super::{Item, PACKETS_AHEAD};
+use super::{Item, PACKETS_AHEAD, flac};
 
-/// Copies packets as they are, until a time in microseconds.
+/// Copies packets as they are, until a time in microseconds. `counted` says whether the container itself counts samples of FLAC:
+/// otherwise their description no longer says how many there are where it was of more.
 pub(crate) fn copy(
     context: &Context,
     media: Arc<Media>,
     kind: SourceKind,
     number: usize,
     to: i64,
+    counted: bool,
 ) -> Result<Inlet<Item>, JobError> {
     let of_thread = context.clone();
     context.stage("copy", PACKETS_AHEAD, move |outlet| {
@@ -94,10 +97,18 @@ pub(crate) fn copy(
             },
             TrackKind::Other(_) => return Err(missing()),
         };
+        let described = |description: &Option<Bytes>, decode_time: i64| match description {
+            Some(description) if !counted && to < i64::MAX && codec_text == "flac" => {
+                let left = to.saturating_sub(decode_time.saturating_sub(*origin));
+                Some(flac::cut(description, left))
+            }
+            description => description.clone(),
+        };
+        let first = next.as_ref().map_or(*origin, |packet| packet.decode_time);
         outlet.push(Item::Track(Box::new(OutputTrack {
             kind,
             codec,
-            description: track.description.clone(),
+            description: described(&track.description, first),
             language: track.language.clone(),
             name: track.name.clone(),
         })))?;
@@ -132,7 +143,7 @@ pub(crate) fn copy(
                         format!("the track changes from {codec_text} to {now}, which cannot be copied into one track"),
                     ));
                 }
-                output.description.clone_from(&config.description);
+                output.description = described(&config.description, packet.decode_time);
             }
             outlet.push(Item::Packet(output))?;
             next = reader.next_sample().map_err(failed)?;

@@ -1,15 +1,19 @@
 //! From pictures and sound to packets, each track on a thread of its own.
 
+mod aspect;
 mod audio;
 mod copy;
+mod flac;
 mod video;
 
-use reelcore_media::demux::Track;
+use reelcore_media::Size;
+use reelcore_media::demux::{Track, TrackKind};
 use reelcore_media::mux::{OutputPacket, OutputTrack};
 
 use crate::error::JobError;
 use crate::stream::Pull;
 
+pub(crate) use aspect::Shown;
 pub(crate) use audio::{Origin, audio};
 pub(crate) use copy::copy;
 pub(crate) use video::video;
@@ -38,11 +42,13 @@ impl<T: Send> Pull<T> for Begun<T> {
     }
 }
 
-/// What a container says of a track for people.
+/// What a container says of a track, and its pictures or sound do not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
     language: Option<String>,
     name: Option<String>,
+    /// Width and height of a pixel, which frames keep only as whole pixels that they are shown at.
+    pixel: Option<Size>,
 }
 
 impl Said {
@@ -50,7 +56,29 @@ impl Said {
         Self {
             language: track.language.clone(),
             name: track.name.clone(),
+            pixel: match track.kind {
+                TrackKind::Video {
+                    coded_size,
+                    display_aspect,
+                    aspect_of_stream: false,
+                    ..
+                } => aspect::pixel_of(coded_size, display_aspect),
+                _ => None,
+            },
         }
+    }
+
+    /// Of pictures whose pixels were made square.
+    pub(crate) fn of_square_pixels(self) -> Self {
+        Self {
+            pixel: None,
+            ..self
+        }
+    }
+
+    /// Width and height of a pixel.
+    pub(crate) const fn pixel(&self) -> Option<Size> {
+        self.pixel
     }
 
     /// What both say.
@@ -60,6 +88,7 @@ impl Said {
                 .language
                 .filter(|own| other.language.as_ref() == Some(own)),
             name: self.name.filter(|own| other.name.as_ref() == Some(own)),
+            pixel: self.pixel.filter(|own| other.pixel == Some(*own)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{self, JobError};
 use crate::job::{Alpha, BitrateMode, Content, EncodeMode, VideoStream};
 use crate::stream::{Context, Inlet, Outlet, Pictures, Pull};
 
-use super::{Begun, Item, PACKETS_AHEAD, Said};
+use super::{Begun, Item, PACKETS_AHEAD, Said, Shown};
 
 /// The first pictures, which the frame rate is measured on.
 const MEASURED: usize = 8;
@@ -28,6 +28,7 @@ pub(crate) fn video(
     options: &VideoStream,
     path: &str,
     said: Said,
+    shown: Shown,
 ) -> Result<Inlet<Item>, JobError> {
     let (options, of_thread) = (options.clone(), context.clone());
     let path = format!("{path}.codec");
@@ -43,7 +44,7 @@ pub(crate) fn video(
             return Ok(());
         };
         let mut encoder =
-            VideoEncoding::start(&of_thread, frame, choice, &options, framerate, &path)?;
+            VideoEncoding::start(&of_thread, frame, choice, &options, framerate, shown, &path)?;
         encoder.said = said;
         let mut frames = Begun {
             first: first.into_iter(),
@@ -90,6 +91,7 @@ impl VideoEncoding {
         choice: VideoChoice,
         options: &VideoStream,
         framerate: f64,
+        shown: Shown,
         path: &str,
     ) -> Result<Self, JobError> {
         let size = frame.visible_rect.size();
@@ -112,7 +114,7 @@ impl VideoEncoding {
                 VideoChoice::Copy => Vec::new(),
             };
             for codec in codecs {
-                let config = video_config(codec, size, frame, options, framerate);
+                let config = video_config(codec, size, frame, options, framerate, shown);
                 match start_video(context, &config) {
                     Ok((instance, threads)) => {
                         return Ok(Self {
@@ -225,6 +227,7 @@ fn video_config(
     frame: &VideoFrame,
     options: &VideoStream,
     framerate: f64,
+    shown: Shown,
 ) -> VideoEncoderConfig {
     let visible = frame.visible_rect.size();
     // The display size is that after rotation, the aspect ratio that of before.
@@ -232,11 +235,9 @@ fn video_config(
         true => Size::new(frame.display_size.height, frame.display_size.width),
         false => frame.display_size,
     };
-    let square = u64::from(display.width) * u64::from(visible.height)
-        == u64::from(display.height) * u64::from(visible.width);
     let usual = codecs::usual_bitrate(&codec, size, framerate);
     VideoEncoderConfig {
-        display_size: (!square && display.area() > 0).then_some(display),
+        display_size: shown.aspect(visible, display, size),
         bitrate: match options.quantizer {
             Some(_) => None,
             None => Some(options.bitrate.unwrap_or(usual)),

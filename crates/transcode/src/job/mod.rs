@@ -105,7 +105,8 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// The tracks, in their order in the file. By default the first video track and the first audio track of the only
-    /// input, as far as the container takes them.
+    /// input, as far as the container takes them. Where the path's extension says the container, `mka`, `m4a`, `m4b` and `cmfa`
+    /// have no pictures by default, and `cmfv` no sound.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
     /// What to say of the presentation, by FFmpeg's names: `title`, `artist`, ... What is not said here is what the file says that is

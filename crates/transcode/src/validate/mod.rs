@@ -13,7 +13,7 @@ use crate::output::place_of;
 use graph::Graph;
 use outputs::check_output;
 
-pub(crate) use outputs::{Target, source, streams, target};
+pub(crate) use outputs::{Target, kinds, source, streams, target};
 
 /// Of inputs, outputs, parts, tracks of an output, and filters. Each stream has threads of its own.
 const MAX_COUNT: usize = 64;

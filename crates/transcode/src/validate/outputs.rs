@@ -52,11 +52,8 @@ pub(crate) fn target(path: &str, output: &Output) -> Result<Target, JobError> {
         })
 }
 
-/// The tracks of an output, with those that it has by default, which are optional.
-pub(crate) fn streams(job: &Job, target: Target, output: &Output) -> Vec<Stream> {
-    if !output.streams.is_empty() {
-        return output.streams.clone();
-    }
+/// Whether an output has pictures and sound by default: what the container takes, unless the extension is that of one of both.
+pub(crate) fn kinds(target: Target, output: &Output) -> (bool, bool) {
     let (video, audio) = match target {
         Target::Png => (true, false),
         Target::Container(format) => {
@@ -64,6 +61,22 @@ pub(crate) fn streams(job: &Job, target: Target, output: &Output) -> Vec<Stream>
             (video.is_some(), audio.is_some())
         }
     };
+    // Who names a container says more than the extension does.
+    let extension = output.path.extension().and_then(|e| e.to_str());
+    let extension = extension.filter(|_| output.container.is_none());
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("mka" | "m4a" | "m4b" | "cmfa") => (false, audio),
+        Some("cmfv") => (video, false),
+        _ => (video, audio),
+    }
+}
+
+/// The tracks of an output, with those that it has by default, which are optional.
+pub(crate) fn streams(job: &Job, target: Target, output: &Output) -> Vec<Stream> {
+    if !output.streams.is_empty() {
+        return output.streams.clone();
+    }
+    let (video, audio) = kinds(target, output);
     let mut streams = Vec::new();
     if let (1, Some((input, _))) = (job.inputs.iter().count(), job.inputs.iter().next()) {
         let source = |kind| {

@@ -4,7 +4,7 @@ use reelcore_engine::Engine;
 use reelcore_media::{ErrorKind, MediaError, PixelFormat, Rect, Rotation, Size, VideoFrame};
 
 use super::color::colored_as;
-use super::paint::{Painter, planar_of, unnamed};
+use super::paint::{Painter, planar_of, resized, unnamed};
 use super::time::{end_of, split_off, stands_still, step_of};
 use crate::error::JobError;
 use crate::job::{self, Color, Direction, FitMode};
@@ -134,22 +134,13 @@ pub(crate) fn crop(frame: &VideoFrame, rect: Rect) -> Result<VideoFrame, MediaEr
             rect.width, rect.height, rect.x, rect.y, visible.width, visible.height
         )));
     }
-    let scaled = |display: u32, part: u32, whole: u32| {
-        let exact = u64::from(display) * u64::from(part) + u64::from(whole) / 2;
-        u32::try_from(exact / u64::from(whole.max(1)))
-            .unwrap_or(u32::MAX)
-            .max(1)
-    };
     let cropped = VideoFrame {
         visible_rect: Rect {
             x: visible.x.saturating_add(rect.x),
             y: visible.y.saturating_add(rect.y),
             ..rect
         },
-        display_size: Size::new(
-            scaled(frame.display_size.width, rect.width, visible.width),
-            scaled(frame.display_size.height, rect.height, visible.height),
-        ),
+        display_size: resized(frame.display_size, visible.size(), rect.size()),
         ..frame.clone()
     };
     Ok(colored_as(frame, cropped))

@@ -239,9 +239,24 @@ impl Painter {
             planes.push(finished(Canvas { data, stride }));
         }
         let mut padded = replaced(&planar, CpuImage::new(format, size, planes)?);
-        padded.display_size = size;
+        padded.display_size = resized(frame.display_size, inner, size);
         Ok(padded)
     }
+}
+
+/// The size at which pictures of `size` are shown, whose pixels have the shape of those of pictures of `before` that are shown at
+/// `display`.
+pub(crate) fn resized(display: Size, before: Size, size: Size) -> Size {
+    let side = |display: u32, before: u32, now: u32| {
+        let exact = u64::from(display) * u64::from(now) + u64::from(before) / 2;
+        u32::try_from(exact / u64::from(before.max(1)))
+            .unwrap_or(u32::MAX)
+            .max(1)
+    };
+    Size::new(
+        side(display.width, before.width, size.width),
+        side(display.height, before.height, size.height),
+    )
 }
 
 /// A finished plane.
