@@ -151,9 +151,9 @@ declare namespace Reelcore {
   interface TrackOptions {
     /** Of pictures: frames a second. */
     framerate?: number;
-    /** Of pictures: the chunks have alpha beside them. */
+    /** Of pictures: chunks have alpha beside them, which WebM and Matroska keep. By default the first chunk tells. */
     alpha?: boolean;
-    /** Of ISO 639-2, as "deu". Matroska and WebM keep other forms, such as "en-US"; elsewhere they are left out. */
+    /** Of ISO 639-2, as "deu". MP4, Matroska and WebM keep other forms, such as "en-US"; elsewhere they are left out. */
     language?: string;
     name?: string;
   }

@@ -442,6 +442,34 @@ fn alpha_is_written_beside_the_picture() {
 }
 
 #[test]
+fn alpha_of_a_track_that_was_said_to_have_none_is_left_out() {
+    for webm in [true, false] {
+        let mut muxer = match webm {
+            true => MatroskaMuxer::webm(MuxOptions::default()),
+            false => MatroskaMuxer::matroska(MuxOptions::default()),
+        };
+        let mut sink = MemorySink::default();
+        let track = muxed::video("vp8", 64, 48);
+        muxer.add_track(track).expect("a codec");
+        for index in 0..5 {
+            let mut out = muxed::packet(ChunkKind::Key, index * 40_000, 40_000, vec![7; 9]);
+            out.chunk.side = Some(std::sync::Arc::new(reelcore_media::SideData {
+                alpha: Some(bytes::Bytes::from_static(b"alpha")),
+                ..Default::default()
+            }));
+            muxer.write(0, out, &mut sink).expect("written");
+        }
+        muxer.finish(&mut sink).expect("finished");
+        let bytes = sink.into_bytes();
+        // Additions to blocks that no track says there are.
+        assert!(!bytes.windows(5).any(|w| w == b"alpha"), "webm: {webm}");
+        let read = tracks(&open_bytes(bytes)).remove(0).1;
+        assert_eq!(read.len(), 5);
+        assert!(read.iter().all(|packet| packet.chunk.data[..] == [7; 9]));
+    }
+}
+
+#[test]
 fn start_codes_become_lengths_and_adts_raw_frames() {
     let x264 = "-c:v libx264 -preset veryfast -bf 3 -g 20 -pix_fmt yuv420p -c:a aac";
     let bytes = make("avc-adts.ts", x264);

@@ -375,3 +375,66 @@ fn annex_b_becomes_lengths_with_its_parameter_sets_in_front() {
         }
     }
 }
+
+/// One packet of one track.
+fn one(track: reelcore_media::mux::OutputTrack, options: MuxOptions) -> Bytes {
+    let mut sink = MemorySink::default();
+    let mut muxer = Mp4Muxer::new(options);
+    muxer.add_track(track).expect("a codec");
+    let sample = packet(ChunkKind::Key, 0, 20_000, vec![0; 8]);
+    muxer.write(0, sample, &mut sink).expect("written");
+    muxer.finish(&mut sink).expect("finished");
+    sink.into_bytes()
+}
+
+/// What stands behind the first `name`.
+fn behind<'a>(bytes: &'a [u8], name: &[u8; 4]) -> &'a [u8] {
+    let at = bytes.windows(4).position(|w| w == name).expect("the box");
+    &bytes[at + 4..]
+}
+
+#[test]
+fn vp9_whose_colours_nobody_told_is_not_said_to_be_bt709() {
+    for (codec, want) in [
+        ("vp09.00.10.08", [0x82, 2, 2, 2]),
+        ("vp09.00.10.08.01.01.01.01.00", [0x82, 1, 1, 1]),
+        ("vp09.00.10.08.01.09.16.09.01", [0x83, 9, 16, 9]),
+        ("vp09.00.10.08.00.02.02.02.00", [0x80, 2, 2, 2]),
+    ] {
+        for options in [MuxOptions::default(), fragmented()] {
+            let bytes = one(muxed::video(codec, 64, 48), options);
+            // Behind version and flags: profile and level, then depth, chroma and range, then the colours.
+            assert_eq!(behind(&bytes, b"vpcC")[6..10], want, "{codec}");
+        }
+    }
+}
+
+#[test]
+fn flac_of_a_high_rate_is_said_to_be_of_the_greatest_regular_division_of_it() {
+    for (rate, said) in [
+        (44_100_u32, 44_100_u32),
+        (48_000, 48_000),
+        (88_200, 44_100),
+        (96_000, 48_000),
+        (144_000, 36_000),
+        (192_000, 48_000),
+        (352_800, 44_100),
+        (65_537, 65_535),
+    ] {
+        // STREAMINFO: blocks of 4096, sizes unknown, the rate, two channels of 16 bits, nothing of length and checksum.
+        let mut description = b"fLaC\x80\0\0\x22\x10\0\x10\0\0\0\0\0\0\0".to_vec();
+        description.extend(((rate << 12) | (1 << 9) | (15 << 4)).to_be_bytes());
+        description.extend([0; 20]);
+        let mut track = audio("flac", rate, 2);
+        track.description = Some(description.into());
+        let bytes = one(track, MuxOptions::default());
+        // Behind reserved bytes, the reference, channels and bits.
+        let entry = &behind(&bytes, b"fLaC")[24..28];
+        assert_eq!(entry, (said << 16).to_be_bytes(), "{rate}");
+        let demuxer = open_bytes(bytes);
+        let TrackKind::Audio { sample_rate, .. } = demuxer.tracks()[0].kind else {
+            panic!("sound");
+        };
+        assert_eq!(sample_rate, rate);
+    }
+}

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mp4::{described, fragmented, opus, read, write};
 use muxed::{audio, ffprobe, packet, save, video};
 use reelcore_media::demux::{Packet, TrackKind};
-use reelcore_media::mux::{MuxOptions, OutputPacket};
+use reelcore_media::mux::{MuxOptions, Muxer, OutputPacket};
 use reelcore_media::{ChunkKind, SideData};
 
 /// A packet of Opus that lasts 20 ms.
@@ -354,5 +354,84 @@ fn rates_that_a_sample_entry_has_no_room_for_are_read_back() {
             };
             assert_eq!(*sample_rate, rate);
         }
+    }
+}
+
+/// AAC of 48 kHz, the first packet of which is all priming, with so many frames of padding at its end.
+fn aac_from(start: i64, counts_kept: bool, padding: u64) -> Vec<OutputPacket> {
+    let step = |index: i64| (index * 1024 * 1_000_000 + 24_000).div_euclid(48_000);
+    let before = i64::from(!counts_kept);
+    (0..47)
+        .map(|index| {
+            let at = step(index - before);
+            let length = (step(index + 1 - before) - at) as u64;
+            let mut out = packet(ChunkKind::Key, start + at, length, vec![1; 30]);
+            let frames = |count: u64| Duration::from_nanos(count * 1_000_000_000 / 48_000);
+            out.chunk.side = Some(Arc::new(SideData {
+                discard_start: frames(if index == 0 { 1024 } else { 0 }),
+                discard_end: frames(if index == 46 { padding } else { 0 }),
+                counts_kept: counts_kept && index == 0,
+                ..SideData::default()
+            }));
+            out
+        })
+        .collect()
+}
+
+#[test]
+fn priming_of_a_whole_packet_is_dropped_wherever_the_sound_starts() {
+    let sound = described(audio("mp4a.40.2", 48_000, 2), &[0x11, 0x90]);
+    let pictures: Vec<OutputPacket> = (0..60)
+        .map(|index| packet(ChunkKind::Key, index * 100_000, 100_000, vec![0; 9]))
+        .collect();
+    for start in [0, 400_000, 3_500_000] {
+        for counts_kept in [true, false] {
+            let packets = aac_from(start, counts_kept, 0);
+            for with_pictures in [false, true] {
+                for options in [MuxOptions::default(), fragmented()] {
+                    let what = format!(
+                        "{start} {counts_kept} {with_pictures} {}",
+                        options.fragmented
+                    );
+                    let mut sink = reelcore_containers::mux::MemorySink::default();
+                    let mut muxer = reelcore_containers::mp4::Mp4Muxer::new(options);
+                    let index = usize::from(with_pictures);
+                    if with_pictures {
+                        muxer.add_track(video("vp8", 64, 48)).expect("a codec");
+                    }
+                    muxer.add_track(sound.clone()).expect("a codec");
+                    let shown = pictures.iter().filter(|_| with_pictures);
+                    let mut all: Vec<_> = shown.map(|packet| (0, packet)).collect();
+                    all.extend(packets.iter().map(|packet| (index, packet)));
+                    all.sort_by_key(|(_, packet)| packet.chunk.timestamp);
+                    for (track, packet) in all {
+                        muxer
+                            .write(track, packet.clone(), &mut sink)
+                            .expect("written");
+                    }
+                    muxer.finish(&mut sink).expect("finished");
+                    let demuxer = muxed::open_bytes(sink.into_bytes());
+                    let got = muxed::tracks(&demuxer).remove(index).1;
+                    assert_eq!(got.len(), packets.len(), "{what}");
+                    assert!(!got[0].presented, "{what}");
+                    assert_eq!(micros(&got[0]), (start - 21_333, 21_333, 0), "{what}");
+                    assert_eq!(micros(&got[1]), (start, 0, 0), "{what}");
+                    assert!(got[1].presented, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn padding_is_dropped_to_the_very_sample() {
+    let track = described(audio("mp4a.40.2", 48_000, 2), &[0x11, 0x90]);
+    for padding in [0, 1, 2, 3, 1023] {
+        let packets = aac_from(0, true, padding);
+        let bytes = write(MuxOptions::default(), track.clone(), &packets);
+        let got = read(bytes);
+        let side = got[46].chunk.side.as_deref().cloned().unwrap_or_default();
+        let frames = (side.discard_end.as_nanos() * 48_000 + 500_000_000) / 1_000_000_000;
+        assert_eq!(frames, u128::from(padding));
     }
 }

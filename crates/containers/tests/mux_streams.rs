@@ -355,6 +355,50 @@ fn slow_pictures_leave_no_gap_in_the_clock_and_the_tables() {
     assert_eq!(tables.count(), clocks.len());
 }
 
+/// Two tracks of MP3 of which one is written in advance by so many frames of 24 ms, and how that went.
+fn in_advance(ahead: usize, frames: i64, frame_by: usize) -> Result<Bytes, MuxError> {
+    let options = MuxOptions {
+        max_interleave: Duration::from_millis(200),
+        ..MuxOptions::default()
+    };
+    let mut muxer = TsMuxer::new(&options);
+    let mut sink = MemorySink::default();
+    for _ in 0..2 {
+        muxer.add_track(audio("mp3", 48_000, 2)).expect("MP3");
+    }
+    let frame = [&[0xff, 0xfb, 0x14, 0xc0][..], &[0; 92]].concat();
+    let all: Vec<i64> = (0..frames).map(|index| index * 24_000).collect();
+    for times in all.chunks(frame_by) {
+        for track in [ahead, 1 - ahead] {
+            for &at in times {
+                let packet = packet(ChunkKind::Key, at, 24_000, frame.clone());
+                muxer.write(track, packet, &mut sink)?;
+            }
+        }
+    }
+    muxer.finish(&mut sink)?;
+    Ok(sink.into_bytes())
+}
+
+#[test]
+fn a_track_that_comes_behind_the_clock_is_refused_and_no_clock_goes_back() {
+    for ahead in [0, 1] {
+        // Up to half a second: a packet is sent longer than that before it is decoded.
+        let bytes = in_advance(ahead, 400, 20).expect("written");
+        let clocks = clocks(&bytes);
+        assert!(clocks.len() > 90, "{}", clocks.len());
+        for pair in clocks.windows(2) {
+            assert!(pair[0] < pair[1], "{ahead}: {pair:?}");
+        }
+        let got = tracks(&open_bytes(bytes));
+        assert!(got.iter().all(|(_, packets)| packets.len() == 400));
+        // All of one, then all of the other.
+        let error = in_advance(ahead, 400, 400).expect_err("too late");
+        assert!(matches!(error, MuxError::Invalid(_)), "{error}");
+        assert!(error.to_string().contains("side by side"), "{error}");
+    }
+}
+
 #[test]
 fn times_wrap_around_and_may_begin_below_0() {
     // 33 bits at 90 kHz: 26.5 hours.

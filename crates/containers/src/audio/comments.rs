@@ -5,10 +5,20 @@ use super::tags::{MAX_TEXT, Tags};
 /// Reads the fields from the length of the vendor's name on. What is cut off or broken ends the list: the sound is not
 /// concerned.
 pub(crate) fn read(bytes: &[u8], tags: &mut Tags) {
-    let _ = fields(bytes, tags);
+    let mut described = Tags::default();
+    let _ = fields(bytes, tags, &mut described);
+    // FFmpeg's habit: writers that know no COMMENT have its text there. Beside one it is a tag of its own.
+    let name = match tags.list().iter().any(|(name, _)| name == "comment") {
+        true => "description",
+        false => "comment",
+    };
+    for (_, value) in described.list() {
+        tags.join(name, value);
+    }
 }
 
-fn fields(bytes: &[u8], tags: &mut Tags) -> Option<()> {
+/// Those called DESCRIPTION go to `described`.
+fn fields(bytes: &[u8], tags: &mut Tags, described: &mut Tags) -> Option<()> {
     let mut rest = bytes;
     let mut take = |size: usize| {
         let (taken, left) = rest.split_at_checked(size)?;
@@ -29,8 +39,10 @@ fn fields(bytes: &[u8], tags: &mut Tags) -> Option<()> {
         let field = String::from_utf8_lossy(field);
         if let Some((name, value)) = field.split_once('=') {
             let name = name.to_ascii_lowercase();
-            if name != "metadata_block_picture" && name != "coverart" {
-                tags.join(known(&name), value);
+            match name.as_str() {
+                "metadata_block_picture" | "coverart" => {}
+                "description" => described.join(&name, value),
+                name => tags.join(known(name), value),
             }
         }
     }
@@ -43,7 +55,6 @@ fn known(name: &str) -> &str {
         "albumartist" => "album_artist",
         "tracknumber" => "track",
         "discnumber" => "disc",
-        "description" => "comment",
         name => name,
     }
 }
@@ -87,6 +98,27 @@ mod tests {
         assert_eq!(tags.list(), want);
         for cut in 0..bytes.len() {
             read(&bytes[..cut], &mut Tags::default());
+        }
+    }
+
+    #[test]
+    fn a_description_beside_a_comment_is_not_joined_to_it() {
+        let fields: [&[u8]; 3] = [
+            b"DESCRIPTION=the description",
+            b"COMMENT=one",
+            b"comment=two",
+        ];
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+            let mut tags = Tags::default();
+            read(&built(&order.map(|index| fields[index])), &mut tags);
+            let value = |wanted: &str| {
+                let found = tags.list().iter().find(|(name, _)| name == wanted);
+                found.map(|(_, value)| value.as_str())
+            };
+            assert_eq!(value("description"), Some("the description"), "{order:?}");
+            let comment = value("comment").expect("both");
+            assert!(["one;two", "two;one"].contains(&comment), "{comment}");
+            assert_eq!(tags.list().len(), 2);
         }
     }
 }

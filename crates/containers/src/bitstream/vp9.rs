@@ -82,6 +82,12 @@ pub(crate) fn of_key_frame(before: &Vp9, frame: &[u8]) -> Option<Vp9> {
     })
 }
 
+/// What a codec string says of colours: H.273 primaries, transfer characteristics and matrix coefficients, and the range. `None` for
+/// one without the optional fields, which stand together or not at all: what they are by default nobody said.
+pub(crate) fn told_colors(string: &str, vp9: &Vp9) -> Option<([u8; 3], bool)> {
+    (string.matches('.').count() == 8).then_some((vp9.color, vp9.full_range))
+}
+
 /// The `chromaSubsampling` of codec strings.
 fn chroma(config: &Vp9ColorConfig) -> u8 {
     match (config.subsampling_x, config.subsampling_y) {

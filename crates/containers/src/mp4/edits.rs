@@ -69,9 +69,13 @@ impl Timeline {
         }
     }
 
-    /// An edit ends on a tick of the movie's scale, which is coarser than the media's: less than that is no cut.
+    /// An edit ends on a tick of the movie's scale, which may be coarser than the media's: up to that is no cut. Where each tick of
+    /// the media is one of the movie, every cut is one.
     pub(crate) fn grain(&self) -> i64 {
-        i64::from(self.media_scale.div_ceil(self.movie_scale))
+        match self.movie_scale.is_multiple_of(self.media_scale) {
+            true => 0,
+            false => i64::from(self.media_scale.div_ceil(self.movie_scale)),
+        }
     }
 
     /// Parses an `elst` box after its header. In a `fragmented` file the last edit goes to the end of the media:
@@ -141,7 +145,8 @@ impl Timeline {
     /// Adds a segment; one that goes on where the last one ended makes that one longer, so that nothing is read
     /// twice at the seam.
     fn push(&mut self, next: Segment, adjoins: bool) {
-        let tolerance = self.grain();
+        // A tick is rounding in any scale.
+        let tolerance = self.grain().max(1);
         if let Some(last) = self.segments.last_mut()
             && let Some(end) = last.media_end
             && next.media_start >= last.media_start
@@ -250,6 +255,23 @@ mod tests {
         assert_eq!(gap.segments.len(), 2);
         assert_eq!(gap.micros(&gap.segments[1], 90000), 1_500_000);
         assert_eq!((cut.segment_at(999_999), cut.segment_at(1_000_000)), (0, 1));
+    }
+
+    #[test]
+    fn an_end_is_inexact_only_where_the_movie_has_coarser_ticks() {
+        for (movie, media, grain) in [
+            (48_000, 48_000, 0),
+            (96_000, 48_000, 0),
+            (1000, 48_000, 48),
+            (1000, 44_100, 45),
+            (48_000, 44_100, 1),
+        ] {
+            assert_eq!(
+                Timeline::identity(movie, media).grain(),
+                grain,
+                "{movie} {media}"
+            );
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reelcore_containers::mux::{FileSink, InBand, MemorySink, QueueSink};
-use reelcore_media::EncodedChunk;
-use reelcore_media::mux::{MuxError, MuxOptions, Muxer, OutputPacket, OutputTrack, Sink};
+use reelcore_media::mux::{
+    MuxError, MuxOptions, Muxer, OutputKind, OutputPacket, OutputTrack, Sink,
+};
+use reelcore_media::{EncodedChunk, VideoCodec};
 
 use super::config::{Configuration, Stage, check_change};
 
@@ -136,6 +138,19 @@ impl TrackState {
         self.latest.clone_from(&config.description);
         self.description = config.description;
         Ok(())
+    }
+
+    /// Alpha beside a chunk makes the track one that has it, whatever a script said. Only before the file is begun: it is said in
+    /// front of all packets.
+    fn follow_alpha(&mut self, chunk: &EncodedChunk) {
+        let side = chunk.side.as_ref();
+        if side.is_some_and(|side| side.alpha.is_some())
+            && let Some(config) = &mut self.config
+            && let Ok(VideoCodec::Vp8 | VideoCodec::Vp9(_)) = VideoCodec::parse(&config.codec)
+            && let OutputKind::Video { alpha, .. } = &mut config.kind
+        {
+            *alpha = true;
+        }
     }
 
     /// A chunk with what a muxer is to know of it.
@@ -270,6 +285,8 @@ impl Work {
     }
 
     fn chunk(&mut self, track: usize, chunk: EncodedChunk) -> Result<(), Failure> {
+        // Other containers have no place for alpha, and leave it out.
+        let tells = !self.opened && matches!(self.muxer.container(), "matroska" | "webm");
         let state = self.state(track)?;
         if state.config.is_none() {
             return Err(match state.lacks {
@@ -278,6 +295,9 @@ impl Work {
                     "the first packet of track {track} came without a decoderConfig"
                 ))),
             });
+        }
+        if tells {
+            state.follow_alpha(&chunk);
         }
         let packet = state.packet(chunk)?;
         if self.opened {
@@ -347,6 +367,80 @@ impl Work {
         match self.state(track)?.index {
             Some(index) => self.muxer.end_track(index, self.target.sink()?),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reelcore_media::{ChunkKind, ColorSpace, Rotation, SideData, Size};
+
+    use super::*;
+
+    /// Two chunks of VP8, the second of which has alpha, and all that was written.
+    fn written(container: &str, first_alpha: bool) -> Bytes {
+        let options = MuxOptions::default();
+        let muxer = reelcore_containers::mux::create(container, &options).expect("a container");
+        let target = Target::Memory(MemorySink::new(usize::MAX));
+        let mut work = Work::new(muxer, target, &options);
+        let track = OutputTrack {
+            kind: OutputKind::Video {
+                coded_size: Size::new(64, 48),
+                display_aspect: None,
+                rotation: Rotation::R0,
+                flip: false,
+                color_space: ColorSpace::default(),
+                framerate: None,
+                alpha: false,
+            },
+            codec: "vp8".into(),
+            description: None,
+            language: None,
+            name: None,
+        };
+        work.carry_out(Call::Declare);
+        let config = Configuration {
+            track,
+            lacks: None,
+            says_orientation: false,
+        };
+        work.carry_out(Call::Configure(0, Box::new(config)));
+        for (index, alpha) in [(0, first_alpha), (1, true)] {
+            let data = Bytes::from_static(&[7; 9]);
+            let mut chunk = EncodedChunk::new(ChunkKind::Key, index * 40_000, data);
+            chunk.side = Some(Arc::new(SideData {
+                alpha: alpha.then(|| Bytes::from_static(b"alpha")),
+                ..SideData::default()
+            }));
+            work.carry_out(Call::Write(0, chunk));
+        }
+        work.carry_out(Call::Finish);
+        assert_eq!(work.failed(), None, "{container}");
+        match std::mem::replace(&mut work.target, Target::File(None)) {
+            Target::Memory(sink) => sink.into_bytes(),
+            _ => Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn alpha_of_the_first_chunk_is_said_of_the_track_and_that_of_later_ones_alone_left_out() {
+        let count =
+            |bytes: &Bytes, what: &[u8]| bytes.windows(what.len()).filter(|w| *w == what).count();
+        for container in ["webm", "matroska"] {
+            let bytes = written(container, true);
+            // AlphaMode 1 and MaxBlockAdditionID 1.
+            assert_eq!(count(&bytes, &[0x53, 0xc0, 0x81, 1]), 1, "{container}");
+            assert_eq!(count(&bytes, &[0x55, 0xee, 0x81, 1]), 1, "{container}");
+            assert_eq!(count(&bytes, b"alpha"), 2, "{container}");
+            let bytes = written(container, false);
+            assert_eq!(count(&bytes, &[0x53, 0xc0, 0x81]), 0, "{container}");
+            assert_eq!(count(&bytes, b"alpha"), 0, "{container}");
+        }
+        // No place for it.
+        for container in ["mp4", "fmp4", "ivf"] {
+            assert_eq!(count(&written(container, true), b"alpha"), 0, "{container}");
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::ids;
 use super::codec;
 use super::track::{Codec, MuxTrack};
 use super::write::Ebml;
+use crate::bitstream::vp9;
 
 /// Bytes that a SeekHead of four entries and a Void of two take.
 pub(super) const SEEK_HEAD: usize = 96;
@@ -240,10 +241,7 @@ fn colour(e: &mut Ebml, output: &OutputTrack, codec: &Codec) {
         return;
     };
     let said = match codec {
-        // All of the optional fields are there.
-        Codec::Video(VideoCodec::Vp9(vp9)) if output.codec.matches('.').count() == 8 => {
-            Some((vp9.color, vp9.full_range))
-        }
+        Codec::Video(VideoCodec::Vp9(vp9)) => vp9::told_colors(&output.codec, vp9),
         _ => None,
     };
     let [primaries, transfer, matrix] = said.map_or([None; 3], |(color, _)| {

@@ -8,7 +8,8 @@
 //! - **Durations** are written where neither the codec, nor the frame rate, nor the next packet in the same Cluster tells them.
 //! - **Sound that is dropped**: at the start it is CodecDelay, elsewhere DiscardPadding. Opus's pre-skip follows CodecDelay.
 //! - **Pictures that are not shown** are in invisible blocks.
-//! - **Alpha** of VP8 and VP9 is a BlockAddition.
+//! - **Alpha** of VP8 and VP9 is a BlockAddition, where the track says that it has any: it is said in front of all packets, and that
+//!   of a track which does not say it is left out.
 //! - **Live** files, and those in sinks that cannot seek, have neither lengths, nor Cues, nor Duration: each packet is written as it
 //!   comes. In others, Clusters are kept in memory until they are whole (a key picture, 5 s or 5 MiB), and lengths,
 //!   Cues and Duration are written at the end.
@@ -323,7 +324,7 @@ impl MatroskaMuxer {
             cue: key && (index == file.cue_track || !pictures),
             prefix: description,
             data: chunk.data,
-            alpha: side.alpha,
+            alpha: side.alpha.filter(|_| track.has_alpha()),
             duration,
             span: (
                 start,

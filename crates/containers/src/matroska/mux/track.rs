@@ -123,6 +123,11 @@ impl MuxTrack {
         matches!(self.codec, Codec::Video(_))
     }
 
+    /// Whether pictures may have alpha beside them.
+    pub(super) fn has_alpha(&self) -> bool {
+        matches!(self.output.kind, OutputKind::Video { alpha: true, .. })
+    }
+
     /// How packets without decode times get theirs.
     pub(super) fn decode_times(&self) -> DecodeTimes {
         match &self.codec {

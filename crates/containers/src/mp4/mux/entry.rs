@@ -9,7 +9,7 @@ use reelcore_media::{AudioCodec, ColorSpace, Size, VideoCodec};
 
 use super::boxes::Boxes;
 use super::track::{Codec, check_audio_config};
-use crate::bitstream::av1;
+use crate::bitstream::{av1, vp9};
 use crate::mux::invalid;
 use crate::mux::nal;
 
@@ -69,8 +69,10 @@ impl Entry {
             }
             Codec::Video(VideoCodec::Vp8) => vpx_config(0, 10, 8, 1, [2, 2, 2], false),
             Codec::Video(VideoCodec::Vp9(vp9)) => {
-                let color = color_points(output, vp9.color);
-                let full = color_space(output).full_range.unwrap_or(vp9.full_range);
+                let told = vp9::told_colors(&output.codec, vp9);
+                let (color, full) = told.unwrap_or(([2; 3], false));
+                let color = color_points(output, color);
+                let full = color_space(output).full_range.unwrap_or(full);
                 vpx_config(
                     vp9.profile,
                     vp9.level,
@@ -216,7 +218,11 @@ impl Entry {
             b.u16(bits);
             b.zeros(4);
             // 16.16; higher rates stand in the time scale and the configuration.
-            b.u32(u16::try_from(sample_rate).map_or(0, |rate| u32::from(rate) << 16));
+            let rate = match codec {
+                AudioCodec::Flac => flac_rate(sample_rate),
+                _ => u16::try_from(sample_rate).unwrap_or(0),
+            };
+            b.u32(u32::from(rate) << 16);
             match codec {
                 AudioCodec::Aac(_) | AudioCodec::Mp3 => {
                     b.full(b"esds", 0, 0, |b| esds(b, codec, sample_rate, &self.config));
@@ -237,6 +243,17 @@ impl Entry {
         let at = |index: usize| self.config.get(4 + index).copied().unwrap_or(0);
         u16::from((at(12) & 1) << 4 | at(13) >> 4) + 1
     }
+}
+
+/// What a sample entry of FLAC says of the rate: of one that it has no room for, the greatest regular division (by a power of two,
+/// as 48 kHz is of 192 kHz) or, where there is none, the greatest number that it has.
+/// <https://github.com/xiph/flac/blob/master/doc/isoflac.txt>, 3.3.1.
+fn flac_rate(rate: u32) -> u16 {
+    let mut rate = rate;
+    while rate > u32::from(u16::MAX) && rate.is_multiple_of(2) {
+        rate /= 2;
+    }
+    u16::try_from(rate).unwrap_or(u16::MAX)
 }
 
 /// The size of the pictures of another set-up than the track began with.

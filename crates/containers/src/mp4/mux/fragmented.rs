@@ -7,7 +7,7 @@ use super::FragmentIndex;
 use super::boxes::{Boxes, mdat_header};
 use super::movie::{Edit, TrackView, moov, roll_distance, roll_samples};
 use super::time;
-use super::track::{Heard, MuxTrack, Sample};
+use super::track::{MuxTrack, Sample};
 
 /// The largest fragment, as offsets in it are signed numbers of 32 bits; of uncompressed sound less, as each frame may
 /// take a place in a table.
@@ -429,13 +429,10 @@ fn sidx_track(tracks: &[MuxTrack]) -> usize {
 
 /// What is shown of a track: `tfdt` says when it begins, so an edit is needed only where its start is moved or dropped.
 fn edit(track: &MuxTrack, lane: &Lane) -> Edit {
-    let dropped = match track.heard {
-        Heard::From { packet, after } if after > 0 => {
-            let after = time::ticks_of_nanos(after, lane.scale);
-            lane.tick(packet).saturating_add(after).max(0)
-        }
-        _ => track.starts().map_or(0, |start| lane.tick(start).max(0)),
-    };
+    let heard = track.heard.begins(lane.scale, |micros| lane.tick(micros));
+    let dropped = heard
+        .or_else(|| track.starts().map(|start| lane.tick(start)))
+        .map_or(0, |start| start.max(0));
     Edit {
         empty: dropped,
         media_start: dropped.saturating_add(lane.shift),

@@ -13,6 +13,7 @@
 mod boxes;
 pub(crate) mod entry;
 mod fragmented;
+mod heard;
 mod movie;
 mod progressive;
 mod table;

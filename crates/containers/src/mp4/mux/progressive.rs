@@ -9,7 +9,7 @@ use super::boxes::{Boxes, mdat_header};
 use super::movie::{Edit, TrackView, moov};
 use super::table::{Table, Times};
 use super::time;
-use super::track::{Heard, MuxTrack, Sample};
+use super::track::{MuxTrack, Sample};
 
 /// Samples of one track that stand together: half a second, or a MiB.
 const CHUNK_MICROS: i64 = 500_000;
@@ -252,17 +252,13 @@ fn edit(track: &MuxTrack, lane: &Lane) -> Edit {
             ..Edit::default()
         };
     }
-    let start = match track.heard {
-        Heard::From { packet, after } if after > 0 => times
-            .tick(packet)
-            .saturating_add(time::ticks_of_nanos(after, times.scale)),
-        _ => track
-            .starts()
-            .map_or(times.min_present, |start| times.tick(start)),
-    }
-    // Packets of sound whose times go back can lie before the media begins.
-    .max(times.first_decode)
-    .max(0);
+    let heard = track.heard.begins(times.scale, |micros| times.tick(micros));
+    let start = heard
+        .or_else(|| track.starts().map(|start| times.tick(start)))
+        .unwrap_or(times.min_present)
+        // Packets of sound whose times go back can lie before the media begins.
+        .max(times.first_decode)
+        .max(0);
     let cut = track.ends().map(|end| times.tick(end)).or(lane.trim);
     let end = cut.unwrap_or(times.max_end).min(times.max_end);
     let media_start = start.saturating_sub(times.first_decode);

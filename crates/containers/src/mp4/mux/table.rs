@@ -292,10 +292,17 @@ impl Table {
     /// Adds `frames` samples of `size` bytes each.
     ///
     /// # Errors
-    /// As [`Times::push`].
+    /// As [`Times::push`]; [`MuxError::Limit`] for more samples than `stsz` counts.
     pub(super) fn push(&mut self, entry: &Entry, size: u32, key: bool) -> Result<(), MuxError> {
-        self.times.push(entry)?;
         let frames = entry.frames;
+        let count = self.times.count.saturating_add(u64::from(frames));
+        let number = u32::try_from(count).map_err(|_| {
+            MuxError::Limit(format!(
+                "a track of {count} samples, where the tables of MP4 hold {}; fragments hold more",
+                u32::MAX
+            ))
+        })?;
+        self.times.push(entry)?;
         match &mut self.sizes {
             Sizes::Even(even, count) if *count == 0 || *even == size => {
                 *even = size;
@@ -311,8 +318,6 @@ impl Table {
         }
         if key {
             if frames == 1 {
-                let number = u32::try_from(self.times.count)
-                    .map_err(|_| MuxError::Limit("a track of more than 2^32 samples".into()))?;
                 self.keys.push(number);
             }
         } else {
@@ -413,6 +418,26 @@ mod tests {
             (times.count, times.duration(), times.max_end),
             (1008, 1488, 1488)
         );
+    }
+
+    #[test]
+    fn more_frames_than_stsz_counts_are_an_error_and_not_a_shorter_count() {
+        let packet = |index: i64| Entry {
+            frames: 1 << 30,
+            ..entry(index << 30, index << 30, 0)
+        };
+        let mut table = Table::new(Times::new(&[1_000_000], true));
+        for index in 0..3 {
+            table.push(&packet(index), 2, true).expect("fits");
+        }
+        let error = table.push(&packet(3), 2, true).unwrap_err();
+        assert!(matches!(error, MuxError::Limit(_)), "{error}");
+        assert!(matches!(table.sizes, Sizes::Even(2, count) if count == 3 << 30));
+        let rest = Entry {
+            frames: (1 << 30) - 1,
+            ..packet(3)
+        };
+        table.push(&rest, 2, true).expect("the last that fits");
     }
 
     #[test]

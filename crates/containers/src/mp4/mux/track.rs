@@ -8,6 +8,7 @@ use reelcore_media::{AudioCodec, ChunkKind, Size, VideoCodec};
 use super::super::codec::esds;
 use super::super::parse::{FourCc, Reader};
 use super::entry::{Entry, av1_config};
+use super::heard::Heard;
 use super::{table, time};
 use crate::adts::header::Header;
 use crate::bitstream::audio::{Frames, Timing, aac_frames};
@@ -70,25 +71,12 @@ pub(super) struct MuxTrack {
     timing: Timing,
     /// What is dropped before the first sound that is heard: the sum over packets, of which the first may wait for it.
     priming: Priming,
-    /// When the first heard sound begins, in ticks after `counts_kept()`: once it is known.
+    /// Where the first heard sound begins, in times before `counts_kept()` is taken off. Known as soon as packets come: those that
+    /// wait for other tracks count, for what is written in front of fragments.
     pub(super) heard: Heard,
     /// Decode time of the last sample, in microseconds.
     last_decode: Option<i64>,
     pub(super) ended: bool,
-}
-
-/// Where the sound that is heard begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// All packets so far are to be dropped.
-    NotYet,
-    /// At the start of a packet and so much after it.
-    From {
-        /// Microseconds.
-        packet: i64,
-        /// Nanoseconds.
-        after: u128,
-    },
 }
 
 impl MuxTrack {
@@ -141,7 +129,7 @@ impl MuxTrack {
                 },
                 None,
             ),
-            heard: Heard::NotYet,
+            heard: Heard::Unknown,
             last_decode: None,
             ended: false,
             codec,
@@ -263,6 +251,11 @@ impl MuxTrack {
         ready: Vec<OutputPacket>,
         out: &mut dyn FnMut(Timed) -> Result<(), MuxError>,
     ) -> Result<(), MuxError> {
+        for packet in &ready {
+            let chunk = &packet.chunk;
+            let lasts = self.duration(&chunk.data, chunk.duration, chunk.timestamp);
+            self.heard.follow(chunk, lasts);
+        }
         let Some(times) = &mut self.times else {
             return Ok(());
         };
@@ -447,15 +440,6 @@ impl MuxTrack {
         let side = chunk.side.as_deref();
         let duration = self.duration(&chunk.data, chunk.duration, decode_time);
         self.last_decode = Some(decode_time);
-        if self.heard == Heard::NotYet {
-            let after = side.map_or(0, |side| side.discard_start.as_nanos());
-            if after == 0 || after < u128::from(duration) * 1000 {
-                self.heard = Heard::From {
-                    packet: chunk.timestamp,
-                    after,
-                };
-            }
-        }
         let dropped = side.map_or(0, |side| side.discard_end.as_nanos());
         let heard_nanos = (dropped > 0).then(|| {
             // Some containers count what is dropped in the duration, others do not: what is coded counts.

@@ -4,6 +4,7 @@
 //!   MP3, Opus (private data with its registration). Others have no place.
 //! - **Times** are at 90 kHz, modulo 33 bits, 1.4 seconds after those of the packets, so that some may be below 0. The clock
 //!   reference is on the first track with pictures, else the first, 0.7 seconds before decode times, at least every 100 ms.
+//!   A packet that comes when the clock is past its decode time, of a track that its muxer did not wait for any longer, is refused.
 //! - **Tables** are repeated every 100 ms, and before key pictures. They and the clock fill the time between packets, up to ten
 //!   minutes of it.
 //! - Frames of sound go together into PES packets of up to 2,800 bytes, as long as they follow one another without a gap.
@@ -282,6 +283,14 @@ impl TsMuxer {
         key: bool,
         sink: &mut dyn Sink,
     ) -> Result<(), MuxError> {
+        // The clock has told the time at which to decode it: no decoder would.
+        if let Some(last) = self.last_clock
+            && ticks(last).saturating_sub(ticks(decode_time)) > DELAY
+        {
+            return Err(invalid(format!(
+                "expected tracks that are written side by side, found a decode time of {decode_time} us on track {index} after the clock was sent for {last} us"
+            )));
+        }
         let base = *self
             .base
             .get_or_insert_with(|| OFFSET.saturating_sub(ticks(decode_time).min(0)));
@@ -318,7 +327,8 @@ impl TsMuxer {
             random_access: key,
             pcr: None,
         };
-        if index == clock {
+        // A clock does not go back: a late packet of its track has none.
+        if index == clock && self.last_clock.is_none_or(|last| last <= decode_time) {
             adaptation.pcr = Some(pcr);
             self.last_clock = Some(decode_time);
         } else if due(self.last_clock) {
