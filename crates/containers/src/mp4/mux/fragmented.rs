@@ -9,6 +9,9 @@ use super::movie::{Edit, TrackView, moov, roll_distance, roll_samples};
 use super::time;
 use super::track::{MuxTrack, Sample};
 
+/// The most bytes that a reference of `sidx` may have.
+const MAX_REFERENCE: u32 = 0x7fff_ffff;
+
 /// The largest fragment, as offsets in it are signed numbers of 32 bits; of uncompressed sound less, as each frame may
 /// take a place in a table.
 const MAX_BYTES: usize = 1 << 30;
@@ -30,6 +33,8 @@ pub(super) struct Fragmented {
     bytes: usize,
     /// For `sidx`: bytes, start and end (of the track that it counts), and whether a key sample comes first.
     segments: Vec<(u64, i64, i64, bool)>,
+    /// For `sidx`: bytes of fragments before the first of those.
+    unreferenced: u64,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +88,7 @@ impl Fragmented {
             tracks: Vec::new(),
             bytes: 0,
             segments: Vec::new(),
+            unreferenced: 0,
         }
     }
 
@@ -312,6 +318,13 @@ impl Fragmented {
                 self.segments.push((size, first, end, key == Some(0)));
             }
         }
+        // Each reference begins where the last one's bytes end: a fragment of other tracks alone is part of what is before it.
+        if self.index == FragmentIndex::Sidx && parts.iter().all(|(index, _)| *index != counted) {
+            match self.segments.last_mut() {
+                Some((before, ..)) => *before = before.saturating_add(size),
+                None => self.unreferenced = self.unreferenced.saturating_add(size),
+            }
+        }
     }
 
     fn moof(
@@ -395,6 +408,14 @@ impl Fragmented {
     fn sidx(&self, tracks: &[MuxTrack]) -> Result<Option<Vec<u8>>, MuxError> {
         let counted = sidx_track(tracks);
         let count = u16::try_from(self.segments.len()).ok().filter(|&c| c > 0);
+        // Without an index rather than with one that is wrong.
+        if self
+            .segments
+            .iter()
+            .any(|segment| segment.0 > u64::from(MAX_REFERENCE))
+        {
+            return Ok(None);
+        }
         let (Some(count), Some(lane)) = (count, self.tracks.get(counted)) else {
             return Ok(None);
         };
@@ -404,12 +425,13 @@ impl Fragmented {
             b.count(counted + 1);
             b.u32(lane.scale);
             b.u64(u64::try_from(first).unwrap_or(0));
-            b.u64(0);
+            b.u64(self.unreferenced);
             b.u16(0);
             b.u16(count);
             for (index, &(size, start, end, key)) in self.segments.iter().enumerate() {
                 let end = self.segments.get(index + 1).map_or(end, |next| next.1);
-                b.u32(u32::try_from(size).unwrap_or(u32::MAX) & 0x7fff_ffff);
+                // The upper bit would say that it refers to another index.
+                b.u32(u32::try_from(size).unwrap_or(MAX_REFERENCE));
                 b.u32(u32::try_from(end.saturating_sub(start)).unwrap_or(0));
                 // starts_with_SAP, SAP_type 1.
                 b.u32(if key { 0x9000_0000 } else { 0 });
