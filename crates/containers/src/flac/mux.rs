@@ -242,3 +242,40 @@ impl Muxer for FlacMuxer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_samples_beyond_32_bits_is_whole() {
+        // Stereo of 16 bits at 48 kHz: rate, channels, bits and 36 bits for the count of samples, of which none is known.
+        let packed: u64 = 48_000 << 44 | 1 << 41 | 15 << 36;
+        let mut bytes = [0; STREAM_INFO];
+        bytes[..4].copy_from_slice(&[0x10, 0, 0x10, 0]);
+        bytes[10..18].copy_from_slice(&packed.to_be_bytes());
+        let description = [&b"fLaC\x80\0\0\x22"[..], &bytes].concat();
+        let (_, stream) = info(Some(&description.into())).expect("STREAMINFO");
+        for (samples, want) in [
+            (0x0000_1000, Some(0x0000_1000)),
+            (0x1_0000_0000, Some(0x1_0000_0000)),
+            (0xf_edcb_a987, Some(0xf_edcb_a987)),
+            // Of more the field says that nothing is known.
+            (0x10_0000_0001, None),
+        ] {
+            let track = Track {
+                bytes,
+                info: stream,
+                span: Some((0, samples)),
+                sizes: Some((100, 200)),
+                numbers: true,
+                blocks: (Some(4096), None),
+            };
+            let read = StreamInfo::parse(&track.stream_info(true)).expect("STREAMINFO");
+            assert_eq!(read.samples, want);
+            assert_eq!((read.rate, read.channels, read.bits), (48_000, 2, 16));
+            let open = StreamInfo::parse(&track.stream_info(false)).expect("STREAMINFO");
+            assert_eq!(open.samples, None, "before the end");
+        }
+    }
+}

@@ -136,4 +136,39 @@ mod tests {
         let endless = [&[0x7f, 0xe0][..], &[0xff; 300]].concat();
         assert!(matches!(access_unit(&endless), Parsed::No));
     }
+
+    #[test]
+    fn reserved_bits_before_what_is_dropped_are_not_counted() {
+        for reserved in [0x20, 0x80, 0xe0] {
+            let data = unit(&[0x7f, 0xf8, 1, reserved | 1, 56, reserved, 6], &[0xfc]);
+            let Parsed::Frame(header) = access_unit(&data) else {
+                panic!("expected an access unit");
+            };
+            assert_eq!(header.trims, (312, 6), "{reserved:#x}");
+        }
+    }
+
+    #[test]
+    fn streams_of_each_layout_are_as_many_as_its_channels_need() {
+        assert_eq!((head(1), head(2), head(9)), (None, None, None));
+        // As ffmpeg has them in its demuxer of transport streams.
+        for (channels, streams, coupled, mapping) in [
+            (3, 2, 1, &[0, 2, 1][..]),
+            (4, 2, 2, &[0, 1, 2, 3]),
+            (5, 3, 2, &[0, 4, 1, 2, 3]),
+            (6, 4, 2, &[0, 4, 1, 2, 3, 5]),
+            (7, 4, 3, &[0, 4, 1, 2, 3, 5, 6]),
+            (8, 5, 3, &[0, 6, 1, 2, 3, 4, 5, 7]),
+        ] {
+            // Each coupled stream has two channels, each other one has one.
+            assert_eq!(streams + coupled, channels);
+            let head = head(channels).expect("a layout");
+            // Mapping family 1, RFC 7845, section 5.1.1.
+            assert_eq!(
+                (head[9], &head[18..21]),
+                (channels, &[1, streams, coupled][..])
+            );
+            assert_eq!(&head[21..], mapping, "{channels} channels");
+        }
+    }
 }

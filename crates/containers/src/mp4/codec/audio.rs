@@ -234,4 +234,20 @@ mod tests {
             .expect("valid");
         assert_eq!(ipcm.codec().map(|c| c.string).as_deref(), Some("pcm-s24"));
     }
+
+    #[test]
+    fn places_of_dependent_substreams_have_one_channel_or_two() {
+        // Of 5.1: acmod 7 and lfeon end the first four bytes; then three reserved bits, num_dep_sub and chan_loc.
+        let channels = |substreams: u16, places: u16| {
+            let [high, low] = (substreams << 9 | places).to_be_bytes();
+            eac3_channels(&[0, 0, 0x20, 0x0f, high, low])
+        };
+        assert_eq!(channels(0, 0), Some(6));
+        // Lc/Rc, Lrs/Rrs, Cs, Ts, Lsd/Rsd, Lw/Rw, Lvh/Rvh, Cvh, LFE2: ETSI TS 102 366, table F.6.1.
+        for (bit, more) in [2, 2, 1, 1, 2, 2, 2, 1, 1].into_iter().enumerate() {
+            assert_eq!(channels(1, 1 << bit), Some(6 + more), "bit {bit}");
+        }
+        assert_eq!(channels(1, 0x1ff), Some(6 + 14));
+        assert_eq!(eac3_channels(&[0, 0, 0x20, 0x0f, 2]), None, "cut off");
+    }
 }
