@@ -4,7 +4,7 @@
 pub mod reference;
 pub mod textures;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use reelcore_gpu::{Gpu, GpuError, OpenOptions};
@@ -15,16 +15,23 @@ pub fn open(options: &OpenOptions) -> Result<Arc<Gpu>, GpuError> {
     Gpu::open(options)
 }
 
-/// The device that tests share: that of any GPU, or Mesa's lavapipe.
+/// The device that tests share: that of any GPU, or Mesa's lavapipe. It goes with the last test that uses it, which waits for what
+/// it still works on: lavapipe's threads crash in a process that ends meanwhile.
 pub fn gpu() -> Arc<Gpu> {
-    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| match open(&OpenOptions::default()) {
-        Ok(gpu) => gpu,
+    static GPU: Mutex<Weak<Gpu>> = Mutex::new(Weak::new());
+    let mut shared = GPU.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(gpu) = shared.upgrade() {
+        return gpu;
+    }
+    match open(&OpenOptions::default()) {
+        Ok(gpu) => {
+            *shared = Arc::downgrade(&gpu);
+            gpu
+        }
         Err(error) => {
             panic!("{error}. Install a Vulkan driver: mesa-vulkan-drivers has one in software")
         }
-    })
-    .clone()
+    }
 }
 
 /// Numbers that look random and are the same every time (xorshift).
