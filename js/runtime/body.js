@@ -9,6 +9,7 @@ const {
   DataViewPrototypeGetBuffer,
   DataViewPrototypeGetByteLength,
   DataViewPrototypeGetByteOffset,
+  FunctionPrototypeCall,
   SafeFinalizationRegistry,
   JSONParse,
   ObjectDefineProperties,
@@ -32,6 +33,8 @@ const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 
 /** Bytes read from a file for one pull of a stream. */
 const CHUNK_SIZE = 64 * 1024;
+
+const { pipeThrough } = streams.ReadableStream.prototype;
 
 const _body = Symbol("body");
 const _mimeType = Symbol("get the MIME type");
@@ -234,7 +237,7 @@ class Body {
     if (this.#stream !== null) {
       // https://streams.spec.whatwg.org/#readablestream-create-a-proxy
       const proxy = new streams.TransformStream();
-      taken.#stream = this.#stream.pipeThrough(proxy);
+      taken.#stream = FunctionPrototypeCall(pipeThrough, this.#stream, proxy);
     } else {
       this.#used = true;
       this.#source = null;
@@ -270,7 +273,7 @@ function copyBytes(source) {
  * https://fetch.spec.whatwg.org/#concept-bodyinit-extract, for every BodyInit but FormData, which this runtime lacks.
  * Returns the Body and the MIME type it implies, or null.
  */
-function extract(object) {
+function extract(object, prefix = "Failed to construct 'Response'") {
   // 10. Switch on object: ReadableStream.
   if (ObjectPrototypeIsPrototypeOf(streams.ReadableStreamPrototype, object)) {
     if (streams.isReadableStreamLocked(object) || streams.isReadableStreamDisturbed(object)) {
@@ -293,7 +296,7 @@ function extract(object) {
     };
   }
   // Scalar value string.
-  const text = webidl.converters.USVString(object, "Failed to construct 'Response'", "Argument 1");
+  const text = webidl.converters.USVString(object, prefix, "Argument 1");
   return { body: new Body(null, new BytesSource(core.encode(text))), type: "text/plain;charset=UTF-8" };
 }
 

@@ -86,7 +86,7 @@ function initializeResponse(response, init, body) {
     response[_body] = body.body;
     // 6.3. If body's type is non-null and the header list does not contain `Content-Type`, then append it.
     if (body.type !== null && getHeader(headerList(response[_headers]), "content-type") === null) {
-      response[_headers].append("content-type", body.type);
+      fillHeaders(response[_headers], [["content-type", body.type]]);
     }
   }
 }

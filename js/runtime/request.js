@@ -8,6 +8,7 @@ const {
   ObjectAssign,
   ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
+  ObjectKeys,
   ObjectPrototypeIsPrototypeOf,
   RegExpPrototypeTest,
   SafeRegExp,
@@ -18,16 +19,19 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
-const { AbortSignal, AbortSignalPrototype } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { AbortSignalPrototype, createDependentAbortSignal } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 const { markNotSerializable } = core.loadExtScript("ext:deno_web/13_message_port.js");
+const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { createHeaders, fillHeaders, getHeader, headerList } = core.loadExtScript("ext:reelcore_runtime/headers.js");
 const { _body, _mimeType, extract, mixinBody } = core.loadExtScript("ext:reelcore_runtime/body.js");
 
 const TOKEN = new SafeRegExp("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 // https://fetch.spec.whatwg.org/#forbidden-method
 const FORBIDDEN_METHODS = ["CONNECT", "TRACE", "TRACK"];
+// https://fetch.spec.whatwg.org/#cors-safelisted-method
+const SAFELISTED_METHODS = ["GET", "HEAD", "POST"];
 // https://fetch.spec.whatwg.org/#concept-method-normalize
 const NORMALIZED_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 
@@ -35,7 +39,8 @@ const _request = Symbol("request");
 const _headers = Symbol("headers");
 const _signal = Symbol("signal");
 
-/** The members of RequestInit that say how the network is used: name, its values (null: any text), and the default. */
+/** The members of RequestInit that say how the network is used: name, its values (null: any text), and the default. Requests have them for
+ * whoever reads them: there is no network, and no header is forbidden. */
 const SETTINGS = [
   ["cache", ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], "default"],
   ["credentials", ["omit", "same-origin", "include"], "same-origin"],
@@ -64,6 +69,9 @@ for (let i = 0; i < SETTINGS.length; i++) {
   if (values !== null) webidl.converters[`RequestInit.${name}`] = webidl.createEnumConverter(`RequestInit.${name}`, values);
 }
 
+webidl.converters.RequestDuplex = webidl.createEnumConverter("RequestDuplex", ["half"]);
+webidl.converters.RequestPriority = webidl.createEnumConverter("RequestPriority", ["high", "low", "auto"]);
+
 /** https://fetch.spec.whatwg.org/#requestinit, as far as it means something without a network. */
 function convertInit(V, prefix) {
   if (V === undefined || V === null) {
@@ -91,6 +99,17 @@ function convertInit(V, prefix) {
     const convert = webidl.converters[values === null ? "USVString" : `RequestInit.${name}`];
     init[name] = convert(value, prefix, context(name));
   }
+  const { duplex, keepalive, priority, window } = V;
+  if (duplex !== undefined) init.duplex = webidl.converters.RequestDuplex(duplex, prefix, context("duplex"));
+  if (keepalive !== undefined) init.keepalive = webidl.converters.boolean(keepalive);
+  if (priority !== undefined) webidl.converters.RequestPriority(priority, prefix, context("priority"));
+  // 10. If init["window"] exists and is non-null, then throw a TypeError.
+  if (window !== undefined && window !== null) throw new TypeError(`${prefix}: ${context("window")} can only be null`);
+  // 13. If init is not empty, input's referrer and its policy are not taken over.
+  if (ObjectKeys(init).length > 0) {
+    init.referrer ??= "about:client";
+    init.referrerPolicy ??= "";
+  }
   return init;
 }
 
@@ -108,19 +127,30 @@ function initializeRequest(object, input, init, prefix) {
     }
     request.url = url.href;
     request.method = "GET";
+    request.keepalive = false;
     for (let i = 0; i < SETTINGS.length; i++) request[SETTINGS[i][0]] = SETTINGS[i][2];
   } else {
     // 6. Otherwise: request is input's request, and signal its signal.
     ObjectAssign(request, from[_request]);
     object[_signal] = from[_signal];
   }
-  // 13. to 23. The settings.
+  // 14. If init["referrer"] exists: the URL that it is, or none.
+  if (init.referrer !== undefined && init.referrer !== "" && init.referrer !== "about:client") {
+    init.referrer = new URL(init.referrer, op_runtime_location(false)).href;
+  }
+  // 15. to 23. The settings.
   for (let i = 0; i < SETTINGS.length; i++) {
     const { 0: name } = SETTINGS[i];
     if (init[name] !== undefined) request[name] = init[name];
   }
   if (init.mode === "navigate") {
     throw new TypeError(`${prefix}: the mode "navigate" is not a script's`);
+  }
+  // 24. If init["keepalive"] exists, then set request's keepalive to it.
+  if (init.keepalive !== undefined) request.keepalive = init.keepalive;
+  // 21. If request's cache mode is "only-if-cached" and its mode is not "same-origin", then throw a TypeError.
+  if (request.cache === "only-if-cached" && request.mode !== "same-origin") {
+    throw new TypeError(`${prefix}: the cache mode "only-if-cached" needs the mode "same-origin"`);
   }
   // 25. If init["method"] exists: it is a method that is not forbidden, and is normalized.
   if (init.method !== undefined) {
@@ -133,6 +163,10 @@ function initializeRequest(object, input, init, prefix) {
   // 26. If init["signal"] exists, then set signal to it.
   if (init.signal !== undefined) object[_signal] = init.signal;
   object[_request] = request;
+  // 32. If request's mode is "no-cors": a method that is not CORS-safelisted is a TypeError.
+  if (request.mode === "no-cors" && !ArrayPrototypeIncludes(SAFELISTED_METHODS, request.method)) {
+    throw new TypeError(`${prefix}: the mode "no-cors" has no method "${request.method}"`);
+  }
   // 31. to 33. The headers: init's, or else input's.
   object[_headers] = createHeaders(init.headers === undefined && from !== null ? headerList(from[_headers]) : [], "request");
   if (init.headers !== undefined) fillHeaders(object[_headers], init.headers);
@@ -145,10 +179,14 @@ function initializeRequest(object, input, init, prefix) {
   }
   // 36., 37. If init["body"] exists and is non-null, extract it, and say its type.
   if (hasBody) {
-    const { body, type } = extract(init.body);
+    // 39. If initBody is non-null, its source is null (it is a stream) and init["duplex"] does not exist, then throw a TypeError.
+    if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, init.body) && init.duplex === undefined) {
+      throw new TypeError(`${prefix}: a body that is a stream needs 'duplex': "half"`);
+    }
+    const { body, type } = extract(init.body, prefix);
     object[_body] = body;
     if (type !== null && getHeader(headerList(object[_headers]), "content-type") === null) {
-      object[_headers].append("content-type", type);
+      fillHeaders(object[_headers], [["content-type", type]]);
     }
   } else if (inputBody !== null) {
     // 41. If initBody is null and inputBody is non-null: if input is unusable, then throw a TypeError; its body is this's from here on.
@@ -213,7 +251,7 @@ class Request {
 
   get keepalive() {
     webidl.assertBranded(this, RequestPrototype);
-    return false;
+    return this[_request].keepalive;
   }
 
   get duplex() {
@@ -224,7 +262,7 @@ class Request {
   // https://fetch.spec.whatwg.org/#dom-request-signal: one of its own, which follows that of init or input.
   get signal() {
     webidl.assertBranded(this, RequestPrototype);
-    return this.#ownSignal ??= AbortSignal.any(this[_signal] === null ? [] : [this[_signal]]);
+    return this.#ownSignal ??= createDependentAbortSignal(this[_signal] === null ? [] : [this[_signal]], "Request.signal");
   }
 
   // https://fetch.spec.whatwg.org/#dom-request-clone

@@ -274,9 +274,26 @@ await test("a Request is what fetch() is asked for", async () => {
   equal([again.cache, [...again.headers]], ["no-store", [["x-c", "d"]]]);
   const part = await fetch(new Request(URL.createObjectURL(new Blob(["0123456789"])), { headers: { range: "bytes=2-4" } }));
   equal([part.status, await part.text()], [206, "234"]);
-  for (const wrong of [{ method: "TRACE" }, { method: "a b" }, { mode: "navigate" }, { cache: "never" }, { body: "x" }, { signal: 1 }]) {
-    throws(() => new Request("data.json", wrong), "TypeError");
-  }
+  const wrongs = [
+    { method: "TRACE" },
+    { method: "a b" },
+    { mode: "navigate" },
+    { mode: "no-cors", method: "PUT" },
+    { cache: "never" },
+    { cache: "only-if-cached" },
+    { priority: "urgent" },
+    { duplex: "full" },
+    { window: 1 },
+    { referrer: "http://[bad" },
+    { body: "x" },
+    { signal: 1 },
+  ];
+  for (const wrong of wrongs) throws(() => new Request("data.json", wrong), "TypeError");
+  equal(new Request("data.json", { cache: "only-if-cached", mode: "same-origin", keepalive: true }).keepalive, true);
+  const told = new Request("data.json", { referrer: "https://web.test/a b", referrerPolicy: "origin" });
+  equal([told.referrer, new Request(told).referrerPolicy], ["https://web.test/a%20b", "origin"]);
+  const fresh = new Request(told, { method: "GET" });
+  equal([fresh.referrer, fresh.referrerPolicy], ["about:client", ""]);
   throws(() => new Request("http://user:secret@example.com/"), "TypeError", "credentials");
 });
 
@@ -289,7 +306,8 @@ await test("a Request has the body and the signal that it was given", async () =
   equal([post.bodyUsed, await next.text(), await copy.text()], [true, "abc", "abc"]);
   throws(() => new Request(post), "TypeError", "used");
   await rejects(fetch(new Request("data:,", { method: "POST" })), "TypeError", "POST");
-  const streamed = new Request("data:,", { method: "PUT", body: new Blob(["de", "f"]).stream() });
+  throws(() => new Request("data:,", { method: "PUT", body: new Blob(["de"]).stream() }), "TypeError", "duplex");
+  const streamed = new Request("data:,", { method: "PUT", body: new Blob(["de", "f"]).stream(), duplex: "half" });
   equal(await new Request(streamed).text(), "def");
   stop.abort(new RangeError("enough"));
   equal([post.signal.aborted, next.signal.aborted, copy.signal.reason.message], [true, true, "enough"]);
