@@ -30,6 +30,7 @@ const { Blob, BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URLSearchParamsPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
 const { add: addAbort, remove: removeAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
+const { fillHeaders, getHeader, headerList } = core.loadExtScript("ext:reelcore_runtime/headers.js");
 
 /** Bytes read from a file for one pull of a stream. */
 const CHUNK_SIZE = 64 * 1024;
@@ -37,7 +38,7 @@ const CHUNK_SIZE = 64 * 1024;
 const { pipeThrough } = streams.ReadableStream.prototype;
 
 const _body = Symbol("body");
-const _mimeType = Symbol("get the MIME type");
+const _headers = Symbol("headers");
 
 /** The source of a body whose bytes are in memory. They are never written to once they are here. */
 class BytesSource {
@@ -312,7 +313,21 @@ function consumeBody(object, convert) {
   return PromisePrototypeThen(bytes, convert);
 }
 
-/** Gives `prototype` the members of the Body mixin; its objects have a Body or null at `_body`. */
+/** Gives a Request or a Response what `extract()` found: its body, and its type unless its headers say one. */
+function setBody(object, { body, type }) {
+  object[_body] = body;
+  if (type !== null && getHeader(headerList(object[_headers]), "content-type") === null) {
+    fillHeaders(object[_headers], [["content-type", type]]);
+  }
+}
+
+// https://fetch.spec.whatwg.org/#concept-body-mime-type
+function mimeType(object) {
+  const value = getHeader(headerList(object[_headers]), "content-type");
+  return value === null ? null : mimesniff.parseMimeType(value);
+}
+
+/** Gives `prototype` the members of the Body mixin; its objects have a Body or null at `_body`, and Headers at `_headers`. */
 function mixinBody(prototype) {
   const method = (name, convert) => ({
     __proto__: null,
@@ -356,7 +371,7 @@ function mixinBody(prototype) {
       return ArrayBufferPrototypeGetByteLength(buffer) === length ? buffer : ArrayBufferPrototypeSlice(buffer, 0, length);
     }),
     blob: method("blob", (bytes, object) => {
-      const type = object[_mimeType]();
+      const type = mimeType(object);
       return new Blob([bytes], { type: type === null ? "" : mimesniff.serializeMimeType(type) });
     }),
     bytes: method("bytes", (bytes) => bytes),
@@ -366,5 +381,5 @@ function mixinBody(prototype) {
   });
 }
 
-return { _body, _mimeType, Body, BytesSource, extract, mixinBody, ResourceSource };
+return { _body, _headers, Body, BytesSource, extract, mixinBody, ResourceSource, setBody };
 })();

@@ -29,15 +29,16 @@ const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_conso
 const { add: addAbort, remove: removeAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { blobFromObjectUrl } = core.loadExtScript("ext:deno_web/09_file.js");
-const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 const { markNotSerializable } = core.loadExtScript("ext:deno_web/13_message_port.js");
 const { createHeaders, fillHeaders, getHeader, headerList, Headers } = core.loadExtScript(
   "ext:reelcore_runtime/headers.js",
 );
-const { _headers: _requestHeaders, _request, _signal, initializeRequest, Request } = core.loadExtScript(
+const { _request, _signal, initializeRequest, Request } = core.loadExtScript(
   "ext:reelcore_runtime/request.js",
 );
-const { _body, _mimeType, Body, BytesSource, extract, mixinBody, ResourceSource } = core.loadExtScript("ext:reelcore_runtime/body.js");
+const { _body, _headers, Body, BytesSource, extract, mixinBody, ResourceSource, setBody } = core.loadExtScript(
+  "ext:reelcore_runtime/body.js",
+);
 
 const REASON_PHRASE = new SafeRegExp("^[\\t \\x21-\\x7E\\x80-\\xFF]*$");
 // https://fetch.spec.whatwg.org/#null-body-status
@@ -46,7 +47,6 @@ const NULL_BODY_STATUS = [101, 103, 204, 205, 304];
 const REDIRECT_STATUS = [301, 302, 303, 307, 308];
 
 const _response = Symbol("response");
-const _headers = Symbol("headers");
 
 webidl.converters.ResponseInit = webidl.createDictionaryConverter("ResponseInit", [
   { key: "headers", converter: webidl.converters.HeadersInit },
@@ -82,12 +82,9 @@ function initializeResponse(response, init, body) {
     if (ArrayPrototypeIncludes(NULL_BODY_STATUS, init.status)) {
       throw new TypeError(`A response with status ${init.status} can not have a body`);
     }
-    // 6.2. Set response's body to body's body.
-    response[_body] = body.body;
-    // 6.3. If body's type is non-null and the header list does not contain `Content-Type`, then append it.
-    if (body.type !== null && getHeader(headerList(response[_headers]), "content-type") === null) {
-      fillHeaders(response[_headers], [["content-type", body.type]]);
-    }
+    // 6.2. Set response's body to body's body. 6.3. If body's type is non-null and the header list does not contain
+    // `Content-Type`, then append it.
+    setBody(response, body);
   }
 }
 
@@ -214,12 +211,6 @@ class Response {
     return clone;
   }
 
-  // https://fetch.spec.whatwg.org/#concept-body-mime-type
-  [_mimeType]() {
-    const value = getHeader(headerList(this[_headers]), "content-type");
-    return value === null ? null : mimesniff.parseMimeType(value);
-  }
-
   [SymbolFor("Deno.privateCustomInspect")](inspect, inspectOptions) {
     return inspect(
       createFilteredInspectProxy({
@@ -333,7 +324,7 @@ async function fetch(input, init = undefined) {
   initializeRequest(request, input, init, prefix);
   const { method, url } = request[_request];
   const signal = request[_signal];
-  const headers = headerList(request[_requestHeaders]);
+  const headers = headerList(request[_headers]);
   // 4. If requestObject's signal is aborted, then reject with its reason.
   signal?.throwIfAborted();
   if (method !== "GET" && method !== "HEAD") {
@@ -355,5 +346,5 @@ async function fetch(input, init = undefined) {
   return createFetched(url, answer.status, answer.statusText, answer.headers, body);
 }
 
-return { _headers, _response, fetch, Response };
+return { _response, fetch, Response };
 })();

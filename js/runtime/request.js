@@ -21,11 +21,10 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
 const { AbortSignalPrototype, createDependentAbortSignal } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
-const mimesniff = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 const { markNotSerializable } = core.loadExtScript("ext:deno_web/13_message_port.js");
 const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
-const { createHeaders, fillHeaders, getHeader, headerList } = core.loadExtScript("ext:reelcore_runtime/headers.js");
-const { _body, _mimeType, extract, mixinBody } = core.loadExtScript("ext:reelcore_runtime/body.js");
+const { createHeaders, fillHeaders, headerList } = core.loadExtScript("ext:reelcore_runtime/headers.js");
+const { _body, _headers, extract, mixinBody, setBody } = core.loadExtScript("ext:reelcore_runtime/body.js");
 
 const TOKEN = new SafeRegExp("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 // https://fetch.spec.whatwg.org/#forbidden-method
@@ -36,11 +35,12 @@ const SAFELISTED_METHODS = ["GET", "HEAD", "POST"];
 const NORMALIZED_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 
 const _request = Symbol("request");
-const _headers = Symbol("headers");
 const _signal = Symbol("signal");
 
-/** The members of RequestInit that say how the network is used: name, its values (null: any text), and the default. Requests have them for
- * whoever reads them: there is no network, and no header is forbidden. */
+/**
+ * The members of RequestInit that say how the network is used: name, its values (null: any text), and the default. Requests
+ * have them for whoever reads them: there is no network, and no header is forbidden.
+ */
 const SETTINGS = [
   ["cache", ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], "default"],
   ["credentials", ["omit", "same-origin", "include"], "same-origin"],
@@ -146,12 +146,12 @@ function initializeRequest(object, input, init, prefix) {
   if (init.mode === "navigate") {
     throw new TypeError(`${prefix}: the mode "navigate" is not a script's`);
   }
-  // 24. If init["keepalive"] exists, then set request's keepalive to it.
-  if (init.keepalive !== undefined) request.keepalive = init.keepalive;
   // 21. If request's cache mode is "only-if-cached" and its mode is not "same-origin", then throw a TypeError.
   if (request.cache === "only-if-cached" && request.mode !== "same-origin") {
     throw new TypeError(`${prefix}: the cache mode "only-if-cached" needs the mode "same-origin"`);
   }
+  // 24. If init["keepalive"] exists, then set request's keepalive to it.
+  if (init.keepalive !== undefined) request.keepalive = init.keepalive;
   // 25. If init["method"] exists: it is a method that is not forbidden, and is normalized.
   if (init.method !== undefined) {
     const upper = StringPrototypeToUpperCase(init.method);
@@ -163,11 +163,10 @@ function initializeRequest(object, input, init, prefix) {
   // 26. If init["signal"] exists, then set signal to it.
   if (init.signal !== undefined) object[_signal] = init.signal;
   object[_request] = request;
-  // 32. If request's mode is "no-cors": a method that is not CORS-safelisted is a TypeError.
+  // 31. to 33. The headers: init's, or else input's; in the mode "no-cors" a method that is not CORS-safelisted is a TypeError.
   if (request.mode === "no-cors" && !ArrayPrototypeIncludes(SAFELISTED_METHODS, request.method)) {
     throw new TypeError(`${prefix}: the mode "no-cors" has no method "${request.method}"`);
   }
-  // 31. to 33. The headers: init's, or else input's.
   object[_headers] = createHeaders(init.headers === undefined && from !== null ? headerList(from[_headers]) : [], "request");
   if (init.headers !== undefined) fillHeaders(object[_headers], init.headers);
   // 34. Let inputBody be input's request's body if input is a Request object; otherwise null.
@@ -183,11 +182,7 @@ function initializeRequest(object, input, init, prefix) {
     if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, init.body) && init.duplex === undefined) {
       throw new TypeError(`${prefix}: a body that is a stream needs 'duplex': "half"`);
     }
-    const { body, type } = extract(init.body, prefix);
-    object[_body] = body;
-    if (type !== null && getHeader(headerList(object[_headers]), "content-type") === null) {
-      fillHeaders(object[_headers], [["content-type", type]]);
-    }
+    setBody(object, extract(init.body, prefix));
   } else if (inputBody !== null) {
     // 41. If initBody is null and inputBody is non-null: if input is unusable, then throw a TypeError; its body is this's from here on.
     if (inputBody.unusable) {
@@ -198,7 +193,7 @@ function initializeRequest(object, input, init, prefix) {
 }
 
 class Request {
-  /** `{ url, method }` and the settings */
+  /** `{ url, method, keepalive }` and the settings. */
   [_request] = null;
   [_headers] = null;
   [_body] = null;
@@ -281,12 +276,6 @@ class Request {
     return clone;
   }
 
-  // https://fetch.spec.whatwg.org/#concept-body-mime-type
-  [_mimeType]() {
-    const value = getHeader(headerList(this[_headers]), "content-type");
-    return value === null ? null : mimesniff.parseMimeType(value);
-  }
-
   [SymbolFor("Deno.privateCustomInspect")](inspect, inspectOptions) {
     return inspect(
       createFilteredInspectProxy({
@@ -313,5 +302,5 @@ const RequestPrototype = Request.prototype;
 mixinBody(RequestPrototype);
 markNotSerializable(RequestPrototype);
 
-return { _headers, _request, _signal, initializeRequest, Request };
+return { _request, _signal, initializeRequest, Request };
 })();

@@ -5,9 +5,9 @@
 const { core, primordials } = __bootstrap;
 const { op_wasm_streaming_feed, op_wasm_streaming_set_url } = core.ops;
 const { ObjectPrototypeIsPrototypeOf, RegExpPrototypeTest, SafeRegExp, TypeError } = primordials;
-const { _headers, _response, Response } = core.loadExtScript("ext:reelcore_runtime/fetch.js");
+const { _response, Response } = core.loadExtScript("ext:reelcore_runtime/fetch.js");
 const { getHeader, headerList } = core.loadExtScript("ext:reelcore_runtime/headers.js");
-const { _body } = core.loadExtScript("ext:reelcore_runtime/body.js");
+const { _body, _headers } = core.loadExtScript("ext:reelcore_runtime/body.js");
 
 const ResponsePrototype = Response.prototype;
 // No parameters, not even empty ones; white space around is HTTP's.
