@@ -1,6 +1,6 @@
 //! Sequence parameter sets: what OpenH264 decodes rightly, and how it is told.
 
-use reelcore_media::h264::{Nal, NalKind, Pps, START_CODE, Sps};
+use reelcore_media::h264::{Nal, NalKind, Pps, START_CODE, Sps, escape_into};
 use reelcore_media::{MediaError, Size};
 
 /// The largest picture that OpenH264 takes, in macroblocks: MaxFS of level 5.2 (table A-1).
@@ -150,15 +150,7 @@ impl BitWriter {
     /// rbsp_trailing_bits(), then the payload with emulation prevention (7.4.1).
     fn finish(mut self, out: &mut Vec<u8>) {
         self.u(1, 1);
-        let mut zeros = 0;
-        for byte in self.bytes {
-            if zeros >= 2 && byte <= 3 {
-                out.push(3);
-                zeros = 0;
-            }
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            out.push(byte);
-        }
+        escape_into(&self.bytes, out);
     }
 }
 

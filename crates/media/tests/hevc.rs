@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use reelcore_media::codec_string::VideoCodec;
 use reelcore_media::color::{ColorSpace, Matrix, Primaries, Transfer};
-use reelcore_media::h264::unescape_into;
+use reelcore_media::h264::{escape_into, unescape_into};
 use reelcore_media::hevc::{
     AccessUnitStarts, HvcC, Nal, NalArray, NalType, OutputOrder, Packaging, Pps, ProfileTierLevel,
     RangeExtension, SliceStart, Sps, Timing, Vps, access_units, nal_units, starts_with_irap,
@@ -285,6 +285,8 @@ proptest! {
     #[test]
     fn emulation_prevention_round_trips(payload in payload()) {
         let mut out = Vec::new();
+        escape_into(&payload, &mut out);
+        prop_assert_eq!(&out, &escaped(&payload));
         unescape_into(&escaped(&payload), usize::MAX, &mut out);
         prop_assert_eq!(out, payload);
     }

@@ -50,21 +50,8 @@ pub(super) fn restate(
     *first = *first & !TIER_BIT | if stated.high_tier { TIER_BIT } else { 0 };
     let mut out = Vec::with_capacity(unit.len() + 1);
     out.extend_from_slice(header);
-    escape_into(&rbsp, &mut out);
+    h264::escape_into(&rbsp, &mut out);
     Ok(Some(out))
-}
-
-/// Appends `rbsp` with emulation prevention (7.4.2).
-fn escape_into(rbsp: &[u8], out: &mut Vec<u8>) {
-    let mut zeros = 0;
-    for &byte in rbsp {
-        if zeros == 2 && byte <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        out.push(byte);
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-    }
 }
 
 #[cfg(test)]

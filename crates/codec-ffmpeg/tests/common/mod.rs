@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use reelcore_codec_ffmpeg::Ffmpeg;
 use reelcore_conformance::{Family, Stream, ffmpeg_make, video};
-use reelcore_media::h264::{Packaging, nal_units};
+use reelcore_media::h264::{Packaging, escape_into, nal_units};
 use reelcore_media::{
     EncodedChunk, MediaError, VideoDecoder, VideoDecoderBackend, VideoDecoderConfig, VideoFrame,
 };
@@ -163,15 +163,9 @@ pub fn nal_of_bits(header: &[u8], mut bits: String) -> Vec<u8> {
     while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
-    let (mut out, mut zeros) = (header.to_vec(), 0);
-    for byte in bits.as_bytes().chunks(8) {
-        let byte = u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap();
-        if zeros >= 2 && byte <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
+    let byte = |bits| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap();
+    let payload: Vec<u8> = bits.as_bytes().chunks(8).map(byte).collect();
+    let mut out = header.to_vec();
+    escape_into(&payload, &mut out);
     out
 }

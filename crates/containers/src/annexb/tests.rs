@@ -40,15 +40,7 @@ impl Writer {
     /// The NAL unit, with a start code, a stop bit and emulation prevention.
     fn nal(self, header: u8) -> Vec<u8> {
         let mut out = vec![0, 0, 0, 1, header];
-        let mut zeros = 0;
-        for byte in self.u(1, 1).bytes {
-            if zeros >= 2 && byte <= 3 {
-                out.push(3);
-                zeros = 0;
-            }
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            out.push(byte);
-        }
+        reelcore_media::h264::escape_into(&self.u(1, 1).bytes, &mut out);
         out
     }
 }

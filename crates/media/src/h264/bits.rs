@@ -24,6 +24,20 @@ pub fn unescape_into(nal: &[u8], limit: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `rbsp`, a payload without its header byte, with emulation prevention: a 3 before each byte of 0 to 3 behind two zeros
+/// (7.4.1, and the same in HEVC).
+pub fn escape_into(rbsp: &[u8], out: &mut Vec<u8>) {
+    let mut zeros = 0;
+    for &byte in rbsp {
+        if zeros == 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        out.push(byte);
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+    }
+}
+
 /// Reads bits from the most significant one on. Each read names the syntax element, for the error.
 #[derive(Clone, Debug)]
 pub struct BitReader<'a> {

@@ -18,7 +18,7 @@ mod sps;
 
 pub use access_unit::access_units;
 pub use avcc::AvcC;
-pub use bits::{BitReader, unescape_into};
+pub use bits::{BitReader, escape_into, unescape_into};
 pub use in_band::{InBandSets, PpsUse, first_sets};
 pub(crate) use nal::unit_bytes;
 pub use nal::{Nal, NalKind, Packaging, START_CODE, nal_units};
