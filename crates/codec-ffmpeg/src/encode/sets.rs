@@ -90,14 +90,4 @@ mod tests {
         assert!(restate(&VPS[..20], NalType::VPS, stated).is_err());
         assert!(restate(&VPS[..1], NalType::VPS, stated).is_err());
     }
-
-    #[test]
-    fn zeros_are_kept_apart_from_what_would_look_like_a_start_code() {
-        let mut out = Vec::new();
-        escape_into(&[0, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, 3], &mut out);
-        assert_eq!(out, [0, 0, 3, 0, 0, 3, 0, 1, 0, 0, 4, 0, 0, 3, 3]);
-        let mut back = Vec::new();
-        h264::unescape_into(&out, usize::MAX, &mut back);
-        assert_eq!(back, [0, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, 3]);
-    }
 }

@@ -149,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn zeros_are_kept_apart_from_what_would_look_like_a_start_code() {
+        let mut out = Vec::new();
+        escape_into(&[0, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, 3], &mut out);
+        assert_eq!(out, [0, 0, 3, 0, 0, 3, 0, 1, 0, 0, 4, 0, 0, 3, 3]);
+        let mut back = Vec::new();
+        unescape_into(&out, usize::MAX, &mut back);
+        assert_eq!(back, [0, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, 3]);
+    }
+
+    #[test]
     fn emulation_prevention_is_removed_only_after_two_zeros() {
         let mut out = Vec::new();
         unescape_into(&[1, 0, 0, 3, 1, 0, 3, 0, 0, 3], 100, &mut out);
