@@ -8,11 +8,14 @@ use std::sync::Arc;
 use deno_core::{GarbageCollected, v8};
 use reelcore_engine::{Engine, VideoEncode, VideoInput};
 use reelcore_media::codec::{HardwareAcceleration as MediaAcceleration, VideoDecoderConfig};
+use reelcore_media::convert::effective_color_space;
 use reelcore_media::encoder::{
     ContentHint, EncodeOptions, EncodedVideo, LatencyMode as MediaLatency, NalFormat,
     ScalabilityMode, VideoBitrateMode as MediaBitrateMode,
 };
-use reelcore_media::{Rotation, Size, VideoCodec, VideoEncoderConfig as MediaConfig};
+use reelcore_media::{
+    ColorSpace, PixelFormat, Rotation, Size, VideoCodec, VideoEncoderConfig as MediaConfig,
+};
 
 use crate::codec_object::{self, CodecObject, CodecSlots};
 use crate::codec_strings::CodecStrings;
@@ -124,12 +127,27 @@ fn decoder_config<'s>(
         coded_height: config.coded_size.map(|size| size.height),
         display_aspect_width: config.display_aspect.map(|size| size.width),
         display_aspect_height: config.display_aspect.map(|size| size.height),
-        color_space: Some(config.color_space.into()),
+        color_space: color_space(config).map(Into::into),
         hardware_acceleration: HardwareAcceleration::NoPreference,
         optimize_for_latency: None,
         rotation: f64::from(config.rotation.degrees()),
         flip: config.flip,
     }
+}
+
+/// What `decoderConfig.colorSpace` says of what is encoded: each of its members, or nothing where nothing is known but that the
+/// range is limited, which is what every decoder takes unknown colours for.
+///
+/// Muxers of the web (mp4-muxer, webm-muxer) go without the dictionary, and refuse one with null in it.
+fn color_space(config: &VideoDecoderConfig) -> Option<ColorSpace> {
+    let known = config.color_space;
+    let limited = ColorSpace {
+        full_range: Some(false),
+        ..ColorSpace::default()
+    };
+    // As a decoder of this shows it, so that to override the bitstream with it changes nothing.
+    let size = config.coded_size.unwrap_or_default();
+    (known.or(limited) != limited).then(|| effective_color_space(known, PixelFormat::I420, size))
 }
 
 /// Whether a config is valid: <https://w3c.github.io/webcodecs/#valid-videoencoderconfig>

@@ -62,7 +62,7 @@ fn videos_decode_in_order_with_exact_times_and_no_copy() {
 
 #[test]
 fn pictures_that_are_encoded_come_back_with_their_times_layers_and_alpha() {
-    run("encode.js", 57);
+    run("encode.js", 58);
 }
 
 #[test]

@@ -447,6 +447,29 @@ await test("frames of any format and size are converted and scaled", async () =>
   assert(frame.bytes.every((value) => Math.abs(value - 128) < 4));
 });
 
+await test("decoderConfig.colorSpace has no null in it: muxers refuse that, and go without colours that nobody knows", async () => {
+  const gray = (colorSpace, height = 48) => {
+    const init = { format: "I420", codedWidth: 64, codedHeight: height, timestamp: 0, colorSpace };
+    return new VideoFrame(new Uint8Array(64 * height * 1.5).fill(128), init);
+  };
+  const told = async (colorSpace, height) => {
+    const [{ metadata }] = await encode({ codec: "vp8", width: 64, height: height ?? 48 }, [gray(colorSpace, height)]);
+    return "colorSpace" in metadata.decoderConfig ? metadata.decoderConfig.colorSpace : "none";
+  };
+  equal(await told({}), "none");
+  // What VP9 says where it knows nothing.
+  equal(await told({ fullRange: false }), "none");
+  const sd = { fullRange: true, matrix: "smpte170m", primaries: "bt709", transfer: "bt709" };
+  equal(await told({ fullRange: true }), sd);
+  equal(await told({ fullRange: true }, 720), { ...sd, matrix: "bt709" });
+  equal(await told({ primaries: "bt2020", transfer: "pq" }), {
+    fullRange: false,
+    matrix: "bt2020-ncl",
+    primaries: "bt2020",
+    transfer: "pq",
+  });
+});
+
 await test("orientation and display size reach the decoder, and must not change in mid-stream", async () => {
   const config = base("vp8", { displayWidth: 640, displayHeight: 180 });
   const turned = (n) => frameOf(n, { rotation: 90, flip: true });
