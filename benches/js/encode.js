@@ -30,7 +30,7 @@ for (let i = pictures; i < pictures * Number(times); i++) {
   frames.push(new VideoFrame(frames[i % pictures], { timestamp: i * step }));
 }
 
-const member = { avc1: "avc", vp09: "vp9", av01: "av1" }[config.codec.slice(0, 4)];
+const member = { avc1: "avc", hvc1: "hevc", vp09: "vp9", av01: "av1" }[config.codec.slice(0, 4)];
 const options = quantizer ? { [member]: { quantizer: Number(quantizer) } } : {};
 let chunks;
 

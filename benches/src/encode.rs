@@ -15,7 +15,8 @@ use reelcore_media::format::SampleFormat;
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
     AudioCodec, AudioData, AudioEncoderBackend, ChunkKind, ColorSpace, CpuImage, EncodedChunk,
-    PixelFormat, Plane, Size, VideoCodec, VideoDecoderBackend, VideoDecoderConfig, VideoFrame,
+    PixelFormat, Plane, Size, VideoCodec, VideoDecoderBackend, VideoDecoderConfig,
+    VideoEncoderBackend, VideoFrame,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -79,6 +80,9 @@ impl VideoJob {
         if self.codec.starts_with("avc1") {
             config["avc"] = json!({ "format": "annexb" });
         }
+        if self.codec.starts_with("hvc1") {
+            config["hevc"] = json!({ "format": "annexb" });
+        }
         config
     }
 
@@ -97,6 +101,19 @@ impl VideoJob {
         Ok(config)
     }
 
+    /// Why nothing encodes the codec here: libx265 is there only with libavcodec.
+    ///
+    /// # Errors
+    /// When the codec string is not known.
+    pub fn missing(&self) -> Result<Option<String>> {
+        let config = self.config()?;
+        let check = match config.codec {
+            VideoCodec::Hevc(_) => reelcore_codec_ffmpeg::FfmpegEncoder.check(&config),
+            _ => Ok(()),
+        };
+        Ok(check.err().map(|error| error.to_string()))
+    }
+
     /// Encodes `frames` with the bare library: its name, the pictures, and the time.
     ///
     /// # Errors
@@ -108,6 +125,7 @@ impl VideoJob {
         let (name, encode): (_, fn(_, _, _, _, _) -> _) = match config.codec {
             VideoCodec::Avc(_) => ("OpenH264", reelcore_codec_openh264::bare::encode),
             VideoCodec::Av1(_) => ("libaom", reelcore_codec_aom::bare::encode),
+            VideoCodec::Hevc(_) => ("libx265", reelcore_codec_ffmpeg::bare::encode),
             _ => ("libvpx", reelcore_codec_vpx::bare::encode),
         };
         let began = Instant::now();
@@ -124,6 +142,7 @@ impl VideoJob {
         let backend: &dyn VideoDecoderBackend = match codec {
             VideoCodec::Avc(_) => &reelcore_codec_openh264::OpenH264,
             VideoCodec::Av1(_) => &reelcore_codec_dav1d::Dav1d,
+            VideoCodec::Hevc(_) => &reelcore_codec_hevc::Hevc,
             _ => &reelcore_codec_vpx::Vpx,
         };
         let context = DecoderContext {

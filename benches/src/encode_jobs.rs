@@ -20,6 +20,7 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, codec, rate) in [
         ("H.264 1080p encode", "avc1.640028", Rate::Quantizer(30)),
+        ("HEVC 1080p encode", "hvc1.1.6.L120.90", Rate::Quantizer(30)),
         ("VP8 1080p encode", "vp8", Rate::Bits(8_000_000)),
         ("VP9 1080p encode", "vp09.00.40.08", Rate::Quantizer(36)),
         ("AV1 1080p encode", "av01.0.08M.08", Rate::Quantizer(36)),
@@ -33,9 +34,23 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             rate,
             realtime: true,
         };
-        rows.push(video_job(reelcore, name, &job, 60)?);
+        rows.push(match job.missing()? {
+            Some(why) => missing(name, &why),
+            None => video_job(reelcore, name, &job, 60)?,
+        });
     }
     Ok(rows)
+}
+
+/// A row of what was not measured.
+fn missing(name: &'static str, why: &str) -> Row {
+    Row {
+        name,
+        value: format!("not measured: {why}"),
+        goal: "",
+        met: None,
+        data: json!({ "missing": why }),
+    }
 }
 
 /// How often the pictures are encoded in a row, so that speed is seen, and not what it takes to start an encoder.
@@ -131,6 +146,7 @@ pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
     let raw = raw.to_str().context("path")?;
     for (name, codec) in [
         ("H.264 720p realtime encode", "avc1.42001f"),
+        ("HEVC 720p realtime encode", "hvc1.1.6.L93.90"),
         ("VP8 720p realtime encode", "vp8"),
         ("VP9 720p realtime encode", "vp09.00.31.08"),
         ("AV1 720p realtime encode", "av01.0.05M.08"),
@@ -144,6 +160,10 @@ pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             rate: Rate::Bits(4_000_000),
             realtime: true,
         };
+        if let Some(why) = job.missing()? {
+            rows.push(missing(name, &why));
+            continue;
+        }
         let config = job.json().to_string();
         let mut rates = Vec::new();
         let mut bits = 0.0;

@@ -1,6 +1,8 @@
 //! libavcodec by itself, for benchmarks: what the library does with a stream when nothing of Reelcore stands around it.
 //! Frames are decoded into libavcodec's own memory and dropped.
 
+pub use crate::encode::bare::encode;
+
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::library::Piece;

@@ -29,12 +29,29 @@ pub use encode::{FfmpegEncoder, FfmpegHardwareEncoder};
 pub mod bare {
     use std::ffi::CStr;
 
+    use reelcore_media::encoder::VideoEncoderConfig;
+    use reelcore_media::{CpuImage, MediaError};
+
     /// Decodes nothing.
     ///
     /// # Panics
     /// Always.
     pub fn decode(_: &CStr, _: &[&[u8]], _: usize) -> usize {
         panic!("built without libavcodec")
+    }
+
+    /// Encodes nothing.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn encode(
+        _: &VideoEncoderConfig,
+        _: usize,
+        _: &[CpuImage],
+        _: u64,
+        _: Option<u16>,
+    ) -> Result<Vec<Vec<u8>>, MediaError> {
+        Err(crate::backend::without_library())
     }
 }
 

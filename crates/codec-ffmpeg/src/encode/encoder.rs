@@ -25,7 +25,7 @@ const LENGTH_SIZE: usize = 4;
 
 /// How pictures are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     Avc {
         annex_b: bool,
         in_band: bool,
@@ -249,16 +249,26 @@ impl VideoEncoder for Encoder {
 }
 
 /// A picture as a chunk holds it.
-struct Packed {
+pub(super) struct Packed {
     key: bool,
-    data: Bytes,
+    pub(super) data: Bytes,
     /// Made of its parameter sets, where it has any and the packing knows one.
     description: Option<Bytes>,
 }
 
 impl Packing {
+    /// HEVC with its parameter sets in each key picture.
+    #[cfg(feature = "bench")]
+    pub(super) fn hevc_annex_b(stated: Option<Stated>) -> Self {
+        Self::Hevc {
+            annex_b: true,
+            in_band: true,
+            stated,
+        }
+    }
+
     /// One copy out of libavcodec's memory, which the next packet takes.
-    fn pack(self, packet: &Packet<'_>) -> Result<Packed, MediaError> {
+    pub(super) fn pack(self, packet: &Packet<'_>) -> Result<Packed, MediaError> {
         match self {
             Self::Avc { annex_b, in_band } => pack_avc(packet.data, annex_b, in_band),
             Self::Hevc {

@@ -2,6 +2,8 @@
 //!
 //! No encoder here reorders: every frame gives one chunk, in the order in which frames come.
 
+#[cfg(all(libavcodec, feature = "bench"))]
+pub(crate) mod bare;
 #[cfg(libavcodec)]
 mod encoder;
 mod format;
