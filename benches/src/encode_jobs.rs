@@ -22,8 +22,8 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
         ("H.264 1080p encode", "avc1.640028", Rate::Quantizer(30)),
         ("HEVC 1080p encode", "hvc1.1.6.L120.90", Rate::Quantizer(30)),
         ("VP8 1080p encode", "vp8", Rate::Bits(8_000_000)),
-        ("VP9 1080p encode", "vp09.00.40.08", Rate::Quantizer(36)),
-        ("AV1 1080p encode", "av01.0.08M.08", Rate::Quantizer(36)),
+        ("VP9 1080p encode", "vp09.00.40.08", Rate::Quantizer(144)),
+        ("AV1 1080p encode", "av01.0.08M.08", Rate::Quantizer(144)),
     ] {
         if !wanted.want(name) {
             continue;

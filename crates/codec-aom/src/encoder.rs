@@ -6,16 +6,15 @@ use reelcore_media::encode_session::{
 };
 use reelcore_media::encoder::{EncodeOptions, EncodedVideo, EncoderContext, VideoEncoderConfig};
 use reelcore_media::pool::BufferPool;
+use reelcore_media::q_index::MAX_Q_INDEX;
 use reelcore_media::{ColorSpace, MediaError, PixelFormat, Size, VideoEncoder, VideoFrame};
 
 use crate::backend::Format;
 use crate::library::{Library, Picture};
 use crate::settings::{Settings, max_threads};
 
-/// The largest quantizer of the registration, which is libaom's own scale.
-const MAX_QUANTIZER: u16 = 63;
-/// The quantizer of frames before the first that names one.
-const FIRST_QUANTIZER: u16 = 28;
+/// The quantizer of frames before the first that names one: 28 of libaom's own scale.
+const FIRST_QUANTIZER: u16 = 112;
 
 /// Frames between which steps are measured before libaom, where it looks ahead, plans by them. It holds back more than
 /// these anyway.
@@ -45,7 +44,7 @@ impl Encoder {
             size: config.size,
             library: None,
             held: Vec::new(),
-            session: EncodeSession::new(config, MAX_QUANTIZER, FIRST_QUANTIZER),
+            session: EncodeSession::new(config, MAX_Q_INDEX, FIRST_QUANTIZER),
             // The buffer of constant rates corrects itself, and quantizers follow no rate.
             correction: settings
                 .needs_correction()

@@ -8,6 +8,7 @@ use libaom_sys as sys;
 use reelcore_media::color::Matrix;
 use reelcore_media::encode_session::FramePlan;
 use reelcore_media::encoder::ScalabilityMode;
+use reelcore_media::q_index::nearest_quantizer;
 use reelcore_media::{ColorSpace, MediaError, PixelFormat, Plane};
 
 use crate::settings::{Settings, can_be_rgb, kilobits_of};
@@ -195,7 +196,7 @@ impl Library {
         self.checked(code)
     }
 
-    /// The quantizer of the frames from now on.
+    /// The quantizer of the frames from now on, on libaom's scale.
     fn set_quantizer(&mut self, quantizer: u16) -> Result<(), MediaError> {
         if self.quantizer == Some(quantizer) {
             return Ok(());
@@ -255,7 +256,7 @@ impl Library {
         sink: &mut dyn FnMut(Picture<'_>) -> Result<(), MediaError>,
     ) -> Result<(), MediaError> {
         if let Some(quantizer) = plan.quantizer {
-            self.set_quantizer(quantizer)?;
+            self.set_quantizer(nearest_quantizer(quantizer))?;
         }
         self.set_layer(plan)?;
         let image = self.image(planes)?;

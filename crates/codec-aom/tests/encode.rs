@@ -451,13 +451,15 @@ fn a_higher_quantizer_gives_fewer_bytes_and_a_worse_picture() {
                 config.scalability = scalability;
                 // The target of the other modes must not matter.
                 config.bitrate = Some(10_000);
-                let found = sizes_by_quantizer(&config, &[0, 8, 30, 63]);
+                let found = sizes_by_quantizer(&config, &[0, 32, 120, 255]);
                 println!("{codec} {latency_mode:?} {scalability:?}: {found:?}");
                 for pair in found.windows(2) {
                     assert!(pair[0].0 > pair[1].0, "{codec}: bytes {found:?}");
                     assert!(pair[0].1 > pair[1].1, "{codec}: dB {found:?}");
                 }
                 assert_eq!(found[0].1, 100.0, "{codec}: quantizer 0 is lossless");
+                let finest = sizes_by_quantizer(&config, &[1])[0].1;
+                assert!(found[1].1 < finest && finest < 100.0, "{codec}: {finest}");
                 assert!(found[1].1 > 34.0, "{codec}: {found:?}");
             }
         }
@@ -472,7 +474,7 @@ fn the_quantizer_of_one_frame_is_that_frames() {
     let frames = scene_frames(PixelFormat::I420, SIZE, 12, STEP);
     let pictures = encode_with(&config, &frames, |n| EncodeOptions {
         key_frame: false,
-        quantizer: Some(if n % 2 == 0 { 60 } else { 10 }),
+        quantizer: Some(if n % 2 == 0 { 240 } else { 40 }),
     });
     let sizes: Vec<_> = pictures.iter().map(|p| p.chunk.data.len()).collect();
     for n in 2..12 {
@@ -482,7 +484,7 @@ fn the_quantizer_of_one_frame_is_that_frames() {
     let mut encoder = Aom.start(&config, &encoder_context(1)).unwrap();
     let options = EncodeOptions {
         key_frame: false,
-        quantizer: Some(64),
+        quantizer: Some(256),
     };
     let error = encoder
         .encode(&frames[0], &options, &mut |_| {})

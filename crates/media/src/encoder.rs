@@ -161,7 +161,7 @@ impl VideoEncoderConfig {
 pub struct EncodeOptions {
     /// It must become a key picture.
     pub key_frame: bool,
-    /// Its quantizer, on the codec's scale in its registration (H.264 and HEVC 0 to 51, VP9 and AV1 0 to 63). Only for
+    /// Its quantizer, on the codec's scale in its registration (H.264 and HEVC 0 to 51, VP9 and AV1 0 to 255). Only for
     /// [`VideoBitrateMode::Quantizer`].
     pub quantizer: Option<u16>,
 }

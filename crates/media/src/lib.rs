@@ -32,6 +32,7 @@ pub mod layout;
 pub mod mux;
 pub mod pool;
 pub mod preparation;
+pub mod q_index;
 pub mod registry;
 pub mod vpx;
 

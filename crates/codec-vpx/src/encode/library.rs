@@ -7,6 +7,7 @@ use std::ptr::addr_of;
 use reelcore_media::color::Matrix;
 use reelcore_media::encode_session::FramePlan;
 use reelcore_media::encoder::ScalabilityMode;
+use reelcore_media::q_index::nearest_quantizer;
 use reelcore_media::{ColorSpace, MediaError, PixelFormat, Plane};
 use vpx_sys as sys;
 use vpx_sys::vp8e_enc_control_id as control;
@@ -159,7 +160,7 @@ impl Library {
             self.set_color_space(color_space)?;
         }
         if let Some(quantizer) = plan.quantizer {
-            self.set_quantizer(c_uint::from(quantizer))?;
+            self.set_quantizer(c_uint::from(nearest_quantizer(quantizer)))?;
         }
         let flags = self.layer_flags(plan)?;
         let image = self.image(planes)?;

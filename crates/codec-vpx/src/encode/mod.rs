@@ -16,6 +16,7 @@ use reelcore_media::encoder::{
     EncodeOptions, EncodedVideo, EncoderContext, VideoBitrateMode, VideoEncoderConfig,
 };
 use reelcore_media::pool::BufferPool;
+use reelcore_media::q_index::MAX_Q_INDEX;
 use reelcore_media::{
     MediaError, PixelFormat, Size, VideoCodec, VideoEncoder, VideoEncoderBackend, VideoFrame,
 };
@@ -28,10 +29,8 @@ use settings::Settings;
 const MAX_VP8_SIDE: u32 = 16_383;
 /// What distributions build libvpx with for VP9 (`--size-limit=16384x16384`).
 const MAX_VP9_SIDE: u32 = 16_384;
-/// The largest quantizer of the VP9 registration, which is libvpx's own scale.
-const MAX_QUANTIZER: u16 = 63;
-/// The quantizer of frames before the first that names one.
-const FIRST_QUANTIZER: u16 = 28;
+/// The quantizer of frames before the first that names one: 28 of libvpx's own scale.
+const FIRST_QUANTIZER: u16 = 112;
 
 /// The VP8 and VP9 software encoder over libvpx.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,7 +150,7 @@ impl VideoEncoderBackend for VpxEncoder {
             input: format.input,
             size: config.size,
             library: Library::new(&settings)?,
-            session: EncodeSession::new(config, MAX_QUANTIZER, FIRST_QUANTIZER),
+            session: EncodeSession::new(config, MAX_Q_INDEX, FIRST_QUANTIZER),
             // VP8's variable rate and the buffer of constant rates hold the average by themselves.
             correction: (format.codec == Codec::Vp9 && settings.is_variable())
                 .then(|| RateCorrection::new(bitrate(config))),

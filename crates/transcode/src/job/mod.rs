@@ -145,9 +145,9 @@ pub struct VideoStream {
     /// How the bit rate is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bitrate_mode: Option<BitrateMode>,
-    /// The quantizer of every picture (H.264 and HEVC 0 to 51, VP9 and AV1 0 to 63) instead of a bit rate.
+    /// The quantizer of every picture (H.264 and HEVC 0 to 51, VP9 and AV1 0 to 255) instead of a bit rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 63))]
+    #[schemars(range(max = 255))]
     #[serde(deserialize_with = "maybe_whole")]
     pub quantizer: Option<u16>,
     /// Quality or speed. By default quality.

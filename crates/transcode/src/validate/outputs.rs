@@ -3,6 +3,7 @@
 use reelcore_containers::mux::Format;
 use reelcore_media::VideoCodec;
 use reelcore_media::encoder::ScalabilityMode;
+use reelcore_media::q_index::MAX_Q_INDEX;
 
 use super::graph::{Graph, track};
 use super::{Checked, count, file, longer_than_nothing, within};
@@ -227,7 +228,7 @@ fn check_copy(
 
 fn check_video(job: &Job, path: &str, target: Target, stream: &VideoStream) -> Checked {
     within(path, "bitrate", stream.bitrate, 1000, 2_000_000_000)?;
-    within(path, "quantizer", stream.quantizer, 0, 63)?;
+    within(path, "quantizer", stream.quantizer, 0, MAX_Q_INDEX)?;
     if stream.quantizer.is_some() && stream.bitrate.is_some() {
         return Err(JobError::spec(
             format!("{path}.quantizer"),
