@@ -153,6 +153,21 @@ fn a_bit_rate_above_the_level_is_reached_in_a_stream_of_a_higher_one() {
 }
 
 #[test]
+fn a_frame_rate_above_the_level_raises_the_level_instead_of_failing() {
+    // 108 frames a second at level 3.1.
+    let size = Size::new(640, 480);
+    let frames = noise(size, 3);
+    for mode in [VideoBitrateMode::Variable, VideoBitrateMode::Quantizer] {
+        for (framerate, want) in [(None, 93), (Some(108.0), 93), (Some(120.0), 120)] {
+            let mut config = config(MAIN, size);
+            (config.framerate, config.bitrate_mode) = (framerate, mode);
+            let pictures = encode(&config, &frames, EncodeOptions::default());
+            assert_eq!(level(&pictures[0]), (want, false), "{mode:?} {framerate:?}");
+        }
+    }
+}
+
+#[test]
 fn bits_that_no_level_holds_are_refused_and_small_pictures_where_only_large_blocks_may() {
     let mut config = config(MAIN, Size::new(640, 480));
     config.bitrate = Some(240_000_000);

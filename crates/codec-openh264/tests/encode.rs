@@ -398,10 +398,28 @@ fn what_openh264_cannot_encode_is_refused_before_it_starts() {
     assert!(refused(&config("avc1.42001e", Size::new(641, 480))).contains("641x480"));
     assert!(refused(&config("avc1.42001e", Size::new(1280, 720))).contains("3600"));
     assert!(refused(&config("avc1.64003e", Size::new(7680, 4320))).contains("36864"));
-    let mut fast = config("avc1.42001f", Size::new(1280, 720));
+    let mut fast = config("avc1.420034", Size::new(4096, 2304));
     assert!(OpenH264Encoder.check(&fast).is_ok());
-    fast.framerate = Some(60.0);
-    assert!(refused(&fast).contains("108000"));
+    fast.framerate = Some(500.0);
+    assert!(refused(&fast).contains("16711680"));
+}
+
+#[test]
+fn more_frames_a_second_than_the_level_has_raise_the_level_instead_of_failing() {
+    // What mediabunny makes of 640x360 with few bits: level 2.2 has 22 frames a second.
+    let size = Size::new(640, 360);
+    for (framerate, level) in [(None, 22), (Some(22.0), 22), (Some(30.0), 30)] {
+        for mode in [VideoBitrateMode::Constant, VideoBitrateMode::Quantizer] {
+            let mut config = config("avc1.640016", size);
+            (config.framerate, config.bitrate_mode) = (framerate, mode);
+            config.bitrate = Some(212_000);
+            assert!(OpenH264Encoder.check(&config).is_ok());
+            let frames = scene_frames(I420, size, 3, STEP);
+            let pictures = encode(&config, &frames);
+            check_chunks(&config, &frames, &pictures);
+            assert_eq!(sps(&config, &pictures[0]).level, level, "{framerate:?}");
+        }
+    }
 }
 
 #[test]

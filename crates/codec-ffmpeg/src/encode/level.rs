@@ -90,7 +90,7 @@ pub(super) fn that_holds(hevc: &Hevc, size: Size, framerate: f64, bits: u64) -> 
     LEVELS.iter().find(holds).map(|level| level.idc)
 }
 
-/// Whether pictures of `config`'s size, so many a second, keep within the level (A.4.1), and any level has its bits.
+/// Whether pictures of `config`'s size keep within the level (A.4.1), and any level has so many of them and their bits a second.
 pub(super) fn check(hevc: &Hevc, config: &VideoEncoderConfig) -> Result<(), MediaError> {
     let size = config.size;
     let level = find(hevc.level).ok_or_else(|| {
@@ -107,15 +107,16 @@ pub(super) fn check(hevc: &Hevc, config: &VideoEncoderConfig) -> Result<(), Medi
             (8 * level.max_size).isqrt()
         )));
     }
+    let highest = &LEVELS[LEVELS.len() - 1];
     if let Some(rate) = framerate(config)
-        && rate > level.max_framerate(size)
+        && rate > highest.max_framerate(size)
     {
         return Err(MediaError::unsupported(format!(
-            "{rate} frames a second of {}x{}, level_idc {} allows {:.2}",
+            "{rate} frames a second of {}x{}, the highest level_idc {} allows {:.2}",
             size.width,
             size.height,
-            hevc.level,
-            level.max_framerate(size)
+            highest.idc,
+            highest.max_framerate(size)
         )));
     }
     let bits = bits(hevc, config);
@@ -125,7 +126,7 @@ pub(super) fn check(hevc: &Hevc, config: &VideoEncoderConfig) -> Result<(), Medi
         return Err(MediaError::unsupported(format!(
             "{bits} bits a second, the highest level of HEVC's {} tier has {}",
             if hevc.high_tier { "high" } else { "main" },
-            LEVELS[LEVELS.len() - 1].max_bits(hevc.high_tier)
+            highest.max_bits(hevc.high_tier)
         )));
     }
     Ok(())
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_limits_size_and_rate() {
+    fn a_level_limits_size_and_the_highest_one_the_rate() {
         let fits = |codec: &str, width, height, framerate| {
             let (hevc, mut config) = config(codec, width, height);
             config.framerate = framerate;
@@ -154,7 +155,9 @@ mod tests {
         };
         assert!(fits("hvc1.1.6.L93.B0", 1280, 720, Some(33.75)));
         assert!(fits("hvc1.1.6.L93.B0", 1280, 720, Some(36.0)));
-        assert!(!fits("hvc1.1.6.L93.B0", 1280, 720, Some(60.0)));
+        assert!(fits("hvc1.1.6.L93.B0", 1280, 720, Some(60.0)));
+        assert!(fits("hvc1.1.6.L150.B0", 4096, 2160, Some(483.5)));
+        assert!(!fits("hvc1.1.6.L150.B0", 4096, 2160, Some(483.6)));
         assert!(!fits("hvc1.1.6.L93.B0", 1920, 1080, None));
         assert!(fits("hvc1.1.6.L120.B0", 1920, 1080, Some(30.0)));
         assert!(fits("hvc1.1.6.L30.B0", 542, 16, None));

@@ -48,14 +48,15 @@ pub(super) fn first_framerate(config: &VideoEncoderConfig) -> f64 {
 }
 
 /// The level of the stream: the first from that of the codec string on that holds its bits and frames. In quantizer
-/// mode, in which nobody knows how many bits there will be, it is that of the codec string.
+/// mode, in which nobody knows how many bits there will be, they count for nothing.
 fn level_for(config: &VideoEncoderConfig, hevc: &Hevc, framerate: f64) -> Option<u8> {
-    if config.bitrate_mode == VideoBitrateMode::Quantizer {
-        return Some(hevc.level);
-    }
+    let bits = match config.bitrate_mode {
+        VideoBitrateMode::Quantizer => 0,
+        _ => level::bits(hevc, config),
+    };
     // libavcodec counts thousandths.
     let framerate = (framerate * 1000.0).round() / 1000.0;
-    level::that_holds(hevc, config.size, framerate, level::bits(hevc, config))
+    level::that_holds(hevc, config.size, framerate, bits)
 }
 
 /// Below this width libx265 3.5's cutree writes past the end of its memory: it counts in fours of blocks of 16 samples.
@@ -132,8 +133,9 @@ impl Settings {
     /// stream to the level's bits, whatever the quantizers.
     pub(super) fn stated(&self) -> Option<Stated> {
         let hevc = hevc(&self.config)?;
+        let framerate = first_framerate(&self.config);
         (self.config.bitrate_mode == VideoBitrateMode::Quantizer).then(|| Stated {
-            level: hevc.level,
+            level: level_for(&self.config, &hevc, framerate).unwrap_or(hevc.level),
             high_tier: level::high_tier(&hevc),
         })
     }

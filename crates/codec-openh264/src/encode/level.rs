@@ -93,7 +93,18 @@ pub(super) fn level_for_bitrate(level: u8, bits: u64) -> u8 {
     found.unwrap_or(&BITS[BITS.len() - 1]).0
 }
 
-/// Whether pictures of `size`, so many a second, keep within the level and OpenH264's own limits.
+/// The level to write for so many frames a second of `size` where `level` was asked for: the first from it on that has them,
+/// or the highest of OpenH264.
+pub(super) fn level_for_framerate(level: u8, size: Size, framerate: f64) -> u8 {
+    let rate = framerate * macroblocks(size) as f64;
+    let mut rest = LEVELS.iter().skip_while(|(idc, ..)| *idc != level);
+    let found = rest.find(|(_, most, _)| *most as f64 >= rate);
+    found.map_or(u8::MAX, |(idc, ..)| *idc).min(52)
+}
+
+/// Whether pictures of `size` keep within the level and OpenH264's own limits, and any level has so many a second.
+///
+/// More of them than the level has make for a higher one, as more bits do: scripts choose a level by the size alone.
 pub(super) fn check(avc: &Avc, size: Size, framerate: Option<f64>) -> Result<(), MediaError> {
     let Size { width, height } = size;
     if width < 16 || height < 16 || !width.is_multiple_of(2) || !height.is_multiple_of(2) {
@@ -105,7 +116,7 @@ pub(super) fn check(avc: &Avc, size: Size, framerate: Option<f64>) -> Result<(),
         9 => 9,
         _ => avc.level,
     };
-    let Some((max_rate, max_size)) = limits(level) else {
+    let Some((_, max_size)) = limits(level) else {
         return Err(MediaError::unsupported(format!(
             "H.264 has no level with level_idc {level}"
         )));
@@ -120,11 +131,12 @@ pub(super) fn check(avc: &Avc, size: Size, framerate: Option<f64>) -> Result<(),
             (8 * max_size).isqrt() * 16
         )));
     }
+    let (highest, max_rate, _) = LEVELS[LEVELS.len() - 1];
     if let Some(framerate) = framerate
         && framerate * macroblocks(size) as f64 > max_rate as f64
     {
         return Err(MediaError::unsupported(format!(
-            "{width}x{height} pixels at {framerate} frames a second are {:.0} macroblocks a second, level_idc {level} allows {max_rate}",
+            "{width}x{height} pixels at {framerate} frames a second are {:.0} macroblocks a second, the highest level_idc {highest} allows {max_rate}",
             framerate * macroblocks(size) as f64
         )));
     }
@@ -145,11 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn a_level_limits_size_and_rate() {
+    fn a_level_limits_size_and_the_highest_one_the_rate() {
         let fits =
             |level, width, height, rate| check(&avc(level), Size::new(width, height), rate).is_ok();
         assert!(fits(30, 720, 480, Some(30.0)));
-        assert!(!fits(30, 720, 480, Some(31.0)));
+        assert!(fits(30, 720, 480, Some(31.0)));
+        assert!(fits(52, 4096, 2304, Some(453.3)) && !fits(52, 4096, 2304, Some(453.4)));
         assert!(!fits(30, 1280, 720, None));
         assert!(fits(31, 1280, 720, Some(30.0)));
         assert!(fits(31, 1280, 720, None));
@@ -177,6 +190,21 @@ mod tests {
         for (idc, ..) in LEVELS.iter().filter(|(idc, ..)| *idc <= 52) {
             assert!(BITS.iter().any(|(level, _)| level == idc), "{idc}");
         }
+    }
+
+    #[test]
+    fn more_frames_raise_the_level_up_to_the_highest() {
+        let level =
+            |level, width, height, rate| level_for_framerate(level, Size::new(width, height), rate);
+        assert_eq!(level(22, 640, 360, 22.0), 22);
+        assert_eq!(level(22, 640, 360, 30.0), 30);
+        assert_eq!(level(31, 1280, 720, 30.0), 31);
+        assert_eq!(level(31, 1280, 720, 60.0), 32);
+        assert_eq!(level(9, 176, 144, 15.0), 9);
+        assert_eq!(level(9, 176, 144, 15.1), 11);
+        assert_eq!(level(10, 176, 144, 1e9), 52);
+        assert_eq!(level(52, 4096, 2304, 56.0), 52);
+        assert_eq!(level(62, 640, 480, 30.0), 52);
     }
 
     #[test]

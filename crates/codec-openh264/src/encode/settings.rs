@@ -43,10 +43,15 @@ pub(super) struct Settings {
 
 impl Settings {
     pub fn new(config: &VideoEncoderConfig, avc: Avc, threads: usize) -> Self {
-        // Rates that are not known must not make for a higher level than was asked for.
-        let level = level::level_idc(&avc);
-        let most = level::max_framerate(level, config.size);
-        let framerate = framerate(config).unwrap_or(DEFAULT_FRAMERATE.min(most));
+        let asked = level::level_idc(&avc);
+        let (level, framerate) = match framerate(config) {
+            Some(rate) => (level::level_for_framerate(asked, config.size, rate), rate),
+            // Rates that are not known must not make for a higher level than was asked for.
+            None => {
+                let most = level::max_framerate(asked, config.size);
+                (asked, DEFAULT_FRAMERATE.min(most))
+            }
+        };
         let (level, bits) = match config.bitrate {
             // OpenH264 does not start where the level has fewer bits.
             Some(bits) if config.bitrate_mode != VideoBitrateMode::Quantizer => {
