@@ -363,6 +363,26 @@ mod tests {
                 "{by:?} {flip}"
             );
             if kept {
+                // Every plane is turned alike.
+                for (index, (found, plane)) in
+                    planes(&turned).iter().zip(planes(&frame)).enumerate()
+                {
+                    let of = PixelFormat::I420.plane_size(index, size);
+                    let (width, height) = (of.width as usize, of.height as usize);
+                    let rows = match by {
+                        Rotation::R180 => height,
+                        _ => width,
+                    };
+                    for (at, sample) in found.iter().enumerate() {
+                        let (y, x) = (at / (plane.len() / rows), at % (plane.len() / rows));
+                        let (from_x, from_y) = match by {
+                            Rotation::R180 => (width - 1 - x, height - 1 - y),
+                            Rotation::R90 => (y, x),
+                            _ => (width - 1 - y, height - 1 - x),
+                        };
+                        assert_eq!(*sample, plane[from_y * width + from_x], "{by:?} {index}");
+                    }
+                }
                 continue;
             }
             // The same with each pixel's own chroma.
