@@ -69,6 +69,8 @@ impl VideoJob {
             "height": self.size.1,
             "framerate": RATE,
             "latencyMode": if self.realtime { "realtime" } else { "quality" },
+            // As the bare library is.
+            "hardwareAcceleration": "prefer-software",
         });
         match self.rate {
             Rate::Bits(bits) => {
@@ -101,7 +103,7 @@ impl VideoJob {
         Ok(config)
     }
 
-    /// Why nothing encodes the codec here: libx265 is there only with libavcodec.
+    /// Why the bare library is not here: libx265 is there only with libavcodec.
     ///
     /// # Errors
     /// When the codec string is not known.

@@ -34,23 +34,29 @@ pub fn video(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             rate,
             realtime: true,
         };
-        rows.push(match job.missing()? {
-            Some(why) => missing(name, &why),
+        rows.push(match missing(reelcore, name, &job)? {
+            Some(row) => row,
             None => video_job(reelcore, name, &job, 60)?,
         });
     }
     Ok(rows)
 }
 
-/// A row of what was not measured.
-fn missing(name: &'static str, why: &str) -> Row {
-    Row {
+/// A row of what cannot be measured: HEVC, where either program is built without libavcodec.
+fn missing(reelcore: &Path, name: &'static str, job: &VideoJob) -> Result<Option<Row>> {
+    let answer = script(reelcore, "supported.js", &[&job.json().to_string()])?;
+    let why = match (job.missing()?, answer["supported"].as_bool()) {
+        (None, Some(true)) => return Ok(None),
+        (Some(why), _) => why,
+        (None, _) => format!("{} does not encode {}", reelcore.display(), job.codec),
+    };
+    Ok(Some(Row {
         name,
         value: format!("not measured: {why}"),
         goal: "",
         met: None,
         data: json!({ "missing": why }),
-    }
+    }))
 }
 
 /// How often the pictures are encoded in a row, so that speed is seen, and not what it takes to start an encoder.
@@ -160,8 +166,8 @@ pub fn realtime(reelcore: &Path, wanted: &Rows) -> Result<Vec<Row>> {
             rate: Rate::Bits(4_000_000),
             realtime: true,
         };
-        if let Some(why) = job.missing()? {
-            rows.push(missing(name, &why));
+        if let Some(row) = missing(reelcore, name, &job)? {
+            rows.push(row);
             continue;
         }
         let config = job.json().to_string();

@@ -398,10 +398,12 @@ fn what_openh264_cannot_encode_is_refused_before_it_starts() {
     assert!(refused(&config("avc1.42001e", Size::new(641, 480))).contains("641x480"));
     assert!(refused(&config("avc1.42001e", Size::new(1280, 720))).contains("3600"));
     assert!(refused(&config("avc1.64003e", Size::new(7680, 4320))).contains("36864"));
-    let mut fast = config("avc1.420034", Size::new(4096, 2304));
+    let mut fast = config("avc1.420033", Size::new(3840, 2160));
     assert!(OpenH264Encoder.check(&fast).is_ok());
-    fast.framerate = Some(500.0);
-    assert!(refused(&fast).contains("16711680"));
+    fast.framerate = Some(60.0);
+    assert!(OpenH264Encoder.check(&fast).is_ok());
+    fast.framerate = Some(120.0);
+    assert!(refused(&fast).contains("2073600"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ first track of sound are taken, as far as they are there.
 Options:
   --video CODEC[:RATE]  h264, vp8, vp9, av1, a codec string of WebCodecs, or copy for the packets as they are.
                         RATE is in bits a second, as in vp9:2M or vp9:800k, or the quantizer of every picture, as
-                        in vp9:q120
+                        in vp9:q120 (0 to 51 of h264 and hevc, 0 to 255 of vp9 and av1)
   --audio CODEC[:RATE]  aac, opus, vorbis, flac, pcm-s16, ..., or copy; as in opus:96k
   --no-video            no pictures
   --no-audio            no sound

@@ -40,7 +40,7 @@ pub struct VideoEncoder {
     /// `[[active orientation]]`: the rotation and flip of the first frame after `configure()`.
     orientation: Cell<Option<(Rotation, bool)>>,
     /// `[[active output config]]`
-    output_config: RefCell<Option<Arc<VideoDecoderConfig>>>,
+    output_config: RefCell<Option<VideoDecoderConfig>>,
     /// What the script calls the codecs that it configured.
     codec_strings: CodecStrings<VideoCodec>,
     slots: RefCell<CodecSlots<VideoEncode>>,
@@ -78,6 +78,8 @@ impl CodecObject for VideoEncoder {
         let mut metadata = EncodedVideoChunkMetadata::default();
         // 5., 6. outputConfig describes the output: codec, size, display aspect, rotation, flip, and what the codec adds.
         if let Some(config) = output.decoder_config {
+            let mut config = Arc::unwrap_or_clone(config);
+            config.color_space = color_space(&config);
             // 7. If outputConfig and [[active output config]] are not equal dictionaries:
             if self.output_config.borrow().as_ref() != Some(&config) {
                 // outputConfig.codec is encoderConfig.codec.
@@ -127,7 +129,8 @@ fn decoder_config<'s>(
         coded_height: config.coded_size.map(|size| size.height),
         display_aspect_width: config.display_aspect.map(|size| size.width),
         display_aspect_height: config.display_aspect.map(|size| size.height),
-        color_space: color_space(config).map(Into::into),
+        color_space: (config.color_space != ColorSpace::default())
+            .then(|| config.color_space.into()),
         hardware_acceleration: HardwareAcceleration::NoPreference,
         optimize_for_latency: None,
         rotation: f64::from(config.rotation.degrees()),
@@ -135,19 +138,22 @@ fn decoder_config<'s>(
     }
 }
 
-/// What `decoderConfig.colorSpace` says of what is encoded: each of its members, or nothing where nothing is known but that the
-/// range is limited, which is what every decoder takes unknown colours for.
+/// What `decoderConfig.colorSpace` says of what is encoded: each of its members, or none of them.
 ///
-/// Muxers of the web (mp4-muxer, webm-muxer) go without the dictionary, and refuse one with null in it.
-fn color_space(config: &VideoDecoderConfig) -> Option<ColorSpace> {
+/// Muxers of the web (mp4-muxer, webm-muxer) go without the dictionary, and refuse one with null in it. So it is there where
+/// primaries or matrix are known, which the other follows from, whatever the size: range and transfer alone are told by the stream.
+/// That of VP8 tells nothing.
+fn color_space(config: &VideoDecoderConfig) -> ColorSpace {
     let known = config.color_space;
-    let limited = ColorSpace {
-        full_range: Some(false),
-        ..ColorSpace::default()
+    let told = match config.codec {
+        VideoCodec::Vp8 => known.full_range == Some(true) || known.transfer.is_some(),
+        _ => false,
     };
-    // As a decoder of this shows it, so that to override the bitstream with it changes nothing.
+    if !told && known.primaries.is_none() && known.matrix.is_none() {
+        return ColorSpace::default();
+    }
     let size = config.coded_size.unwrap_or_default();
-    (known.or(limited) != limited).then(|| effective_color_space(known, PixelFormat::I420, size))
+    effective_color_space(known, PixelFormat::I420, size)
 }
 
 /// Whether a config is valid: <https://w3c.github.io/webcodecs/#valid-videoencoderconfig>

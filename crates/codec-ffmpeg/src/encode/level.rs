@@ -59,10 +59,15 @@ fn find(idc: u8) -> Option<&'static Level> {
     LEVELS.iter().find(|level| level.idc == idc)
 }
 
-/// Whether the tier of `hevc` is the high one: lower levels than 4 have none.
+/// Whether the tier of a stream of `level`, which `hevc` is told of, is the high one: lower levels than 4 have none.
 #[cfg(any(libavcodec, test))]
-pub(super) fn high_tier(hevc: &Hevc) -> bool {
-    hevc.high_tier && find(hevc.level).is_some_and(|level| level.high.is_some())
+pub(super) fn high_tier(hevc: &Hevc, level: u8) -> bool {
+    hevc.high_tier && find(level).is_some_and(|level| level.high.is_some())
+}
+
+/// Frames a second as libavcodec counts them, in thousandths.
+pub(super) fn thousandths(framerate: f64) -> f64 {
+    (framerate * 1000.0).round() / 1000.0
 }
 
 /// The most frames a second that the level has for pictures of `size`.
@@ -71,10 +76,11 @@ pub(super) fn max_framerate(hevc: &Hevc, size: Size) -> f64 {
     find(hevc.level).map_or(f64::INFINITY, |level| level.max_framerate(size))
 }
 
-/// The bits a second to ask x265 for: those of `config`, or a default that keeps within the level.
+/// The bits a second to ask x265 for: those of `config`, or a default that keeps within the level that holds the frames.
 pub(super) fn bits(hevc: &Hevc, config: &VideoEncoderConfig) -> u64 {
     let bits = bitrate(config);
-    match find(hevc.level) {
+    let rate = framerate(config).map_or(0.0, thousandths);
+    match that_holds(hevc, config.size, rate, 0).and_then(find) {
         Some(level) if config.bitrate.is_none() => bits.min(level.max_bits(hevc.high_tier)),
         _ => bits,
     }
@@ -108,7 +114,7 @@ pub(super) fn check(hevc: &Hevc, config: &VideoEncoderConfig) -> Result<(), Medi
         )));
     }
     let highest = &LEVELS[LEVELS.len() - 1];
-    if let Some(rate) = framerate(config)
+    if let Some(rate) = framerate(config).map(thousandths)
         && rate > highest.max_framerate(size)
     {
         return Err(MediaError::unsupported(format!(
@@ -198,14 +204,22 @@ mod tests {
         let (hevc, mut asked) = config("hvc1.1.6.L30.B0", 192, 192);
         assert!(bitrate(&asked) > 128_000);
         assert_eq!(bits(&hevc, &asked), 128_000);
+        // Level 2 has the frames, and 1.5 Mbit/s.
+        asked.framerate = Some(60.0);
+        assert!(bitrate(&asked) < 1_500_000);
+        assert_eq!(bits(&hevc, &asked), bitrate(&asked));
         asked.bitrate = Some(200_000);
         assert_eq!(bits(&hevc, &asked), 200_000);
     }
 
     #[test]
     fn only_levels_from_4_on_have_a_high_tier() {
-        let tier = |codec: &str| high_tier(&config(codec, 64, 64).0);
+        let tier = |codec: &str| {
+            let hevc = config(codec, 64, 64).0;
+            high_tier(&hevc, hevc.level)
+        };
         assert!(tier("hvc1.1.6.H120.B0") && !tier("hvc1.1.6.L120.B0"));
         assert!(!tier("hvc1.1.6.H93.B0"));
+        assert!(high_tier(&config("hvc1.1.6.H93.B0", 64, 64).0, 120));
     }
 }

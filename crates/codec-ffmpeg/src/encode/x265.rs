@@ -54,9 +54,7 @@ fn level_for(config: &VideoEncoderConfig, hevc: &Hevc, framerate: f64) -> Option
         VideoBitrateMode::Quantizer => 0,
         _ => level::bits(hevc, config),
     };
-    // libavcodec counts thousandths.
-    let framerate = (framerate * 1000.0).round() / 1000.0;
-    level::that_holds(hevc, config.size, framerate, bits)
+    level::that_holds(hevc, config.size, level::thousandths(framerate), bits)
 }
 
 /// Below this width libx265 3.5's cutree writes past the end of its memory: it counts in fours of blocks of 16 samples.
@@ -134,9 +132,10 @@ impl Settings {
     pub(super) fn stated(&self) -> Option<Stated> {
         let hevc = hevc(&self.config)?;
         let framerate = first_framerate(&self.config);
+        let level = level_for(&self.config, &hevc, framerate).unwrap_or(hevc.level);
         (self.config.bitrate_mode == VideoBitrateMode::Quantizer).then(|| Stated {
-            level: level_for(&self.config, &hevc, framerate).unwrap_or(hevc.level),
-            high_tier: level::high_tier(&hevc),
+            level,
+            high_tier: level::high_tier(&hevc, level),
         })
     }
 }

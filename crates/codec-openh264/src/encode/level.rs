@@ -49,7 +49,10 @@ const BITS: [(u8, u64); 17] = [
     (52, 288_000_000),
 ];
 
-/// MaxFS of level 5.2, the highest that OpenH264 has.
+/// The highest level_idc that OpenH264 has.
+const HIGHEST: u8 = 52;
+
+/// MaxFS of level 5.2.
 const MAX_FRAME_MBS: u64 = 36_864;
 
 /// The level_idc to ask OpenH264 for: 9 for 1b however it is written, and at most 5.2.
@@ -58,7 +61,7 @@ pub(super) fn level_idc(avc: &Avc) -> u8 {
     if avc.level == 11 && avc.profile != 100 && avc.constraints & 0x10 != 0 {
         return 9;
     }
-    avc.level.min(52)
+    avc.level.min(HIGHEST)
 }
 
 fn macroblocks(size: Size) -> u64 {
@@ -99,10 +102,11 @@ pub(super) fn level_for_framerate(level: u8, size: Size, framerate: f64) -> u8 {
     let rate = framerate * macroblocks(size) as f64;
     let mut rest = LEVELS.iter().skip_while(|(idc, ..)| *idc != level);
     let found = rest.find(|(_, most, _)| *most as f64 >= rate);
-    found.map_or(u8::MAX, |(idc, ..)| *idc).min(52)
+    found.map_or(HIGHEST, |(idc, ..)| *idc).min(HIGHEST)
 }
 
-/// Whether pictures of `size` keep within the level and OpenH264's own limits, and any level has so many a second.
+/// Whether pictures of `size` keep within the level and OpenH264's own limits, and any level that it has, or the one asked for,
+/// has so many a second.
 ///
 /// More of them than the level has make for a higher one, as more bits do: scripts choose a level by the size alone.
 pub(super) fn check(avc: &Avc, size: Size, framerate: Option<f64>) -> Result<(), MediaError> {
@@ -131,12 +135,13 @@ pub(super) fn check(avc: &Avc, size: Size, framerate: Option<f64>) -> Result<(),
             (8 * max_size).isqrt() * 16
         )));
     }
-    let (highest, max_rate, _) = LEVELS[LEVELS.len() - 1];
+    let highest = level.max(HIGHEST);
+    let (max_rate, _) = limits(highest).unwrap_or_default();
     if let Some(framerate) = framerate
         && framerate * macroblocks(size) as f64 > max_rate as f64
     {
         return Err(MediaError::unsupported(format!(
-            "{width}x{height} pixels at {framerate} frames a second are {:.0} macroblocks a second, the highest level_idc {highest} allows {max_rate}",
+            "{width}x{height} pixels at {framerate} frames a second are {:.0} macroblocks a second, level_idc {highest} allows {max_rate}",
             framerate * macroblocks(size) as f64
         )));
     }
@@ -162,7 +167,7 @@ mod tests {
             |level, width, height, rate| check(&avc(level), Size::new(width, height), rate).is_ok();
         assert!(fits(30, 720, 480, Some(30.0)));
         assert!(fits(30, 720, 480, Some(31.0)));
-        assert!(fits(52, 4096, 2304, Some(453.3)) && !fits(52, 4096, 2304, Some(453.4)));
+        assert!(fits(51, 4096, 2304, Some(56.2)) && !fits(51, 4096, 2304, Some(56.3)));
         assert!(!fits(30, 1280, 720, None));
         assert!(fits(31, 1280, 720, Some(30.0)));
         assert!(fits(31, 1280, 720, None));

@@ -449,26 +449,35 @@ await test("frames of any format and size are converted and scaled", async () =>
 });
 
 await test("decoderConfig.colorSpace has no null in it: muxers refuse that, and go without colours that nobody knows", async () => {
-  const gray = (colorSpace, height = 48) => {
-    const init = { format: "I420", codedWidth: 64, codedHeight: height, timestamp: 0, colorSpace };
+  const gray = (colorSpace, height, timestamp = 0) => {
+    const init = { format: "I420", codedWidth: 64, codedHeight: height, timestamp, colorSpace };
     return new VideoFrame(new Uint8Array(64 * height * 1.5).fill(128), init);
   };
-  const told = async (colorSpace, height) => {
-    const [{ metadata }] = await encode({ codec: "vp8", width: 64, height: height ?? 48 }, [gray(colorSpace, height)]);
-    return "colorSpace" in metadata.decoderConfig ? metadata.decoderConfig.colorSpace : "none";
+  const told = ({ metadata }) => metadata.decoderConfig?.colorSpace ?? "none";
+  const first = async (codec, colorSpace, height = 48) => {
+    const outputs = await encode({ codec, width: 64, height }, [gray(colorSpace, height)]);
+    const [frame] = await decode(outputs);
+    return [told(outputs[0]), frame.colorSpace];
   };
-  equal(await told({}), "none");
-  // What VP9 says where it knows nothing.
-  equal(await told({ fullRange: false }), "none");
-  const sd = { fullRange: true, matrix: "smpte170m", primaries: "bt709", transfer: "bt709" };
-  equal(await told({ fullRange: true }), sd);
-  equal(await told({ fullRange: true }, 720), { ...sd, matrix: "bt709" });
-  equal(await told({ primaries: "bt2020", transfer: "pq" }), {
-    fullRange: false,
-    matrix: "bt2020-ncl",
-    primaries: "bt2020",
-    transfer: "pq",
-  });
+  const hdr = { fullRange: false, matrix: "bt2020-ncl", primaries: "bt2020", transfer: "pq" };
+  for (const codec of ["vp8", "vp09.00.10.08", "avc1.64001f", "av01.0.04M.08"]) {
+    equal((await first(codec, {}))[0], "none");
+    equal((await first(codec, { fullRange: false }))[0], "none");
+    const [wide, decoded] = await first(codec, { primaries: "bt2020", transfer: "pq" });
+    equal(wide, hdr, codec);
+    for (const [member, value] of Object.entries(hdr)) equal(decoded[member], value, `${codec} ${member}`);
+    // VP8's stream says nothing of it.
+    const [range, full] = await first(codec, { fullRange: true });
+    equal(range === "none", codec !== "vp8", codec);
+    equal(full.fullRange, true, codec);
+  }
+  const jpeg = { fullRange: true, matrix: "smpte170m", primaries: "bt709", transfer: "bt709" };
+  equal((await first("vp8", { fullRange: true }))[0], jpeg);
+  equal((await first("vp8", { fullRange: true }, 720))[0], { ...jpeg, matrix: "bt709" });
+  // What comes to the same is told once.
+  const spaces = [{ primaries: "bt2020", transfer: "pq" }, hdr];
+  const outputs = await encode({ codec: "vp8", width: 64, height: 48 }, spaces.map((space, n) => gray(space, 48, n)), () => ({ keyFrame: true }));
+  equal(outputs.map(told), [hdr, "none"]);
 });
 
 await test("orientation and display size reach the decoder, and must not change in mid-stream", async () => {
