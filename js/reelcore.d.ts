@@ -204,6 +204,8 @@ declare namespace Reelcore {
     download_bytes: number;
     /** Times a worker thread was woken for a codec. */
     worker_wakeups: number;
+    /** Chunks that a second worker decoded while the first one decoded those before them. */
+    parallel_inputs: number;
   }
 
   function counters(): Counters;

@@ -14,7 +14,7 @@ use reelcore_codec_hevc::Hevc;
 use reelcore_codec_symphonia::Symphonia;
 use reelcore_codec_vpx::Vpx;
 use reelcore_conformance::{Family, Stream, ffmpeg_make, sound};
-use reelcore_engine::{AudioDecode, Codec, ControlQueue, Delivery, Engine, VideoDecode};
+use reelcore_engine::{AudioDecode, Codec, ControlQueue, Delivery, Engine, Options, VideoDecode};
 use reelcore_media::{EncodedChunk, Registry};
 
 const PASSES: usize = 15;
@@ -136,6 +136,12 @@ fn compare<C>(
 }
 
 fn main() {
+    // One worker: two of them would share the chunks of sound.
+    let options = Options {
+        workers: 1,
+        ..Options::default()
+    };
+    Engine::init_global(options).expect("the first to ask for it");
     let registry = Registry::new()
         .with_audio_decoder(Aac)
         .with_audio_decoder(Symphonia)

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use reelcore_media::codec::Limits;
+use reelcore_media::codec::{Limits, Successor};
 use reelcore_media::frame::Lease;
 use reelcore_media::{MediaError, Registry};
 
 use crate::budget::Lent;
 use crate::outputs::Outputs;
+use crate::parallel::MIN_RUN;
 use crate::running::{Failure, Running};
 use crate::workers::{Progress, Task};
 use crate::{Engine, Options};
@@ -104,6 +105,45 @@ pub trait Codec: 'static {
         input.clone()
     }
 
+    /// Whether a second instance may process inputs while the first one processes those before them. What follows is
+    /// for such codecs, which [accept](Self::accepts) all inputs.
+    const PARALLEL: bool = false;
+
+    /// How many inputs at the end of `before` another instance is to be primed with to go on after them exactly as `instance`
+    /// would; `None` where it cannot, or where more are needed.
+    fn preroll(instance: &Self::Instance, before: &[Self::Input]) -> Option<usize> {
+        let _ = (instance, before);
+        None
+    }
+
+    /// Takes in the inputs before the first one to be processed; what came before them does not matter any more.
+    ///
+    /// # Errors
+    /// [`Unsupported`](reelcore_media::ErrorKind::Unsupported) where it cannot begin there, but may elsewhere; the others
+    /// as [`Codec::process`].
+    fn prime(instance: &mut Self::Instance, preroll: &[Self::Input]) -> Result<(), MediaError> {
+        let _ = (instance, preroll);
+        Err(MediaError::unsupported("the codec cannot be primed"))
+    }
+
+    /// Whether what comes of `input` does not depend on inputs before those that `instance` was primed with.
+    fn is_seamless(instance: &Self::Instance, input: &Self::Input) -> bool {
+        let _ = (instance, input);
+        false
+    }
+
+    /// Another instance has processed `inputs`, which follow those of `instance`. Which of the two goes on.
+    ///
+    /// # Errors
+    /// As [`Codec::process`].
+    fn catch_up(
+        instance: &mut Self::Instance,
+        inputs: &[Self::Input],
+    ) -> Result<Successor, MediaError> {
+        let _ = (instance, inputs);
+        Ok(Successor::Neither)
+    }
+
     /// Applies what the configuration says to an output, and ties `lease` to its life.
     fn finish(config: &Self::Config, output: &mut Self::Output, lease: Lease);
 
@@ -182,7 +222,7 @@ struct Outbox<O> {
 /// busy; and it is well under a display frame. A codec that is given one input at a time publishes each at once.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// Commands that a worker takes from the mailbox at a time.
+/// Commands that a worker takes from the mailbox at a time, but for a run of two workers.
 const MAX_TAKEN: usize = 16;
 
 impl<C: Codec> Shared<C> {
@@ -322,7 +362,7 @@ impl<C: Codec> Shared<C> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut batch = std::mem::take(&mut running.batch);
-        let (mut done, mut next_look) = (0, 1);
+        let (mut done, mut next_look, mut alone) = (0, 1, true);
         let progress = loop {
             // The mailbox's lock is needed for a new epoch and new commands only, not for each command.
             if self.epoch.load(Ordering::Acquire) != running.epoch {
@@ -330,36 +370,46 @@ impl<C: Codec> Shared<C> {
                 (done, next_look) = (0, 1);
                 running.restart(self.mailbox().epoch);
             }
-            if running.taken.is_empty() && !self.take(&mut running) {
-                // Nothing is there, or a reset came in between.
-                if self.epoch.load(Ordering::Acquire) != running.epoch {
-                    continue;
-                }
-                break Progress::Idle;
-            }
-            if matches!(running.taken.front(), Some(Command::Process(_))) {
-                if running.turn.over_cap(&self.outputs) {
-                    // Announced before the second look: an output closed in between resumes the task.
-                    if let Some(task) = self.task.get() {
-                        self.outputs.wait(task);
-                    }
-                    if self.over_cap() {
-                        if !running.stall_reported {
-                            running.stall_reported = true;
-                            let (outputs, bytes) = self.outputs();
-                            batch.push(Event::Stalled { outputs, bytes });
-                        }
-                        break Progress::Idle;
-                    }
-                }
+            let result = if let Some(inputs) = self.take_run(&mut running) {
                 running.stall_reported = false;
-            }
-            let Some(command) = running.taken.pop_front() else {
-                continue;
+                alone = false;
+                let result = running.execute_run(self, inputs, &mut batch);
+                result.map(|processed| {
+                    done += processed;
+                    next_look = done;
+                })
+            } else {
+                if running.taken.is_empty() && !self.take(&mut running) {
+                    // Nothing is there, or a reset came in between.
+                    if self.epoch.load(Ordering::Acquire) != running.epoch {
+                        continue;
+                    }
+                    break Progress::Idle;
+                }
+                if matches!(running.taken.front(), Some(Command::Process(_))) {
+                    if running.turn.over_cap(&self.outputs) {
+                        // Announced before the second look: an output closed in between resumes the task.
+                        if let Some(task) = self.task.get() {
+                            self.outputs.wait(task);
+                        }
+                        if self.over_cap() {
+                            if !running.stall_reported {
+                                running.stall_reported = true;
+                                let (outputs, bytes) = self.outputs();
+                                batch.push(Event::Stalled { outputs, bytes });
+                            }
+                            break Progress::Idle;
+                        }
+                    }
+                    running.stall_reported = false;
+                }
+                let Some(command) = running.taken.pop_front() else {
+                    continue;
+                };
+                done += 1;
+                running.execute(self, command, &mut batch)
             };
-            done += 1;
-            if let Err(Failure { error, configuring }) = running.execute(self, command, &mut batch)
-            {
+            if let Err(Failure { error, configuring }) = result {
                 running.stop();
                 running.taken.clear();
                 batch.push(Event::Failed { error, configuring });
@@ -380,12 +430,42 @@ impl<C: Codec> Shared<C> {
             }
         };
         running.turn.end(&self.outputs);
+        if alone && done > 0 {
+            running.took(done, began.elapsed());
+        }
         self.publish(running.epoch, &mut batch, done);
         // Not what a reset left in it, nor much more memory than a turn takes.
         batch.clear();
         batch.shrink_to(MAX_TAKEN * 4);
         running.batch = batch;
         progress
+    }
+
+    /// Takes inputs from the mailbox that two workers are to process at the same time: where enough wait, a worker has
+    /// nothing to do, and there is room for what comes of them.
+    fn take_run(&self, running: &mut Running<C>) -> Option<Vec<C::Input>> {
+        let wanted = running.wanted_run(&self.outputs)?;
+        if !self.engine.workers.has_idle() {
+            return None;
+        }
+        let mut mailbox = self.mailbox();
+        if mailbox.epoch != running.epoch || mailbox.commands.len() < MIN_RUN {
+            return None;
+        }
+        let is_input = |command: &&Command<C>| matches!(command, Command::Process(_));
+        let first = mailbox.commands.iter().take(wanted);
+        let count = first.take_while(is_input).count();
+        if count < MIN_RUN {
+            return None;
+        }
+        mailbox.inputs -= count;
+        let inputs = mailbox.commands.drain(..count).filter_map(|command| {
+            let Command::Process(input) = command else {
+                return None;
+            };
+            Some(input)
+        });
+        Some(inputs.collect())
     }
 
     /// Moves commands from the mailbox to the worker's own queue: a few at a time, so that what is still in the

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelcore_media::codec::DecoderContext;
+use reelcore_media::codec::{DecoderContext, Successor};
 use reelcore_media::frame::Lease;
 use reelcore_media::{
     AudioData, AudioDecoder, AudioDecoderBackend, AudioDecoderConfig, EncodedChunk, MediaError,
@@ -47,7 +47,7 @@ impl Codec for AudioDecode {
     }
 
     fn threads(_: &Self::Backend, _: &AudioDecoderConfig) -> usize {
-        // Packets of audio are too small to be worth a second thread.
+        // No library has use for a second one; another worker may have a decoder of its own.
         1
     }
 
@@ -88,6 +88,24 @@ impl Codec for AudioDecode {
 
     fn flush(instance: &mut Running, sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
         instance.decoder.flush(sink)
+    }
+
+    const PARALLEL: bool = true;
+
+    fn preroll(instance: &Running, before: &[EncodedChunk]) -> Option<usize> {
+        instance.decoder.preroll(before)
+    }
+
+    fn prime(instance: &mut Running, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        instance.decoder.prime(preroll)
+    }
+
+    fn is_seamless(instance: &Running, input: &EncodedChunk) -> bool {
+        instance.decoder.is_seamless(input)
+    }
+
+    fn catch_up(instance: &mut Running, inputs: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        instance.decoder.catch_up(inputs)
     }
 
     fn finish(_: &AudioDecoderConfig, output: &mut AudioData, lease: Lease) {

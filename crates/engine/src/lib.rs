@@ -2,7 +2,7 @@
 //!
 //! A codec instance is an actor: its control message queue lives with its owner (the JavaScript
 //! thread), its mailbox is drained by a shared pool of worker threads, one worker at a time per
-//! instance. An idle instance costs no thread. Nothing here knows JavaScript: the owner is told of
+//! instance, which may share the sound that waits with another one. An idle instance costs no thread. Nothing here knows JavaScript: the owner is told of
 //! results by a wake-up, and takes them with [`CodecHandle::drain`].
 
 #![forbid(unsafe_code)]
@@ -12,9 +12,11 @@ mod audio_decoder;
 mod audio_encoder;
 mod budget;
 mod control;
+mod errand;
 mod handle;
 mod output;
 mod outputs;
+mod parallel;
 mod running;
 mod video_decoder;
 mod video_encoder;

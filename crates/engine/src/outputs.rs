@@ -183,6 +183,13 @@ impl Turn {
         outputs.over_cap()
     }
 
+    /// Whether there is room for outputs of `bytes` together.
+    pub(crate) fn has_room(&mut self, outputs: &Outputs, bytes: usize) -> bool {
+        self.tell(outputs);
+        let used = outputs.budget.used();
+        used.saturating_add(bytes) <= outputs.budget.0.max_bytes
+    }
+
     /// Ends the turn: all its outputs are counted.
     pub(crate) fn end(&mut self, outputs: &Outputs) {
         self.tell(outputs);

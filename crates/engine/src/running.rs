@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use reelcore_media::MediaError;
 
 use crate::ThreadLease;
 use crate::actor::{Codec, Command, Event, Shared};
-use crate::outputs::Turn;
+use crate::outputs::{Outputs, Turn};
+use crate::parallel::{Parallel, RUN_BYTES};
 
 /// Inputs kept so that another backend can take over before the first output. Codecs reorder by
 /// up to 16 frames; one that has shown nothing after twice as many cannot be replaced unnoticed.
@@ -32,6 +34,9 @@ pub(crate) struct Running<C: Codec> {
     /// What a turn brings; kept for its memory.
     pub(crate) batch: Vec<Event<C::Output>>,
     pub(crate) turn: Turn,
+    parallel: Parallel<C>,
+    /// Whether there was an output.
+    has_given: bool,
 }
 
 struct Active<C: Codec> {
@@ -78,6 +83,8 @@ impl<C: Codec> Running<C> {
             taken: VecDeque::new(),
             batch: Vec::new(),
             turn: Turn::default(),
+            parallel: Parallel::default(),
+            has_given: false,
         }
     }
 
@@ -89,6 +96,8 @@ impl<C: Codec> Running<C> {
 
     pub(crate) fn stop(&mut self) {
         self.active = None;
+        self.parallel = Parallel::default();
+        self.has_given = false;
         self.config = None;
         self.backends.clear();
         self.rest.clear();
@@ -154,9 +163,82 @@ impl<C: Codec> Running<C> {
                     self.call(shared, batch, |instance, sink| C::flush(instance, sink))?;
                 }
                 self.replay.clear();
+                self.parallel.rest();
                 batch.push(Event::Flushed(number));
                 Ok(())
             }
+        }
+    }
+
+    /// How many inputs two workers are to process together, if the codec can and there is room for what comes of them.
+    pub(crate) fn wanted_run(&mut self, outputs: &Outputs) -> Option<usize> {
+        // Not before the first output, when another backend may still take over.
+        if !C::PARALLEL || !self.has_given || !self.taken.is_empty() || !self.rest.is_empty() {
+            return None;
+        }
+        let wanted = self.parallel.wanted().filter(|_| self.active.is_some())?;
+        self.turn.has_room(outputs, 2 * RUN_BYTES).then_some(wanted)
+    }
+
+    /// Processes `inputs`, the later ones of them on another worker. Those that are left come next; gives how many are not. Where
+    /// no other worker can have a part, all are left.
+    pub(crate) fn execute_run(
+        &mut self,
+        shared: &Shared<C>,
+        mut inputs: Vec<C::Input>,
+        batch: &mut Vec<Event<C::Output>>,
+    ) -> Result<usize, Failure> {
+        let given = match (&self.active, self.backends.get(self.current), &self.config) {
+            (Some(active), Some(backend), Some(config)) => {
+                let start = || C::start(backend, config, &shared.engine, 1);
+                self.parallel
+                    .give(&active.instance, &mut inputs, &shared.engine, start)
+            }
+            _ => None,
+        };
+        let Some(given) = given else {
+            self.leave(inputs);
+            return Ok(0);
+        };
+        for (index, input) in inputs.iter().enumerate() {
+            // The clock is looked at now and then, as in other turns.
+            let late = index % C::UNTIMED.max(1) as usize == 0 && given.is_late();
+            if late || self.turn.over_cap(&shared.outputs) {
+                let theirs = self.parallel.abandon();
+                self.leave(inputs.split_off(index));
+                self.leave(theirs);
+                return Ok(index);
+            }
+            let result = self.call(shared, batch, |instance, sink| {
+                C::process(instance, input, sink)
+            });
+            if let Err(error) = result {
+                self.parallel.abandon();
+                return Err(error.into());
+            }
+        }
+        let Some(active) = self.active.as_mut() else {
+            return Ok(inputs.len());
+        };
+        let joined = self.parallel.join(&mut active.instance, &given)?;
+        // The other worker's outputs, as those of the instance here.
+        self.call(shared, batch, |_, sink| {
+            joined.outputs.into_iter().for_each(sink);
+            Ok(())
+        })?;
+        self.leave(joined.rest);
+        Ok(inputs.len() + joined.done)
+    }
+
+    /// Has `inputs` processed next.
+    fn leave(&mut self, inputs: Vec<C::Input>) {
+        self.taken.extend(inputs.into_iter().map(Command::Process));
+    }
+
+    /// A turn ended in which one worker processed `inputs`.
+    pub(crate) fn took(&mut self, inputs: usize, time: Duration) {
+        if C::PARALLEL {
+            self.parallel.took(inputs, time);
         }
     }
 
@@ -222,6 +304,7 @@ impl<C: Codec> Running<C> {
         };
         let result = guarded(|| f(&mut active.instance, &mut sink));
         if batch.len() > before {
+            self.has_given = true;
             self.settle();
         }
         result
@@ -297,7 +380,7 @@ impl<C: Codec> Running<C> {
 }
 
 /// Runs what a codec library does; a panic of it becomes an error.
-fn guarded<T>(run: impl FnOnce() -> Result<T, MediaError>) -> Result<T, MediaError> {
+pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, MediaError>) -> Result<T, MediaError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(MediaError::backend("the codec library panicked")))
 }

@@ -92,6 +92,12 @@ impl Workers {
         }
     }
 
+    /// Whether a task that is notified now would be run at once.
+    pub(crate) fn has_idle(&self) -> bool {
+        let state = self.queue.lock();
+        state.tasks.is_empty() && (state.waiting > 0 || state.threads < self.max_threads)
+    }
+
     fn push(&self, task: Arc<Task>) {
         let mut state = self.queue.lock();
         state.tasks.push_back(task);

@@ -251,6 +251,56 @@ pub trait AudioDecoder: Send {
 
     /// Forgets everything that is held back, and the state that earlier chunks left.
     fn reset(&mut self);
+
+    /// How many chunks at the end of `before` another decoder of the same configuration is to be [primed](Self::prime)
+    /// with to go on after them exactly as this one would. `before` are chunks that follow one another and that this one
+    /// is given, too. `None` where `before` is too short, or where no number of chunks is enough: then one decoder has to
+    /// decode them all, one after the other.
+    ///
+    /// With it, stretches of a stream are decoded at the same time: one by this decoder, and the next one by another that
+    /// is primed, and asked about each chunk whether it [`is_seamless`](Self::is_seamless). What comes out is the same, to
+    /// the bit. Then one of the two goes on: [`catch_up`](Self::catch_up).
+    fn preroll(&self, before: &[EncodedChunk]) -> Option<usize> {
+        let _ = before;
+        None
+    }
+
+    /// Takes in the chunks before the first one to be decoded, as many as [`preroll`](Self::preroll) says. What came before
+    /// them, in this stream or at another place of it, does not matter any more, and nothing comes out.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where it cannot begin there, but may elsewhere; the others as
+    /// [`AudioDecoder::decode`].
+    fn prime(&mut self, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        let _ = preroll;
+        Err(MediaError::unsupported("the decoder cannot be primed"))
+    }
+
+    /// Whether this decoder, which was primed, gives for `chunk` what one does that was given everything before.
+    fn is_seamless(&self, chunk: &EncodedChunk) -> bool {
+        let _ = chunk;
+        false
+    }
+
+    /// Another decoder, which was primed, has decoded `chunks`, which follow those that this one was given: at least one.
+    ///
+    /// # Errors
+    /// As [`AudioDecoder::decode`].
+    fn catch_up(&mut self, chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        let _ = chunks;
+        Ok(Successor::Neither)
+    }
+}
+
+/// Which of two decoders goes on, after the second one has decoded the chunks behind those of the first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// The first one, which is now where it would be if it had decoded them itself.
+    First,
+    /// The second one: no difference is left.
+    Second,
+    /// The first one, from where it is: what the second one gave may not be what it would have given.
+    Neither,
 }
 
 /// A codec library that can make audio decoders.

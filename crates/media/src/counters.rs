@@ -45,6 +45,8 @@ counters! {
     download_bytes: AtomicU64 => u64;
     /// Times a worker thread was woken for a codec.
     worker_wakeups: AtomicU64 => u64;
+    /// Inputs of codecs that a second worker processed while the first one processed those before them.
+    parallel_inputs: AtomicU64 => u64;
 }
 
 /// Counts one copy of `bytes` between CPU buffers.
@@ -68,6 +70,11 @@ pub fn count_download(bytes: usize) {
 /// Counts one wake-up of a worker thread.
 pub fn count_wakeup() {
     CELLS.worker_wakeups.fetch_add(1, Relaxed);
+}
+
+/// Counts `inputs` that a second worker processed in parallel with the first one.
+pub fn count_parallel_inputs(inputs: usize) {
+    CELLS.parallel_inputs.fetch_add(inputs as u64, Relaxed);
 }
 
 pub(crate) fn add_pool_bytes(delta: i64) {
