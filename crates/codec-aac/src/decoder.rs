@@ -1,11 +1,13 @@
 //! Access units and ADTS frames to audio.
 
 use reelcore_media::audio::OutputClock;
+use reelcore_media::codec::Successor;
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError, SampleFormat};
 use rusty_aac::config::{StreamConfig, aot};
 use rusty_aac::{AacDecoder, DecodedAudio, Error};
 
 use crate::returns::Returns;
+use crate::scan::{Content, Syntax};
 
 fn invalid(chunk: &EncodedChunk, what: impl std::fmt::Display) -> MediaError {
     MediaError::invalid_data(format!(
@@ -63,6 +65,10 @@ pub struct AccessUnits {
     stream: StreamConfig,
     max_bytes: usize,
     returns: Returns,
+    /// Where a unit may need the one before it and no others.
+    seams: Option<Seams>,
+    /// It was primed: what it is given was read before.
+    is_second: bool,
 }
 
 impl AccessUnits {
@@ -78,11 +84,56 @@ impl AccessUnits {
         )?;
         Ok(Self {
             library: start(&stream)?,
+            seams: Seams::of_stream(&stream),
+            is_second: false,
             stream,
             max_bytes,
             returns: Returns::new(),
         })
     }
+}
+
+/// So many units are read for what they hold, if no other decoder takes part meanwhile: then it is not worth a tenth of
+/// the time of decoding any more.
+const MAX_READ: u32 = 8192;
+
+/// Units of a stream that hold nothing so far that has consequences beyond the next one, but for noise.
+#[derive(Clone, Copy)]
+struct Seams {
+    syntax: Syntax,
+    /// Units that are read yet.
+    left: u32,
+}
+
+impl Seams {
+    fn new(syntax: Syntax) -> Self {
+        Self {
+            syntax,
+            left: MAX_READ,
+        }
+    }
+
+    fn of_stream(stream: &StreamConfig) -> Option<Self> {
+        // Of 1024 samples, and without spectral band replication, at whatever rate.
+        let simple =
+            stream.frame_length == 1024 && !stream.sbr && !stream.ps && !stream.ext_rate_signalled;
+        let syntax = Syntax::new(stream.channel_config, stream.sf_index);
+        syntax.filter(|_| simple).map(Self::new)
+    }
+
+    /// After one more unit.
+    fn after(self, unit: &[u8]) -> Option<Self> {
+        let left = self.left.checked_sub(1)?;
+        (self.syntax.content(unit) != Content::Other).then_some(Self { left, ..self })
+    }
+
+    fn is_seamless(&self, unit: &[u8]) -> bool {
+        self.syntax.content(unit) == Content::SelfContained
+    }
+}
+
+fn no_seam() -> MediaError {
+    MediaError::unsupported("no AAC unit to begin after")
 }
 
 /// The channels of a channel configuration; of 0, where a program configuration element says them, at least one.
@@ -117,8 +168,36 @@ impl AudioDecoder for AccessUnits {
             (0, self.max_bytes),
             &mut self.returns,
         )?;
+        if !self.is_second {
+            self.seams = self.seams.and_then(|seams| seams.after(&chunk.data));
+        }
         sink(audio);
         Ok(())
+    }
+
+    fn preroll(&self, before: &[EncodedChunk]) -> Option<usize> {
+        (self.seams.is_some() && !before.is_empty()).then_some(1)
+    }
+
+    fn prime(&mut self, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        self.is_second = true;
+        let last = preroll.last().filter(|chunk| self.is_seamless(chunk));
+        self.decode(last.ok_or_else(no_seam)?, &mut drop)
+    }
+
+    fn is_seamless(&self, chunk: &EncodedChunk) -> bool {
+        self.seams
+            .is_some_and(|seams| seams.is_seamless(&chunk.data))
+    }
+
+    fn catch_up(&mut self, chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        let Some(seams) = &mut self.seams else {
+            return Ok(Successor::Neither);
+        };
+        seams.left = MAX_READ;
+        // The random numbers of noise substitution, of which the chunks have none, stay where they are.
+        self.decode(chunks.last().ok_or_else(no_seam)?, &mut drop)?;
+        Ok(Successor::First)
     }
 
     fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
@@ -130,6 +209,8 @@ impl AudioDecoder for AccessUnits {
         // What has started once starts again.
         if let Ok(library) = start(&self.stream) {
             self.library = library;
+            self.seams = Seams::of_stream(&self.stream);
+            self.is_second = false;
         }
     }
 }
@@ -139,6 +220,55 @@ pub struct Adts {
     library: AacDecoder,
     max_bytes: usize,
     returns: Returns,
+    /// As long as each chunk was one frame with one unit of one stream.
+    stream: Option<AdtsStream>,
+    /// Whether there was a chunk.
+    begun: bool,
+    /// It was primed: what it is given was read before.
+    is_second: bool,
+}
+
+/// What does not change in the headers of a stream.
+#[derive(Clone, Copy)]
+struct AdtsStream {
+    sample_rate: u32,
+    channel_configuration: u16,
+    seams: Seams,
+}
+
+/// The access unit in a chunk that is one ADTS frame with one of them, and the stream it is of.
+fn adts_unit(data: &[u8]) -> Option<(AdtsStream, &[u8])> {
+    let header = rusty_aac::parse_adts(data).ok()?;
+    // number_of_raw_data_blocks_in_frame, one less than there are: ISO/IEC 14496-3, 1.A.2.2.1.
+    let more_blocks = data.get(6)? & 3 > 0;
+    if header.object_type != aot::AAC_LC || header.frame_length != data.len() || more_blocks {
+        return None;
+    }
+    let stream = AdtsStream {
+        sample_rate: header.sample_rate,
+        channel_configuration: header.channels,
+        seams: Seams::new(Syntax::new(
+            u8::try_from(header.channels).ok()?,
+            rusty_aac::sf_index_for_rate(header.sample_rate)?,
+        )?),
+    };
+    Some((stream, data.get(header.header_len..)?))
+}
+
+impl AdtsStream {
+    /// The access unit in a chunk of this stream.
+    fn unit<'a>(&self, chunk: &'a EncodedChunk) -> Option<&'a [u8]> {
+        let (stream, unit) = adts_unit(&chunk.data)?;
+        let same = (stream.sample_rate, stream.channel_configuration)
+            == (self.sample_rate, self.channel_configuration);
+        same.then_some(unit)
+    }
+
+    /// After one more chunk.
+    fn after(self, chunk: &EncodedChunk) -> Option<Self> {
+        let seams = self.seams.after(self.unit(chunk)?)?;
+        Some(Self { seams, ..self })
+    }
 }
 
 impl Adts {
@@ -147,6 +277,15 @@ impl Adts {
             library: AacDecoder::new(),
             max_bytes,
             returns: Returns::new(),
+            stream: None,
+            begun: false,
+            is_second: false,
+        }
+    }
+
+    fn begin_with(&mut self, chunk: &EncodedChunk) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.stream = adts_unit(&chunk.data).map(|(stream, _)| stream);
         }
     }
 }
@@ -214,9 +353,47 @@ impl AudioDecoder for Adts {
             clock.advance(audio.frames, audio.sample_rate);
             sink(audio);
             if rest.is_empty() {
+                self.begin_with(chunk);
+                if !self.is_second {
+                    self.stream = self.stream.and_then(|stream| stream.after(chunk));
+                }
                 return Ok(());
             }
         }
+    }
+
+    fn preroll(&self, before: &[EncodedChunk]) -> Option<usize> {
+        (self.stream.is_some() && !before.is_empty()).then_some(1)
+    }
+
+    fn prime(&mut self, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        self.is_second = true;
+        let last = preroll.last().ok_or_else(no_seam)?;
+        self.begin_with(last);
+        if !self.is_seamless(last) {
+            return Err(no_seam());
+        }
+        self.decode(last, &mut drop)
+    }
+
+    fn is_seamless(&self, chunk: &EncodedChunk) -> bool {
+        self.stream.is_some_and(|stream| {
+            stream
+                .unit(chunk)
+                .is_some_and(|unit| stream.seams.is_seamless(unit))
+        })
+    }
+
+    fn catch_up(&mut self, chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        // With another header another stream would have begun, for this decoder.
+        let last = chunks.last().filter(|chunk| self.is_seamless(chunk));
+        let (Some(last), Some(stream)) = (last, &mut self.stream) else {
+            return Ok(Successor::Neither);
+        };
+        stream.seams.left = MAX_READ;
+        // The random numbers of noise substitution, of which the chunks have none, stay where they are.
+        self.decode(last, &mut drop)?;
+        Ok(Successor::First)
     }
 
     fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
@@ -226,5 +403,8 @@ impl AudioDecoder for Adts {
 
     fn reset(&mut self) {
         self.library = AacDecoder::new();
+        self.stream = None;
+        self.begun = false;
+        self.is_second = false;
     }
 }

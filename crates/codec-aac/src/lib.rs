@@ -7,6 +7,7 @@ mod decoder;
 mod encoder;
 mod lc;
 mod returns;
+mod scan;
 
 pub use backend::Aac;
 pub use encoder::AacEncoder;

@@ -20,6 +20,7 @@ pub mod sound;
 pub mod sound_encoding;
 pub mod speed;
 mod stream;
+pub mod stretches;
 pub mod video;
 
 pub use av1::annexb_to_low_overhead;

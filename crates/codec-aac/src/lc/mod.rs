@@ -3,8 +3,8 @@
 
 mod filterbank;
 mod masking;
-mod quantize;
-mod tables;
+pub mod quantize;
+pub mod tables;
 
 use rusty_aac::encode::BitWriter;
 

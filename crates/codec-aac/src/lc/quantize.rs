@@ -17,7 +17,7 @@ const UNIT: i32 = 100;
 const ROUND: f32 = 0.4054;
 
 /// Integers of a codebook's tuple, and the largest; whether there are negative ones (else signs follow).
-const BOOKS: [(usize, i32, bool); 12] = [
+pub const BOOKS: [(usize, i32, bool); 12] = [
     (4, 0, false),
     (4, 1, true),
     (4, 1, true),
@@ -33,35 +33,40 @@ const BOOKS: [(usize, i32, bool); 12] = [
 ];
 
 /// The one with escapes.
-const ESCAPES: usize = 11;
+pub const ESCAPES: usize = 11;
 
 /// What no tuple costs.
 const NEVER: u32 = u32::MAX / 4;
+
+/// All tuples of a codebook, the largest value of which stands for all escapes.
+pub fn tuples(book: usize) -> impl Iterator<Item = [i32; 4]> {
+    let (dim, largest, signed) = BOOKS[book];
+    let (low, count) = match signed {
+        true => (-largest, 2 * largest + 1),
+        false => (0, largest + 1),
+    };
+    (0..count.pow(dim as u32)).map(move |index| {
+        let mut tuple = [0; 4];
+        let mut rest = index;
+        for value in tuple[..dim].iter_mut().rev() {
+            *value = rest % count + low;
+            rest /= count;
+        }
+        tuple
+    })
+}
 
 /// For each codebook the bits of all tuples, signs included.
 fn costs() -> &'static [Vec<u8>; 12] {
     static COSTS: OnceLock<[Vec<u8>; 12]> = OnceLock::new();
     COSTS.get_or_init(|| {
         std::array::from_fn(|book| {
-            let (dim, largest, signed) = BOOKS[book];
             if book == 0 {
                 return Vec::new();
             }
-            let (low, count) = match signed {
-                true => (-largest, 2 * largest + 1),
-                false => (0, largest + 1),
-            };
-            let total = count.pow(dim as u32);
-            (0..total)
-                .map(|index| {
-                    let mut tuple = [0; 4];
-                    let mut rest = index;
-                    for value in tuple[..dim].iter_mut().rev() {
-                        *value = rest % count + low;
-                        rest /= count;
-                    }
-                    spectral_bits(book, &tuple[..dim]).map_or(u8::MAX, |bits| bits as u8)
-                })
+            let cost = |tuple: [i32; 4]| spectral_bits(book, &tuple[..BOOKS[book].0]);
+            tuples(book)
+                .map(|tuple| cost(tuple).map_or(u8::MAX, |bits| bits as u8))
                 .collect()
         })
     })
