@@ -1,7 +1,7 @@
 //! FLAC (RFC 9639): STREAMINFO, frames, and the decoder.
 
 use reelcore_media::audio::OutputClock;
-use reelcore_media::codec::DecoderContext;
+use reelcore_media::codec::{DecoderContext, Successor};
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError, SampleFormat};
 use symphonia_bundle_flac::FlacDecoder;
 use symphonia_core::audio::{Audio, GenericAudioBufferRef};
@@ -378,6 +378,22 @@ impl AudioDecoder for Decoder {
 
     fn reset(&mut self) {
         // No frame depends on another.
+    }
+
+    fn preroll(&self, _before: &[EncodedChunk]) -> Option<usize> {
+        Some(0)
+    }
+
+    fn prime(&mut self, _preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        Ok(())
+    }
+
+    fn is_seamless(&self, _chunk: &EncodedChunk) -> bool {
+        true
+    }
+
+    fn catch_up(&mut self, _chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        Ok(Successor::First)
     }
 }
 

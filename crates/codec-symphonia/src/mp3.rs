@@ -1,7 +1,7 @@
 //! MPEG audio, Layer III (ISO/IEC 11172-3, 13818-3 and the 2.5 extension): frames, and the decoder.
 
 use reelcore_media::audio::OutputClock;
-use reelcore_media::codec::DecoderContext;
+use reelcore_media::codec::{DecoderContext, Successor};
 use reelcore_media::{AudioData, EncodedChunk, MediaError};
 use symphonia_bundle_mp3::MpaDecoder;
 use symphonia_core::audio::GenericAudioBufferRef;
@@ -19,6 +19,9 @@ struct Header {
     channels: u8,
     /// Frames of audio.
     samples: usize,
+    /// Where the side information begins, and where it ends: ISO/IEC 11172-3, 2.4.1; 13818-3, 2.4.1.
+    side: usize,
+    side_end: usize,
 }
 
 /// Kilobits per second, by index.
@@ -65,14 +68,50 @@ impl Header {
             Some(&kilobits) => kilobits * 1000,
             None => return Err("the bit rate is the reserved value".to_string()),
         };
+        let mono = (word >> 6) & 3 == 3;
+        let checksum = (word >> 16) & 1 == 0;
+        let side = if checksum { 6 } else { 4 };
+        let side_bytes = match (version == 3, mono) {
+            (true, false) => 32,
+            (true, true) | (false, false) => 17,
+            (false, true) => 9,
+        };
         Ok(Self {
             size: (slots * bit_rate / sample_rate + ((word >> 9) & 1)) as usize,
             sample_rate,
-            channels: if (word >> 6) & 3 == 3 { 1 } else { 2 },
+            channels: if mono { 1 } else { 2 },
             samples: if version == 3 { 1152 } else { 576 },
+            side,
+            side_end: side + side_bytes,
         })
     }
+
+    /// Of a chunk that is one frame.
+    fn of_frame(chunk: &EncodedChunk) -> Option<Self> {
+        let header = Self::parse(*chunk.data.first_chunk()?).ok()?;
+        (header.size == chunk.data.len() && header.side_end <= header.size).then_some(header)
+    }
+
+    /// `main_data_begin`: so many bytes of the main data of frames before are this frame's.
+    fn main_data_begin(&self, frame: &[u8]) -> Option<usize> {
+        let bits = if self.samples == 1152 { 9 } else { 8 };
+        let [first, second] = *frame.get(self.side..)?.first_chunk()?;
+        Some(usize::from(
+            u16::from_be_bytes([first, second]) >> (16 - bits),
+        ))
+    }
+
+    fn has_format_of(&self, other: &Self) -> bool {
+        (self.sample_rate, self.channels) == (other.sample_rate, other.channels)
+    }
 }
+
+/// So many frames are looked at for the main data of those that have to be whole.
+const MAX_PREROLL: usize = 16;
+
+/// Frames at the end of the preroll that have to be whole: two granules, and a frame of MPEG-2 has one. A granule's transform
+/// overlaps the next one's, and the filter bank remembers 15 of its 18 slots: ISO/IEC 11172-3, 2.4.3.4.
+const WHOLE: usize = 2;
 
 pub struct Decoder {
     /// None before the first frame, and after a change of rate or channels.
@@ -88,12 +127,17 @@ impl Decoder {
         }
     }
 
+    /// Whether it decodes frames of `header`'s rate and channels by now.
+    fn is_for(&self, header: &Header) -> bool {
+        self.library.as_ref().is_some_and(|&(_, rate, channels)| {
+            (rate, channels) == (header.sample_rate, header.channels)
+        })
+    }
+
     /// The decoder for frames of `header`'s rate and channels: Symphonia's has one of each for its life.
     fn library(&mut self, header: &Header) -> Result<&mut MpaDecoder, String> {
-        let same = |&(_, rate, channels): &(MpaDecoder, u32, u8)| {
-            (rate, channels) == (header.sample_rate, header.channels)
-        };
-        let library = match self.library.take().filter(same) {
+        let same = self.is_for(header);
+        let library = match self.library.take().filter(|_| same) {
             Some(library) => library,
             None => {
                 let parameters = library::parameters(CODEC_ID_MP3, None);
@@ -170,6 +214,39 @@ impl reelcore_media::AudioDecoder for Decoder {
             library.reset();
         }
     }
+
+    fn preroll(&self, before: &[EncodedChunk]) -> Option<usize> {
+        let last = Header::of_frame(before.last()?)?;
+        // Bytes of main data in the frames looked at, and those that the last ones need.
+        let (mut there, mut needed) = (0, 0);
+        for (back, chunk) in before.iter().rev().take(MAX_PREROLL).enumerate() {
+            let header = Header::of_frame(chunk).filter(|header| header.has_format_of(&last))?;
+            there += header.size - header.side_end;
+            if back < WHOLE {
+                needed = needed.max(there + header.main_data_begin(&chunk.data)?);
+            }
+            if back + 1 >= WHOLE && there >= needed {
+                return Some(back + 1);
+            }
+        }
+        None
+    }
+
+    fn prime(&mut self, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        self.reset();
+        preroll
+            .iter()
+            .try_for_each(|chunk| self.decode(chunk, &mut drop))
+    }
+
+    fn is_seamless(&self, chunk: &EncodedChunk) -> bool {
+        // Another format would be the end of what the decoder remembers, as for the first one; that one sees to it.
+        Header::of_frame(chunk).is_some_and(|header| self.is_for(&header))
+    }
+
+    fn catch_up(&mut self, _chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        Ok(Successor::Second)
+    }
 }
 
 #[cfg(test)]
@@ -179,18 +256,20 @@ mod tests {
     #[test]
     fn sizes_of_frames_are_those_of_the_standard() {
         let parse = |word: u32| Header::parse(word.to_be_bytes());
-        let header = |size, sample_rate, channels, samples| {
+        let header = |size, sample_rate, channels, samples, side_bytes: usize| {
             Ok(Header {
                 size,
                 sample_rate,
                 channels,
                 samples,
+                side: 4,
+                side_end: 4 + side_bytes,
             })
         };
-        assert_eq!(parse(0xfffb_9064), header(417, 44_100, 2, 1152));
-        assert_eq!(parse(0xfffb_9264), header(418, 44_100, 2, 1152));
-        assert_eq!(parse(0xfff3_88c4), header(288, 16_000, 1, 576));
-        assert_eq!(parse(0xffe3_18c4), header(72, 8000, 1, 576));
+        assert_eq!(parse(0xfffb_9064), header(417, 44_100, 2, 1152, 32));
+        assert_eq!(parse(0xfffb_9264), header(418, 44_100, 2, 1152, 32));
+        assert_eq!(parse(0xfff3_88c4), header(288, 16_000, 1, 576, 9));
+        assert_eq!(parse(0xffe3_18c4), header(72, 8000, 1, 576, 9));
         for (word, reason) in [
             (0xfffd_9064, "Layer III"),
             (0xfffb_0064, "free format"),

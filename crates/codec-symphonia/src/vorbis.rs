@@ -4,7 +4,7 @@ use lewton::audio::{AudioReadError, PreviousWindowRight, read_audio_packet_gener
 use lewton::header::{
     HeaderReadError, IdentHeader, SetupHeader, read_header_ident, read_header_setup,
 };
-use reelcore_media::codec::DecoderContext;
+use reelcore_media::codec::{DecoderContext, Successor};
 use reelcore_media::{AudioData, AudioDecoder, EncodedChunk, MediaError};
 use symphonia_codec_vorbis::VorbisDecoder;
 use symphonia_core::audio::GenericAudioBufferRef;
@@ -297,6 +297,30 @@ impl AudioDecoder for Decoder {
 
     fn flush(&mut self, _sink: &mut dyn FnMut(AudioData)) -> Result<(), MediaError> {
         Ok(())
+    }
+
+    // A packet overlaps with the one before it, and with no others:
+    // <https://xiph.org/vorbis/doc/Vorbis_I_spec.html#x1-590004.3.8>.
+    fn preroll(&self, before: &[EncodedChunk]) -> Option<usize> {
+        // What the first outputs' times are, the first packets say.
+        (!before.is_empty() && matches!(self.start, Start::Running)).then_some(1)
+    }
+
+    fn prime(&mut self, preroll: &[EncodedChunk]) -> Result<(), MediaError> {
+        self.reset();
+        preroll
+            .iter()
+            .try_for_each(|chunk| self.decode(chunk, &mut drop))?;
+        self.start = Start::Running;
+        Ok(())
+    }
+
+    fn is_seamless(&self, _chunk: &EncodedChunk) -> bool {
+        true
+    }
+
+    fn catch_up(&mut self, _chunks: &[EncodedChunk]) -> Result<Successor, MediaError> {
+        Ok(Successor::Second)
     }
 
     fn reset(&mut self) {
