@@ -13,6 +13,8 @@ use reelcore_codec_opus::Opus;
 use reelcore_codec_pcm::Pcm;
 use reelcore_codec_symphonia::Symphonia;
 use reelcore_codec_vpx::Vpx;
+use reelcore_conformance::random::Random;
+use reelcore_conformance::stretches::{decode_in_order, decode_in_stretches};
 use reelcore_media::codec::{DecoderContext, Limits};
 use reelcore_media::pool::BufferPool;
 use reelcore_media::{
@@ -217,6 +219,26 @@ fn audio(backend: &dyn AudioDecoderBackend, codec: &str, input: &[u8]) {
     }
     let _ = decoder.flush(&mut sink);
     decoder.reset();
+    stretches(backend, &config, rest);
+}
+
+/// Two decoders that decode stretches in turns give what one gives, and fail where it does.
+fn stretches(backend: &dyn AudioDecoderBackend, config: &AudioDecoderConfig, input: &[u8]) {
+    let context = context();
+    let chunks: Vec<_> = chunks(input).map(|(_, chunk)| chunk).collect();
+    let random = &mut Random(1 + input.len() as u64);
+    let in_order = decode_in_order(backend, config, &context, &chunks);
+    let in_stretches = decode_in_stretches(backend, config, &context, &chunks, random);
+    if let (Some(want), Some(got)) = (in_order, in_stretches) {
+        assert!(
+            got.is_same(&want),
+            "{} outputs, then {:?}; expected {}, then {:?}",
+            got.outputs.len(),
+            got.error,
+            want.outputs.len(),
+            want.error
+        );
+    }
 }
 
 /// AAC over rusty_aac.
