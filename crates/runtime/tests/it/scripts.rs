@@ -142,6 +142,11 @@ fn sound_decodes_to_the_last_sample_and_no_further() {
 }
 
 #[test]
+fn sound_that_two_workers_decode_is_what_one_decodes() {
+    run("audio_parallel.js", 4);
+}
+
+#[test]
 fn pictures_that_are_left_out_stay_out_and_none_is_stretched() {
     run("demuxer_pictures.js", 2);
 }
