@@ -526,12 +526,13 @@ mod tests {
             assert_eq!(stereo.content(&unit.data), Content::Other);
             // Instead of END a program configuration element; a payload of spectral band replication, and END.
             let end = own.end(&unit.data).expect("is read").0 - 3;
-            for (last, bits) in [(0b101, 3), (0b110_0001_1101_0000_111, 18)] {
+            for last in [&[(5, 3)][..], &[(6, 3), (1, 4), (13, 4), (0, 4), (7, 3)]] {
                 let mut writer = BitWriter::new();
                 for at in 0..end {
                     writer.write_bool(unit.data[at / 8] >> (7 - at % 8) & 1 == 1);
                 }
-                writer.write(last, bits);
+                last.iter()
+                    .for_each(|&(value, bits)| writer.write(value, bits));
                 writer.write(0, 24);
                 assert_eq!(own.content(&writer.into_bytes()), Content::Other);
             }

@@ -2,7 +2,7 @@
 
 use reelcore_media::codec::{DecoderContext, Successor};
 use reelcore_media::{
-    AudioData, AudioDecoderBackend, AudioDecoderConfig, EncodedChunk, MediaError,
+    AudioData, AudioDecoderBackend, AudioDecoderConfig, EncodedChunk, ErrorKind, MediaError,
 };
 
 use crate::random::Random;
@@ -96,8 +96,11 @@ pub fn decode_in_stretches(
             }
             Ok(())
         });
-        if result.is_err() {
-            second = backend.start(config, context).ok()?;
+        if let Err(error) = result {
+            // One that says that it cannot begin there may begin elsewhere.
+            if error.kind != ErrorKind::Unsupported {
+                second = backend.start(config, context).ok()?;
+            }
             continue;
         }
         let (Some(behind), true) = (others.get(..done), done > 0) else {

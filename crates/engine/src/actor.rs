@@ -373,11 +373,9 @@ impl<C: Codec> Shared<C> {
             let result = if let Some(inputs) = self.take_run(&mut running) {
                 running.stall_reported = false;
                 alone = false;
-                let result = running.execute_run(self, inputs, &mut batch);
-                result.map(|processed| {
-                    done += processed;
-                    next_look = done;
-                })
+                let left = running.execute_run(self, inputs, &mut batch, &mut done);
+                next_look = done;
+                left.map(|left| self.put_back(running.epoch, left))
             } else {
                 if running.taken.is_empty() && !self.take(&mut running) {
                     // Nothing is there, or a reset came in between.
@@ -466,6 +464,17 @@ impl<C: Codec> Shared<C> {
             Some(input)
         });
         Some(inputs.collect())
+    }
+
+    /// Has `inputs` come next again, which [`take_run`](Self::take_run) gave.
+    fn put_back(&self, epoch: u64, inputs: Vec<C::Input>) {
+        let mut mailbox = self.mailbox();
+        if mailbox.epoch == epoch {
+            mailbox.inputs += inputs.len();
+            for input in inputs.into_iter().rev() {
+                mailbox.commands.push_front(Command::Process(input));
+            }
+        }
     }
 
     /// Moves commands from the mailbox to the worker's own queue: a few at a time, so that what is still in the

@@ -131,6 +131,10 @@ impl<C: Codec> Default for Parallel<C> {
     }
 }
 
+fn lost() -> MediaError {
+    MediaError::backend("a second worker lost its part of a run")
+}
+
 /// What a second worker was given, to be [joined](Parallel::join).
 pub(crate) struct Given {
     first: usize,
@@ -234,7 +238,6 @@ impl<C: Codec> Parallel<C> {
         given: &Given,
     ) -> Result<Joined<C>, MediaError> {
         self.took(given.first, given.began.elapsed());
-        let lost = || MediaError::backend("a second worker lost its part of a run");
         let worked = match self.errand.as_ref().ok_or_else(lost)?.end() {
             Ended::Back(work) => {
                 self.second = Some(work.instance);
@@ -286,13 +289,23 @@ impl<C: Codec> Parallel<C> {
         })
     }
 
-    /// Drops what the other worker does, where the first instance has not processed all of its part: gives the other one's inputs.
-    pub(crate) fn abandon(&mut self) -> Vec<C::Input> {
+    /// Drops what the other worker does, where the first instance has not processed all of its part: gives the other one's
+    /// inputs.
+    ///
+    /// # Errors
+    /// When they are lost.
+    pub(crate) fn abandon(&mut self) -> Result<Vec<C::Input>, MediaError> {
         self.missed();
         match self.errand.as_ref().map(Errand::end) {
-            Some(Ended::Back(work)) => work.inputs,
-            Some(Ended::Done(worked)) => worked.inputs,
-            Some(Ended::Lost) | None => Vec::new(),
+            Some(Ended::Back(work)) => {
+                self.second = Some(work.instance);
+                Ok(work.inputs)
+            }
+            Some(Ended::Done(worked)) => {
+                self.second = worked.instance;
+                Ok(worked.inputs)
+            }
+            Some(Ended::Lost) | None => Err(lost()),
         }
     }
 

@@ -180,14 +180,15 @@ impl<C: Codec> Running<C> {
         self.turn.has_room(outputs, 2 * RUN_BYTES).then_some(wanted)
     }
 
-    /// Processes `inputs`, the later ones of them on another worker. Those that are left come next; gives how many are not. Where
-    /// no other worker can have a part, all are left.
+    /// Processes `inputs`, the later ones of them on another worker, and adds to `done` how many were. Gives those that were
+    /// not: all of them where no other worker can have a part.
     pub(crate) fn execute_run(
         &mut self,
         shared: &Shared<C>,
         mut inputs: Vec<C::Input>,
         batch: &mut Vec<Event<C::Output>>,
-    ) -> Result<usize, Failure> {
+        done: &mut usize,
+    ) -> Result<Vec<C::Input>, Failure> {
         let given = match (&self.active, self.backends.get(self.current), &self.config) {
             (Some(active), Some(backend), Some(config)) => {
                 let start = || C::start(backend, config, &shared.engine, 1);
@@ -197,42 +198,36 @@ impl<C: Codec> Running<C> {
             _ => None,
         };
         let Some(given) = given else {
-            self.leave(inputs);
-            return Ok(0);
+            return Ok(inputs);
         };
         for (index, input) in inputs.iter().enumerate() {
             // The clock is looked at now and then, as in other turns.
             let late = index % C::UNTIMED.max(1) as usize == 0 && given.is_late();
             if late || self.turn.over_cap(&shared.outputs) {
-                let theirs = self.parallel.abandon();
-                self.leave(inputs.split_off(index));
-                self.leave(theirs);
-                return Ok(index);
+                let mut left = inputs.split_off(index);
+                left.append(&mut self.parallel.abandon()?);
+                return Ok(left);
             }
+            *done += 1;
             let result = self.call(shared, batch, |instance, sink| {
                 C::process(instance, input, sink)
             });
             if let Err(error) = result {
-                self.parallel.abandon();
+                let _ = self.parallel.abandon();
                 return Err(error.into());
             }
         }
         let Some(active) = self.active.as_mut() else {
-            return Ok(inputs.len());
+            return Ok(Vec::new());
         };
         let joined = self.parallel.join(&mut active.instance, &given)?;
+        *done += joined.done;
         // The other worker's outputs, as those of the instance here.
         self.call(shared, batch, |_, sink| {
             joined.outputs.into_iter().for_each(sink);
             Ok(())
         })?;
-        self.leave(joined.rest);
-        Ok(inputs.len() + joined.done)
-    }
-
-    /// Has `inputs` processed next.
-    fn leave(&mut self, inputs: Vec<C::Input>) {
-        self.taken.extend(inputs.into_iter().map(Command::Process));
+        Ok(joined.rest)
     }
 
     /// A turn ended in which one worker processed `inputs`.
