@@ -93,7 +93,7 @@ impl AccessUnits {
     }
 }
 
-/// So many units are read for what they hold, if no other decoder takes part meanwhile: then it is not worth a tenth of
+/// So many units are read for what they hold, if no other decoder takes part meanwhile: then it is not worth a seventh of
 /// the time of decoding any more.
 const MAX_READ: u32 = 8192;
 

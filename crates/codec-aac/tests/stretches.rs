@@ -1,28 +1,9 @@
 //! Stretches that two decoders decode: what comes out is what one gives.
 
 use reelcore_codec_aac::Aac;
-use reelcore_conformance::random::Random;
 use reelcore_conformance::sound::*;
-use reelcore_conformance::stretches::{Decoded, decode_in_order, decode_in_stretches};
+use reelcore_conformance::stretches::{CUTS, check_stretches};
 use reelcore_media::{AudioDecoderConfig, EncodedChunk};
-
-/// Ways of cutting.
-const SEEDS: usize = 8;
-
-/// Decodes in each way of cutting, and gives how many chunks the second decoder decoded in all of them.
-fn check(what: &str, config: &AudioDecoderConfig, chunks: &[EncodedChunk]) -> usize {
-    let context = context();
-    let want = decode_in_order(&Aac, config, &context, chunks).expect("starts");
-    assert!(!want.outputs.is_empty());
-    let by_second = (1..=SEEDS as u64).map(|seed| {
-        let random = &mut Random(seed);
-        let got: Decoded =
-            decode_in_stretches(&Aac, config, &context, chunks, random).expect("starts");
-        assert!(got.is_same(&want), "{what}, seed {seed}");
-        got.by_second
-    });
-    by_second.sum()
-}
 
 /// Packets with a description, and the frames of ADTS without.
 fn both(
@@ -74,12 +55,12 @@ fn two_decoders_give_what_one_gives_to_the_bit() {
         let name = format!("stretches-{rate}-{layout}");
         let options = ["-c:a", "aac", "-aac_pns", "0", "-b:a", "160k"];
         for (config, chunks) in both(&name, rate, layout, &options) {
-            let by_second = check(&name, &config, &chunks);
+            let by_second = check_stretches(&name, &Aac, &config, &chunks);
             // The shortest clip has twelve chunks, hardly more than one stretch of each decoder.
             assert!(by_second > 0, "{name}");
             assert!(
-                chunks.len() < 40 || by_second * 3 > chunks.len() * SEEDS,
-                "{name}: {by_second} of {SEEDS} times {} chunks",
+                chunks.len() < 40 || by_second * 3 > chunks.len() * CUTS,
+                "{name}: {by_second} of {CUTS} times {} chunks",
                 chunks.len()
             );
         }
@@ -95,9 +76,9 @@ fn noise_substitution_goes_on_with_its_random_numbers() {
     let plain = clip("stretches-plain", "0");
     let noisy = clip("stretches-noisy", "1");
     for ((config, plain), (_, noisy)) in plain.into_iter().zip(noisy) {
-        assert_eq!(check("with noise", &config, &noisy), 0);
+        assert_eq!(check_stretches("with noise", &Aac, &config, &noisy), 0);
         let mixed = [&plain[..9], &noisy[9..14], &plain[14..32], &noisy[32..]].concat();
-        assert!(check("with some noise", &config, &mixed) > 0);
+        assert!(check_stretches("with some noise", &Aac, &config, &mixed) > 0);
     }
 }
 
@@ -107,6 +88,6 @@ fn spectral_band_replication_is_one_decoders() {
         let path = format!("{}/tests/data/{name}.adts", env!("CARGO_MANIFEST_DIR"));
         let chunks = track(path.as_ref()).chunks;
         let config = config("mp4a.40.2", 44_100, 2, None);
-        assert_eq!(check(name, &config, &chunks), 0, "{name}");
+        assert_eq!(check_stretches(name, &Aac, &config, &chunks), 0, "{name}");
     }
 }

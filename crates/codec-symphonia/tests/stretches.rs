@@ -1,28 +1,8 @@
 //! Stretches that two decoders decode: what comes out is what one gives.
 
 use reelcore_codec_symphonia::Symphonia;
-use reelcore_conformance::random::Random;
 use reelcore_conformance::sound::*;
-use reelcore_conformance::stretches::{decode_in_order, decode_in_stretches};
-use reelcore_media::{AudioDecoderConfig, EncodedChunk};
-
-/// Ways of cutting.
-const SEEDS: usize = 8;
-
-/// Decodes in each way of cutting, and gives how many chunks the second decoder decoded in all of them.
-fn check(what: &str, config: &AudioDecoderConfig, chunks: &[EncodedChunk]) -> usize {
-    let context = context();
-    let want = decode_in_order(&Symphonia, config, &context, chunks).expect("starts");
-    assert!(!want.outputs.is_empty());
-    let by_second = (1..=SEEDS as u64).map(|seed| {
-        let random = &mut Random(seed);
-        let got =
-            decode_in_stretches(&Symphonia, config, &context, chunks, random).expect("starts");
-        assert!(got.is_same(&want), "{what}, seed {seed}");
-        got.by_second
-    });
-    by_second.sum()
-}
+use reelcore_conformance::stretches::{CUTS, check_stretches};
 
 #[test]
 fn mp3_is_the_same_to_the_bit_whatever_the_bit_reservoir_holds() {
@@ -44,11 +24,11 @@ fn mp3_is_the_same_to_the_bit_whatever_the_bit_reservoir_holds() {
         let encoder = [&["-c:a", "libmp3lame", "-write_xing", "0"], options].concat();
         let track = track(&clip(&name.replace(':', ""), rate, layout, &encoder));
         let config = config("mp3", rate, track.channels, None);
-        let by_second = check(&name, &config, &track.chunks);
+        let by_second = check_stretches(&name, &Symphonia, &config, &track.chunks);
         // Where frames are short, more of them are needed before the first one that is whole.
         assert!(
-            by_second * 12 > track.chunks.len() * SEEDS,
-            "{name}: {by_second} of {SEEDS} times {} chunks",
+            by_second * 12 > track.chunks.len() * CUTS,
+            "{name}: {by_second} of {CUTS} times {} chunks",
             track.chunks.len()
         );
     }
@@ -69,7 +49,7 @@ fn mp3_whose_rate_or_channels_change_goes_on_as_one_decoder_does() {
     ]
     .concat();
     let config = config("mp3", 44_100, 2, None);
-    assert!(check("changes", &config, &chunks) > 0);
+    assert!(check_stretches("changes", &Symphonia, &config, &chunks) > 0);
 }
 
 #[test]
@@ -91,8 +71,8 @@ fn vorbis_is_the_same_to_the_bit_with_short_and_long_blocks() {
                     chunk
                 })
                 .collect();
-            let by_second = check(&name, &config, &chunks);
-            assert!(by_second * 3 > chunks.len() * SEEDS, "{name}: {by_second}");
+            let by_second = check_stretches(&name, &Symphonia, &config, &chunks);
+            assert!(by_second * 3 > chunks.len() * CUTS, "{name}: {by_second}");
         }
     }
 }
@@ -105,9 +85,9 @@ fn flac_is_the_same_to_the_bit_without_any_preroll() {
         let track = track(&clip(&name, rate, layout, &encoder));
         let description = [b"fLaC\x80\x00\x00\x22", &track.description[..]].concat();
         let config = config("flac", rate, track.channels, Some(&description));
-        let by_second = check(&name, &config, &track.chunks);
+        let by_second = check_stretches(&name, &Symphonia, &config, &track.chunks);
         assert!(
-            by_second * 3 > track.chunks.len() * SEEDS,
+            by_second * 3 > track.chunks.len() * CUTS,
             "{name}: {by_second}"
         );
     }

@@ -6,6 +6,7 @@ use reelcore_media::{
 };
 
 use crate::random::Random;
+use crate::sound::context;
 
 /// A stretch has at most so many chunks.
 const LONGEST: usize = 12;
@@ -120,4 +121,30 @@ pub fn decode_in_stretches(
         rest = after.get(done..).unwrap_or_default();
     }
     Some(decoded)
+}
+
+/// Ways of cutting that [`check_stretches`] tries.
+pub const CUTS: usize = 8;
+
+/// Asserts that `chunks` in stretches give what they give in order, in each way of cutting; gives how many chunks the second
+/// decoder decoded in all of them.
+///
+/// # Panics
+/// Where they do not, where the decoder does not start, or where nothing comes out.
+pub fn check_stretches(
+    what: &str,
+    backend: &dyn AudioDecoderBackend,
+    config: &AudioDecoderConfig,
+    chunks: &[EncodedChunk],
+) -> usize {
+    let context = context();
+    let want = decode_in_order(backend, config, &context, chunks).expect("starts");
+    assert!(!want.outputs.is_empty(), "{what}");
+    let by_second = (1..=CUTS as u64).map(|seed| {
+        let random = &mut Random(seed);
+        let got = decode_in_stretches(backend, config, &context, chunks, random).expect("starts");
+        assert!(got.is_same(&want), "{what}, seed {seed}");
+        got.by_second
+    });
+    by_second.sum()
 }

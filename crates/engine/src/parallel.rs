@@ -22,7 +22,7 @@ const MAX_RUN: usize = 256;
 
 /// What a run is to take on both workers together, so that each has about a turn's work. Where one of them is not done by
 /// then, it stops.
-pub(crate) const RUN: Duration = Duration::from_millis(4);
+const RUN: Duration = Duration::from_millis(4);
 
 /// What a second worker makes is not counted before the run ends: where its outputs hold so many bytes, it stops.
 pub(crate) const RUN_BYTES: usize = 8 << 20;
