@@ -211,14 +211,14 @@ fn what_is_missing_in_the_middle_of_a_unit_takes_it_along_where_tables_come_betw
 }
 
 #[test]
-fn a_pid_that_goes_over_to_another_codec_is_said_and_the_other_tracks_go_on() {
+fn a_pid_that_goes_over_to_what_is_only_named_is_said_and_the_other_tracks_go_on() {
     let (video, audio) = media();
     let [early, late] = halves(&video, &audio);
     let first = part(FIRST, &early, false);
     let mut second = part(FIRST, &late, false);
     let map = {
         let mut ts = TsWriter::default();
-        ts.pmt(PMT, 1, 0, &[(0x1b, VIDEO, &[]), (0x03, AUDIO, &[])]);
+        ts.pmt(PMT, 1, 0, &[(0x1b, VIDEO, &[]), (0x81, AUDIO, &[])]);
         ts.out
     };
     second[188..376].copy_from_slice(&map);
@@ -241,7 +241,7 @@ fn a_pid_that_goes_over_to_another_codec_is_said_and_the_other_tracks_go_on() {
         }
     };
     assert_units(&found, &sound, "sound before");
-    let want = format!("mpeg-audio after aac from byte {at} on");
+    let want = format!("ac-3 after aac from byte {at} on");
     assert!(
         error.starts_with("not supported: ") && error.ends_with(&want),
         "{error}"

@@ -96,6 +96,49 @@ fn what_is_behind_a_jump_of_the_times_goes_on_behind_what_is_before_it() {
 }
 
 #[test]
+fn sound_that_goes_over_to_another_codec_and_back_is_encoded_as_one() {
+    let first = part(440, "", "transcode-part-440.ts");
+    let second = part(
+        880,
+        "-output_ts_offset 2.08 -c:a libmp3lame",
+        "transcode-part-880-mp3.ts",
+    );
+    let third = part(440, "-output_ts_offset 4.08", "transcode-part-440-later.ts");
+    let folder = folder();
+    let path = joined(folder.path(), &[first, second, third]);
+    let out = folder.path().join("encoded.mkv");
+    let streams = json!([lossless("a:video"), { "audio": { "codec": "pcm-s16" } }]);
+    done(json!({
+        "version": 1, "inputs": { "a": { "path": path } }, "outputs": [{ "path": out, "streams": streams }],
+    }));
+    let got = pictures(&out, (160, 120), "yuv420p", "");
+    assert_eq!(got.frames.len(), 150);
+    for (at, time) in times(&out).into_iter().enumerate() {
+        let expected = at as f64 / 25.0;
+        assert!(
+            (time - expected).abs() < 0.1,
+            "picture {at} at {time}, not {expected} s"
+        );
+    }
+    let heard = samples(
+        &out,
+        "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
+    );
+    for (second, tone, other) in [
+        (0.2, 440.0, 880.0),
+        (2.2, 880.0, 440.0),
+        (4.2, 440.0, 880.0),
+    ] {
+        let from = (second * 48_000.0) as usize;
+        let run = &heard[from..from + 72_000];
+        assert!(
+            loudness(run, tone) > 10.0 * loudness(run, other),
+            "not {tone} Hz at {second} s"
+        );
+    }
+}
+
+#[test]
 fn pictures_and_sound_are_together_behind_a_jump() {
     let flash = made(
         "-f lavfi -i testsrc2=size=160x120:rate=25:duration=3,drawbox=color=white:t=fill:enable=between(t\\,1.99\\,2.09) \

@@ -1,7 +1,6 @@
 //! Follows tracks through a transport stream: its tables say under which PID each stands.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::sync::Arc;
 
 use reelcore_media::demux::DemuxError;
 
@@ -9,10 +8,7 @@ use super::clock::Clock;
 use super::framer::Framer;
 use super::packet::{Packets, TsPacket};
 use super::pes::{Frame, PesStream};
-use super::psi::{Elementary, Kind, Pat, Pmt, Sections};
-
-/// PID 0: the program association table.
-const PAT_PID: u16 = 0;
+use super::psi::{Elementary, Kind, PAT_PID, Pat, Pmt, Sections};
 
 /// Changes of the tables that are remembered, at most.
 const MAX_CHANGES: usize = 1024;
@@ -37,26 +33,40 @@ pub(super) struct Entry {
     pub(super) ordinal: usize,
 }
 
+/// Under which PID a track of `kind` goes on that was under `pid`: there, where that holds the same kind; else as the
+/// stream of its kind in its place.
+fn place(kind: &Kind, pid: Option<u16>, ordinal: usize, streams: &[Elementary]) -> Option<u16> {
+    let mut same = streams
+        .iter()
+        .filter(|stream| stream.kind == *kind)
+        .map(|stream| stream.pid);
+    let kept = same.clone().find(|&other| Some(other) == pid);
+    kept.or_else(|| same.nth(ordinal))
+}
+
 /// Where a track is found from an offset on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Change {
     offset: u64,
     number: u16,
     pmt_pid: u16,
     /// `None`: in no program.
     pid: Option<u16>,
+    kind: Kind,
 }
 
 /// A track that is followed.
 struct Followed {
     entry: Entry,
+    /// All tracks of its program.
+    program: Arc<[Entry]>,
     number: u16,
     pmt_pid: u16,
     pid: Option<u16>,
     pmt: Sections,
     /// The last continuity counter of the program's map.
     counter: Option<u8>,
-    /// Where its PID went over to another kind of stream, and its name.
+    /// Where its PID went over to what the track cannot, and its name.
     replaced: Option<(u64, String)>,
     stream: PesStream,
     /// Ascending by offset; the first is what the source was opened with.
@@ -79,6 +89,7 @@ impl Follower {
         packets: Packets,
         programs: &[Program],
         entries: impl IntoIterator<Item = Entry>,
+        all: impl Fn(usize) -> Arc<[Entry]>,
         max_packet_bytes: u64,
     ) -> Self {
         let tracks = entries.into_iter().filter_map(|entry| {
@@ -101,7 +112,9 @@ impl Follower {
                     number: program.number,
                     pmt_pid: program.pmt_pid,
                     pid: Some(entry.pid),
+                    kind: entry.kind.clone(),
                 }],
+                program: all(entry.program),
                 entry,
             })
         });
@@ -128,6 +141,9 @@ impl Follower {
             if let Some(change) = passed.checked_sub(1).and_then(|at| track.changes.get(at)) {
                 (track.number, track.pmt_pid, track.pid) =
                     (change.number, change.pmt_pid, change.pid);
+                if change.kind != *track.stream.framer.kind() {
+                    track.stream.framer = track.entry.framer(&change.kind);
+                }
             }
             track.pmt.reset();
             (track.counter, track.replaced) = (None, None);
@@ -140,14 +156,11 @@ impl Follower {
         self.tracks.get(index).map(|track| &track.stream)
     }
 
-    /// The error for a track whose PID holds another kind of stream from here on.
+    /// The error for a track whose PID holds from here on what the track cannot go over to.
     pub(super) fn replaced(&self, index: usize) -> Option<DemuxError> {
         let track = self.tracks.get(index)?;
         let (offset, name) = track.replaced.as_ref()?;
-        Some(DemuxError::Unsupported(format!(
-            "another codec in the middle of a track: {name} after {} from byte {offset} on",
-            track.entry.kind.name()
-        )))
+        Some(track.entry.replaced(name, *offset))
     }
 
     /// Byte offset of the next transport packet.
@@ -246,300 +259,82 @@ impl Followed {
             if pmt.program != self.number {
                 continue;
             }
-            let pid = self.find(&pmt.streams);
+            let kind = self.stream.framer.kind();
+            let pid = place(kind, self.pid, self.entry.ordinal, &pmt.streams);
             if pid.is_some() {
                 self.replaced = None;
-            } else if self.replaced.is_none() {
-                let own = [Some(self.entry.pid), self.pid];
-                let mut other = pmt.streams.iter();
-                let other = other.rfind(|stream| own.contains(&Some(stream.pid)));
+                if pid != self.pid {
+                    self.stream.moved();
+                    self.pid = pid;
+                    self.remember(offset);
+                }
+                continue;
+            }
+            let own = [Some(self.entry.pid), self.pid];
+            let mut other = pmt.streams.iter();
+            let other = other.rfind(|stream| own.contains(&Some(stream.pid)));
+            if let Some(other) = other
+                && other.kind.medium().is_some()
+                && other.kind.medium() == self.entry.kind.medium()
+                && !self.is_taken(other.pid, &pmt.streams)
+            {
+                self.replaced = None;
+                self.stream.go_over(self.entry.framer(&other.kind));
+                self.pid = Some(other.pid);
+                self.remember(offset);
+                continue;
+            }
+            if self.replaced.is_none() {
                 self.replaced = other.map(|other| (offset, other.kind.name().to_owned()));
             }
-            if pid != self.pid {
+            if self.pid.is_some() {
                 self.stream.moved();
-                self.pid = pid;
+                self.pid = None;
                 self.remember(offset);
             }
         }
     }
 
-    /// Under which PID the track goes on: its own, where that holds the same kind; else the stream of its kind in its place.
-    fn find(&self, streams: &[Elementary]) -> Option<u16> {
-        let same = |stream: &&Elementary| stream.kind == self.entry.kind;
-        let kept = streams
-            .iter()
-            .filter(same)
-            .find(|stream| Some(stream.pid) == self.pid);
-        kept.or_else(|| streams.iter().filter(same).nth(self.entry.ordinal))
-            .map(|stream| stream.pid)
+    /// Whether another track of the program goes on under `pid`, as what it was when the source was opened.
+    fn is_taken(&self, pid: u16, streams: &[Elementary]) -> bool {
+        let mut others = self.program.iter().filter(|other| **other != self.entry);
+        others.any(|other| place(&other.kind, Some(other.pid), other.ordinal, streams) == Some(pid))
     }
 
+    /// Keeps where the track is found from `offset` on. What is known from further behind stays: it holds on from there.
     fn remember(&mut self, offset: u64) {
-        let known = self
-            .changes
-            .last()
-            .is_some_and(|last| last.offset >= offset);
-        if !known && self.changes.len() < MAX_CHANGES {
-            self.changes.push(Change {
-                offset,
-                number: self.number,
-                pmt_pid: self.pmt_pid,
-                pid: self.pid,
-            });
+        if self.changes.len() >= MAX_CHANGES {
+            return;
         }
-    }
-}
-
-/// The tables and streams of a stream's beginning.
-pub(super) struct Survey {
-    packets: Packets,
-    pat: Sections,
-    /// Association tables that have come.
-    tables: usize,
-    pub(super) programs: Vec<Surveyed>,
-    max_packet_bytes: u64,
-    max_tracks: usize,
-    /// The source can be read anywhere: nobody waits for what has not come.
-    seekable: bool,
-}
-
-/// A program that is looked at.
-pub(super) struct Surveyed {
-    pub(super) number: u16,
-    pub(super) pmt_pid: u16,
-    pmt: Sections,
-    seen: bool,
-    pub(super) streams: Vec<SurveyedStream>,
-}
-
-/// A stream that is looked at.
-pub(super) struct SurveyedStream {
-    pub(super) elementary: Elementary,
-    pub(super) stream: PesStream,
-    /// Frames that have come.
-    frames: usize,
-    /// The first, the earliest and the last presentation time, in ticks.
-    pub(super) first: Option<i64>,
-    pub(super) earliest: Option<i64>,
-    last: Option<i64>,
-}
-
-/// Frames of a stream that its beginning is told from, at most: leading pictures come after the key picture.
-const FRAMES: usize = 20;
-
-/// The same of one that is given as it is.
-const WHOLE: usize = 4;
-
-/// How much of a program is looked at for what its map lists, in ticks: longer than pictures are apart that start a
-/// decoder. What has not come by then is only named.
-const LONG: i64 = 10 * super::clock::RATE;
-
-/// How much of the other programs of a stream is looked at for the map of one that is listed, in ticks, and how often the
-/// tables may come without it. Maps are repeated several times a second.
-const UNMAPPED: i64 = super::clock::RATE;
-const UNMAPPED_TABLES: usize = 10;
-
-/// By how much a frame can be shown before the first, in ticks: what is more is another time line.
-const LEAD: i64 = 5 * super::clock::RATE;
-
-impl SurveyedStream {
-    fn is_done(&self) -> bool {
-        match self.elementary.kind {
-            Kind::H264 | Kind::Hevc => {
-                let video = self.stream.framer.video();
-                let wanted = video.map(|info| usize::from(info.reorder) + 2);
-                self.stream.scrambled
-                    || wanted.is_some_and(|wanted| self.frames >= wanted.min(FRAMES))
-            }
-            Kind::Adts | Kind::MpegAudio | Kind::Opus { .. } => {
-                self.stream.scrambled || self.frames > 0
-            }
-            // Only told by name: their times are what there is where a program has nothing else.
-            Kind::Other(_) => self.stream.scrambled || self.frames >= WHOLE,
-        }
-    }
-
-    fn is_longer_than(&self, ticks: i64) -> bool {
-        let times = self.first.zip(self.last);
-        times.is_some_and(|(first, last)| last.saturating_sub(first) > ticks)
-    }
-
-    fn drain(&mut self) {
-        while let Some(frame) = self.stream.framer.out.pop_front() {
-            self.frames = self.frames.saturating_add(1);
-            let Some(pts) = frame.pts.map(|pts| pts.ticks) else {
-                continue;
-            };
-            let first = *self.first.get_or_insert(pts);
-            self.last = Some(pts);
-            if self.frames <= FRAMES && pts >= first.saturating_sub(LEAD) {
-                self.earliest = Some(self.earliest.map_or(pts, |earliest| earliest.min(pts)));
-            }
-        }
-    }
-}
-
-impl Survey {
-    pub(super) fn new(
-        packets: Packets,
-        max_packet_bytes: u64,
-        max_tracks: usize,
-        seekable: bool,
-    ) -> Self {
-        Self {
-            packets,
-            pat: Sections::default(),
-            tables: 0,
-            programs: Vec::new(),
-            max_packet_bytes,
-            max_tracks,
-            seekable,
-        }
-    }
-
-    /// Whether the association table has come.
-    pub(super) fn has_pat(&self) -> bool {
-        self.tables > 0
-    }
-
-    /// Looks at packets until all is known, or up to `end`.
-    pub(super) fn run(&mut self, end: u64) -> Result<(), DemuxError> {
-        while !self.is_done() && self.packets.position() < end {
-            if !self.step()? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_done(&self) -> bool {
-        let known = |program: &Surveyed| {
-            let named = |stream: &SurveyedStream| matches!(stream.elementary.kind, Kind::Other(_));
-            // What is only told by name is waited for where there is nothing else.
-            let alone = program.streams.iter().all(named);
-            let mut streams = program.streams.iter();
-            streams.all(|stream| (!alone && named(stream)) || stream.is_done())
-                || (program.streams.iter()).any(|stream| stream.is_longer_than(LONG))
+        let at = self.changes.partition_point(|one| one.offset < offset);
+        let change = Change {
+            offset,
+            number: self.number,
+            pmt_pid: self.pmt_pid,
+            pid: self.pid,
+            kind: self.stream.framer.kind().clone(),
         };
-        let unmapped = self.gives_up_maps();
-        self.has_pat()
-            && self.programs.iter().all(|program| match program.seen {
-                true => known(program),
-                false => unmapped,
-            })
+        match self.changes.get_mut(at).filter(|one| one.offset == offset) {
+            Some(known) => *known = change,
+            None => self.changes.insert(at, change),
+        }
+    }
+}
+
+impl Entry {
+    /// Cuts what the track goes over to.
+    fn framer(&self, kind: &Kind) -> Framer {
+        match *kind == self.kind {
+            true => Framer::new(kind),
+            false => Framer::other(kind),
+        }
     }
 
-    /// Whether no more maps are waited for: a stream may list programs that it does not hold.
-    fn gives_up_maps(&self) -> bool {
-        let mut mapped = self.programs.iter().filter(|program| program.seen);
-        let mut streams = self.programs.iter().flat_map(|program| &program.streams);
-        !self.seekable
-            && mapped.next().is_some()
-            && (self.tables >= UNMAPPED_TABLES
-                || streams.any(|stream| stream.is_longer_than(UNMAPPED)))
-    }
-
-    fn step(&mut self) -> Result<bool, DemuxError> {
-        let next: io::Result<_> = self.packets.next();
-        let Some((offset, packet)) = next? else {
-            for stream in self
-                .programs
-                .iter_mut()
-                .flat_map(|program| &mut program.streams)
-            {
-                stream.stream.finish();
-                stream.drain();
-            }
-            return Ok(false);
-        };
-        if packet.pid == PAT_PID {
-            let mut tables = Vec::new();
-            self.pat
-                .push(&packet, &mut |section| tables.extend(Pat::parse(section)));
-            let listed = tables.iter().any(|pat| !pat.programs.is_empty());
-            self.tables = self.tables.saturating_add(usize::from(listed));
-            for (number, pmt_pid) in tables.into_iter().flat_map(|pat| pat.programs) {
-                // What changes later is for the followers.
-                if self.programs.iter().all(|program| program.number != number)
-                    && self.programs.len() < self.max_tracks
-                {
-                    self.programs.push(Surveyed {
-                        number,
-                        pmt_pid,
-                        pmt: Sections::default(),
-                        seen: false,
-                        streams: Vec::new(),
-                    });
-                }
-            }
-            return Ok(true);
-        }
-        let mut found = Vec::new();
-        for program in &mut self.programs {
-            if packet.pid == program.pmt_pid && !program.seen {
-                let number = program.number;
-                let mut map = None;
-                program.pmt.push(&packet, &mut |section| {
-                    map = map
-                        .take()
-                        .or(Pmt::parse(section).filter(|pmt| pmt.program == number));
-                });
-                if let Some(pmt) = map {
-                    program.seen = true;
-                    found.push((number, pmt.streams));
-                }
-            }
-            for stream in &mut program.streams {
-                if stream.elementary.pid == packet.pid {
-                    stream.stream.push(&packet, offset)?;
-                    stream.drain();
-                }
-            }
-        }
-        for (number, streams) in found {
-            self.add(number, streams)?;
-        }
-        Ok(true)
-    }
-
-    fn add(&mut self, number: u16, streams: Vec<Elementary>) -> Result<(), DemuxError> {
-        let mut known: BTreeSet<u16> = self
-            .programs
-            .iter()
-            .flat_map(|program| &program.streams)
-            .map(|stream| stream.elementary.pid)
-            .collect();
-        let Some(program) = self
-            .programs
-            .iter_mut()
-            .find(|program| program.number == number)
-        else {
-            return Ok(());
-        };
-        for elementary in streams {
-            // A stream that several programs share is a track of the first.
-            if !known.insert(elementary.pid) {
-                continue;
-            }
-            if known.len() > self.max_tracks {
-                return Err(DemuxError::Limit(format!(
-                    "more than {} elementary streams",
-                    self.max_tracks
-                )));
-            }
-            program.streams.push(SurveyedStream {
-                stream: PesStream::new(
-                    Framer::new(&elementary.kind),
-                    Clock::after(0),
-                    self.max_packet_bytes,
-                ),
-                elementary,
-                frames: 0,
-                first: None,
-                earliest: None,
-                last: None,
-            });
-        }
-        Ok(())
+    /// The error for what the track cannot go over to.
+    pub(super) fn replaced(&self, name: &str, offset: u64) -> DemuxError {
+        DemuxError::Unsupported(format!(
+            "another codec in the middle of a track: {name} after {} from byte {offset} on",
+            self.kind.name()
+        ))
     }
 }

@@ -1,8 +1,10 @@
 //! Frames out of the bytes of an elementary stream, with their times.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use reelcore_media::demux::TrackConfig;
 
 use super::audio::{AudioInfo, Form, Header, Parsed};
 use super::clock::{Moment, RATE};
@@ -16,6 +18,15 @@ pub(super) struct Mark {
     pub(super) offset: u64,
     pub(super) pts: Option<i64>,
     pub(super) dts: Option<i64>,
+}
+
+/// What decoders of a frame are configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Setup {
+    /// What the track says.
+    Own,
+    /// Something else: the stream went over to another kind. `None` before its first key frame.
+    Other(Option<Arc<TrackConfig>>),
 }
 
 /// How frames are told from one another.
@@ -63,6 +74,9 @@ pub(super) struct Framer {
     given: u64,
     /// All access units so far begin where a PES packet does.
     aligned: bool,
+    kind: Kind,
+    /// That of the frames to come.
+    setup: Setup,
     pub(super) out: VecDeque<Frame>,
 }
 
@@ -90,8 +104,23 @@ impl Framer {
             previous: None,
             given: 0,
             aligned: true,
+            setup: Setup::Own,
+            kind: kind.clone(),
             out: VecDeque::new(),
         }
+    }
+
+    /// As [`Framer::new`], of a kind that is not the track's own.
+    pub(super) fn other(kind: &Kind) -> Self {
+        Self {
+            setup: Setup::Other(None),
+            ..Self::new(kind)
+        }
+    }
+
+    /// The kind of stream that is cut.
+    pub(super) fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// What the parameter sets say.
@@ -318,6 +347,7 @@ impl Framer {
                 anchor,
                 lacks_sets: !unit.has_sets,
                 trims: (0, 0),
+                setup: Setup::Own,
             },
             unit.len,
         );
@@ -366,6 +396,7 @@ impl Framer {
                 anchor,
                 lacks_sets: false,
                 trims: header.trims,
+                setup: Setup::Own,
             },
             header.len.saturating_sub(header.own),
         );
@@ -389,6 +420,7 @@ impl Framer {
                 anchor: (offset, pts.unwrap_or(0)),
                 lacks_sets: false,
                 trims: (0, 0),
+                setup: Setup::Own,
             },
             len,
         );
@@ -400,7 +432,16 @@ impl Framer {
         let data = self.buffer.split_to(len).freeze();
         self.begin = self.begin.saturating_add(len as u64);
         self.given = self.begin;
-        self.out.push_back(Frame { data, ..frame });
+        if frame.key && self.setup == Setup::Other(None) {
+            self.setup = Setup::Other(super::config(self).map(Arc::new));
+        }
+        self.out.push_back(Frame {
+            data,
+            // Decoding cannot start at what nothing is known of.
+            key: frame.key && self.setup != Setup::Other(None),
+            setup: self.setup.clone(),
+            ..frame
+        });
     }
 }
 

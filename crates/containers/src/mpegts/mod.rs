@@ -7,10 +7,12 @@
 //!   Opus comes without its control headers. Everything else (MPEG video, layer II, AAC in LATM, AC-3, subtitles) is
 //!   [`TrackKind::Other`] by name, and MP2 frame by frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
-//!   among those of that kind. Where it has none the track pauses; another kind under the track's own PID is `Unsupported` where it
-//!   begins. Tables count by what they say, not by their version: streams that were put together number theirs alike. A stream
-//!   that appears later is no track: the list is made once. A program whose map does not come is not waited for in a source that
-//!   comes in order.
+//!   among those of that kind. Where the table has none of its kind, the track goes over to what its own PID holds, if that
+//!   is decoded to pictures or sound as the track is and no other track goes on with it. The first key packet says so
+//!   ([`Packet::config`](reelcore_media::demux::Packet::config)); what comes before that is not given. Anything else under
+//!   its own PID is `Unsupported` where it begins; where its PID is not in the table, the track pauses. Tables count by what
+//!   they say, not by their version: streams that were put together number theirs alike. A stream that appears later is no
+//!   track: the list is made once. A program whose map does not come is not waited for in a source that comes in order.
 //! - **Times** are those of the stream, unrolled over the wrap of 33 bits, less the earliest presentation time among the first
 //!   frames of the program, which so begins at 0. Other discontinuities of the time line are left as they are, as FFmpeg
 //!   leaves them: times then jump forward or back. Programs have time lines of their own.
@@ -32,18 +34,21 @@ mod packet;
 mod pes;
 mod psi;
 mod reader;
+mod survey;
 
 use std::sync::Arc;
 
 use reelcore_media::demux::{
-    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackKind,
+    DemuxError, Demuxer, Encryption, PacketReader, Source, Track, TrackConfig, TrackKind,
 };
 
 use self::clock::{Clock, Moment};
-use self::follow::{Entry, Follower, Program, Survey, SurveyedStream};
+use self::follow::{Entry, Follower, Program};
+use self::framer::Framer;
 use self::packet::{Layout, Packets};
 use self::psi::Kind;
 use self::reader::TsReader;
+use self::survey::{Survey, SurveyedStream};
 use crate::annexb::video_track;
 use crate::window::{AHEAD, AHEAD_SPARSE, Window};
 use crate::{Limits, PROBE_BYTES};
@@ -172,7 +177,12 @@ impl TsDemuxer {
     /// A follower of the tracks in `entries`, at the start.
     fn follow(&self, entries: impl IntoIterator<Item = Entry>) -> Follower {
         let packets = Packets::new(self.window.another(), self.layout);
-        Follower::new(packets, &self.programs, entries, self.max_packet_bytes)
+        let all = |program| {
+            let details = self.details.iter().map(|track| &track.entry);
+            let of_program = details.filter(|entry| entry.program == program);
+            of_program.cloned().collect()
+        };
+        Follower::new(packets, &self.programs, entries, all, self.max_packet_bytes)
     }
 
     fn base(&self, entry: &Entry) -> i64 {
@@ -317,11 +327,15 @@ fn base(streams: &[SurveyedStream]) -> i64 {
         .unwrap_or(reference)
 }
 
-fn track(surveyed: &SurveyedStream) -> Track {
-    let elementary = &surveyed.elementary;
-    let id = u32::from(elementary.pid);
-    let stream = &surveyed.stream;
-    let mut track = match (stream.framer.video(), stream.framer.audio()) {
+/// What decoders of the frames that `framer` cuts are configured with; `None` where they have not told.
+fn config(framer: &Framer) -> Option<TrackConfig> {
+    let told = framer.video().is_some() || framer.audio().is_some();
+    told.then(|| track_of(0, framer).config())
+}
+
+/// A track of what `framer` cuts.
+fn track_of(id: u32, framer: &Framer) -> Track {
+    match (framer.video(), framer.audio()) {
         (Some(info), _) => video_track(id, &info),
         (None, audio) => Track {
             id,
@@ -331,10 +345,10 @@ fn track(surveyed: &SurveyedStream) -> Track {
                     channels: info.channels,
                 },
                 Some(info) => TrackKind::Other(info.name.to_owned()),
-                None => TrackKind::Other(elementary.kind.name().to_owned()),
+                None => TrackKind::Other(framer.kind().name().to_owned()),
             },
             codec: audio.and_then(|info| info.codec).map(str::to_owned),
-            description: match elementary.kind {
+            description: match *framer.kind() {
                 Kind::Opus { channels } => opus::head(channels),
                 _ => None,
             },
@@ -344,7 +358,13 @@ fn track(surveyed: &SurveyedStream) -> Track {
             duration: None,
             samples: None,
         },
-    };
+    }
+}
+
+fn track(surveyed: &SurveyedStream) -> Track {
+    let elementary = &surveyed.elementary;
+    let stream = &surveyed.stream;
+    let mut track = track_of(u32::from(elementary.pid), &stream.framer);
     track.language.clone_from(&elementary.language);
     if stream.scrambled {
         // Conditional access: how is known to its provider alone.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reelcore_media::demux::DemuxError;
 
 use super::clock::{Clock, Moment};
-use super::framer::{Framer, Mark};
+use super::framer::{Framer, Mark, Setup};
 use super::packet::TsPacket;
 
 /// The fixed fields of a PES header up to PES_header_data_length.
@@ -29,6 +29,7 @@ pub(super) struct Frame {
     pub(super) lacks_sets: bool,
     /// Samples of 48 kHz to drop at its start and at its end.
     pub(super) trims: (u32, u32),
+    pub(super) setup: Setup,
 }
 
 /// The last transport packet with payload.
@@ -111,6 +112,13 @@ impl PesStream {
     pub(super) fn moved(&mut self) {
         self.finish();
         self.last = None;
+    }
+
+    /// The stream goes on as another kind, which `framer` cuts.
+    pub(super) fn go_over(&mut self, framer: Framer) {
+        self.moved();
+        let out = std::mem::replace(&mut self.framer, framer).out;
+        self.framer.out = out;
     }
 
     /// The tables are counted from 0 again: another stream may have been put behind.

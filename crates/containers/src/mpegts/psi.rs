@@ -2,6 +2,9 @@
 
 use super::packet::TsPacket;
 
+/// PID 0: the program association table.
+pub(super) const PAT_PID: u16 = 0;
+
 /// A section of these tables has at most so many bytes (2.4.4.3); private ones may have 4096.
 const MAX_SECTION: usize = 4096;
 
@@ -178,6 +181,22 @@ impl Kind {
             Self::Other(name) => name,
         }
     }
+
+    /// What its decoders give; `None` for what is only told by name.
+    pub(super) fn medium(&self) -> Option<Medium> {
+        match self {
+            Self::H264 | Self::Hevc => Some(Medium::Pictures),
+            Self::Adts | Self::MpegAudio | Self::Opus { .. } => Some(Medium::Sound),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// What decoders give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Medium {
+    Pictures,
+    Sound,
 }
 
 /// An elementary stream of a program.

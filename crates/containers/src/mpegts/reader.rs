@@ -4,12 +4,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reelcore_media::demux::{DemuxError, Packet, PacketReader, TrackKind};
+use reelcore_media::demux::{DemuxError, Packet, PacketReader, TrackConfig, TrackKind};
 use reelcore_media::{ChunkKind, EncodedChunk, SideData};
 
 use super::TsDemuxer;
 use super::clock::Clock;
 use super::follow::Follower;
+use super::framer::Setup;
 use super::pes::Frame;
 use crate::audio::WHOLE;
 use crate::bitstream::audio::pre_roll_ms;
@@ -36,6 +37,10 @@ pub(crate) struct TsReader {
     base: i64,
     follower: Follower,
     failed: bool,
+    /// What decoders were told last that they are configured with.
+    setup: Setup,
+    /// The track goes over to something else somewhere.
+    several: bool,
     /// The next packet is the first after a seek.
     sought: bool,
     /// The first sound that is heard after a seek; what comes before it lets the decoder settle.
@@ -50,6 +55,8 @@ struct Found {
     micros: i64,
     offset: u64,
     anchor: (u64, i64),
+    /// How much its decoder settles on before it, in microseconds.
+    pre_roll: i64,
 }
 
 impl Found {
@@ -84,6 +91,8 @@ impl TsReader {
             follower: demuxer.follow([track.entry.clone()]),
             index,
             failed: false,
+            setup: Setup::Own,
+            several: false,
             sought: false,
             heard_from: None,
             resume: None,
@@ -92,7 +101,7 @@ impl TsReader {
     }
 
     /// The next frame with a time. What comes before the first time stamp has none, and is no use to anybody. `strict`:
-    /// not beyond where the track goes over to another codec, which is an error.
+    /// not beyond where the track would have to go over to what it cannot, which is an error.
     fn frame(&mut self, strict: bool) -> Result<Option<(Frame, i64)>, DemuxError> {
         loop {
             if let Some(frame) = self.follower.pop(0) {
@@ -108,6 +117,48 @@ impl TsReader {
         }
     }
 
+    /// What decoders are configured with from `frame` on, where that is to be told.
+    fn configure(&mut self, frame: &Frame) -> Result<Option<Arc<TrackConfig>>, DemuxError> {
+        let changed = frame.setup != self.setup;
+        self.several |= frame.setup != Setup::Own;
+        if !(changed || self.sought && self.several) {
+            return Ok(None);
+        }
+        self.setup = frame.setup.clone();
+        let demuxer = &self.demuxer;
+        let (tracks, details) = (&demuxer.tracks, &demuxer.details);
+        let Some((track, details)) = tracks.get(self.index).zip(details.get(self.index)) else {
+            return Ok(None);
+        };
+        let Setup::Other(Some(config)) = &frame.setup else {
+            return Ok(Some(Arc::new(track.config())));
+        };
+        if config.codec.is_some() == track.codec.is_some() {
+            return Ok(Some(Arc::clone(config)));
+        }
+        let name = match (&config.codec, &config.kind) {
+            (None, TrackKind::Other(name)) => name,
+            (codec, _) => codec.as_deref().unwrap_or_default(),
+        };
+        Err(details.entry.replaced(name, frame.offset))
+    }
+
+    /// The next packet that a decoder is, or can be, configured for.
+    fn next(&mut self) -> Result<Option<Packet>, DemuxError> {
+        while let Some((frame, timestamp)) = self.frame(true)? {
+            // Before the first key frame of what the track went over to.
+            if frame.setup == Setup::Other(None) || frame.setup != self.setup && !frame.key {
+                continue;
+            }
+            let config = self.configure(&frame)?;
+            return Ok(Some(Packet {
+                config,
+                ..self.packet(frame, timestamp)
+            }));
+        }
+        Ok(None)
+    }
+
     fn packet(&mut self, frame: Frame, timestamp: i64) -> Packet {
         let mut data = frame.data;
         if std::mem::take(&mut self.sought) && frame.lacks_sets {
@@ -118,6 +169,7 @@ impl TsReader {
                 .map(|stream| stream.framer.parameter_sets())
                 .unwrap_or_default();
             if sets.is_empty()
+                && frame.setup == Setup::Own
                 && let Some(track) = self.demuxer.details.get(self.index)
             {
                 sets.clone_from(&track.sets);
@@ -193,6 +245,7 @@ impl TsReader {
                     micros,
                     offset: frame.offset,
                     anchor: frame.anchor,
+                    pre_roll: self.pre_roll(&frame.setup),
                 });
             }
             // What is decoded later is not shown before.
@@ -251,15 +304,25 @@ impl TsReader {
         Ok(found)
     }
 
-    /// Where reading begins for the decoder to have settled at `target`.
-    fn settle(&mut self, target: &Found) -> Result<Found, DemuxError> {
-        let track = self.demuxer.tracks.get(self.index);
-        let pre_roll = track.map_or(0, |track| match (track.codec.as_deref(), &track.kind) {
+    /// How much a decoder of what `setup` says settles on, in microseconds.
+    fn pre_roll(&self, setup: &Setup) -> i64 {
+        let own = self.demuxer.tracks.get(self.index);
+        let (codec, kind) = match (setup, own) {
+            (Setup::Other(Some(config)), _) => (&config.codec, &config.kind),
+            (_, Some(track)) => (&track.codec, &track.kind),
+            (_, None) => return 0,
+        };
+        match (codec.as_deref(), kind) {
             (Some(codec), TrackKind::Audio { sample_rate, .. }) => {
                 pre_roll_ms(codec, *sample_rate).saturating_mul(1000)
             }
             _ => 0,
-        });
+        }
+    }
+
+    /// Where reading begins for the decoder to have settled at `target`.
+    fn settle(&mut self, target: &Found) -> Result<Found, DemuxError> {
+        let pre_roll = target.pre_roll;
         if pre_roll == 0 {
             return Ok(*target);
         }
@@ -333,12 +396,8 @@ impl PacketReader for TsReader {
         if self.failed {
             return Ok(None);
         }
-        match self.frame(true) {
-            Ok(next) => Ok(next.map(|(frame, micros)| self.packet(frame, micros))),
-            Err(error) => {
-                self.failed = true;
-                Err(error)
-            }
-        }
+        let next = self.next();
+        self.failed = next.is_err();
+        next
     }
 }

@@ -153,7 +153,7 @@ fn pictures_that_are_left_out_stay_out_and_none_is_stretched() {
 
 #[test]
 fn containers_open_from_every_source_and_seek() {
-    run("demuxer.js", 18);
+    run("demuxer.js", 19);
 }
 
 #[test]

@@ -370,6 +370,64 @@ await test("packets come with the decoder config that holds from each on", async
   }
 });
 
+/** A transport stream of one track of sound. */
+async function transportStream(write) {
+  const muxer = new Reelcore.Muxer("mpegts");
+  await write(muxer.addAudioTrack());
+  return await muxer.finish();
+}
+
+await test("a transport stream whose sound goes over to another codec is decoded on", async () => {
+  let frames = 0;
+  const aac = await transportStream(async (track) => {
+    for await (const { chunk, metadata } of new Reelcore.Demuxer(file).packets(1)) {
+      await track.write(chunk, metadata);
+      if (++frames === 40) break;
+    }
+  });
+  const opus = await transportStream(async (track) => {
+    const encoder = new AudioEncoder({
+      output: (chunk, metadata) => void track.write(chunk, metadata),
+      error: (error) => { throw error; },
+    });
+    encoder.configure({ codec: "opus", sampleRate: 48000, numberOfChannels: 1 });
+    const data = Float32Array.from({ length: 48000 }, (_, at) => Math.sin(at / 20) / 2);
+    encoder.encode(new AudioData({
+      format: "f32", sampleRate: 48000, numberOfFrames: 48000, numberOfChannels: 1, timestamp: 0, data,
+    }));
+    await encoder.flush();
+  });
+  const demuxer = new Reelcore.Demuxer(new Blob([aac, opus, aac]));
+  const heard = {};
+  const codecs = [];
+  const decoder = new AudioDecoder({
+    output: (data) => {
+      const form = `${data.sampleRate} Hz, ${data.numberOfChannels} channels`;
+      heard[form] = (heard[form] ?? 0) + data.numberOfFrames;
+      data.close();
+    },
+    error: (error) => { throw error; },
+  });
+  for await (const { chunk, metadata } of demuxer.packets(0)) {
+    if (metadata.decoderConfig) {
+      if (codecs.length > 0) await decoder.flush();
+      codecs.push(metadata.decoderConfig.codec);
+      decoder.configure(metadata.decoderConfig);
+    }
+    decoder.decode(chunk);
+  }
+  await decoder.flush();
+  equal(codecs, ["mp4a.40.2", "opus", "mp4a.40.2"]);
+  equal(Object.keys(heard), ["44100 Hz, 2 channels", "48000 Hz, 1 channels"]);
+  equal(heard["44100 Hz, 2 channels"], 2 * 40 * 1024);
+  const rest = heard["48000 Hz, 1 channels"] - 48000;
+  assert(rest >= 0 && rest <= 960, `${rest} samples too many`);
+  // Chunks alone cannot tell it.
+  await rejects((async () => {
+    for await (const chunk of new Reelcore.Demuxer(new Blob([aac, opus])).chunks(0)) void chunk;
+  })(), "NotSupportedError", "packets()");
+});
+
 await test("packets of one configuration have it with the first alone", async () => {
   const demuxer = new Reelcore.Demuxer(file);
   const tracks = await demuxer.tracks;
