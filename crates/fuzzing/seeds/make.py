@@ -202,6 +202,9 @@ def main():
             path = folder / name
             ffmpeg(*args, path)
             write("demux", name, path.read_bytes())
+        # Its tracks go over to other codecs.
+        parts = [folder / "avc-aac.ts", folder / "hevc-mp3.ts"]
+        write("demux", "goes-over.ts", b"".join(part.read_bytes() for part in parts))
         for target, kinds in DECODERS.items():
             for kind, args in kinds.items():
                 audio = "-c:a" in args
