@@ -123,6 +123,7 @@ fn assert_seeks(demuxer: &Arc<dyn Demuxer>, what: &str) {
         for (order, times) in [("on", times), ("back", backwards), ("to and fro", jumping)] {
             let mut reader = Arc::clone(demuxer).reader(index).expect("the track");
             let mut config = track.config();
+            let mut several = false;
             for time in times {
                 let what = format!("{what}, track {index}, {order}, {time}");
                 let key = |p: &Packet| p.chunk.kind == ChunkKind::Key;
@@ -136,10 +137,17 @@ fn assert_seeks(demuxer: &Arc<dyn Demuxer>, what: &str) {
                 // Sound is given from further before, to settle on.
                 let mut after = all.iter().zip(&configs).skip(best).take(6);
                 let mut before = 0;
+                let mut first = true;
                 while let Some((want, want_config)) = after.clone().next() {
                     let got = reader.next_sample().expect(&what).expect(&what);
+                    assert!(
+                        !several || !first || got.config.is_some(),
+                        "{what}: not told"
+                    );
+                    first = false;
                     if let Some(told) = &got.config {
                         config = TrackConfig::clone(told);
+                        several = true;
                     }
                     let place = |p: &Packet| (p.offset, p.chunk.timestamp);
                     if !got.presented {
@@ -221,6 +229,50 @@ fn what_is_found_late_does_not_hide_what_stands_before_it() {
     assert_seeks(&demuxer, "PIDs");
 }
 
+#[test]
+fn seeking_finds_what_another_codec_and_another_pid_hide_from_the_first_part() {
+    let later = "-mpegts_start_pid 0x200";
+    for (second, third) in [
+        (part(1, HEVC_MP3, ""), part(2, HEVC_MP3, later)),
+        (part(1, H264_AAC, later), part(2, HEVC_MP3, later)),
+    ] {
+        // More than half of all has the second PID.
+        let rest = [3, 4, 5].map(|index| part(index, HEVC_MP3, later));
+        let mut parts = vec![part(0, H264_AAC, ""), second, third];
+        parts.extend(rest);
+        let demuxer = joined(&parts.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>());
+        for track in [0, 1] {
+            let all = packets(&demuxer, track).expect("reads");
+            let expected = parts.iter().flat_map(|part| part.tracks[track].clone());
+            let expected: Vec<_> = expected.collect();
+            assert_all(&all, &expected, base(&parts[0]), "joined");
+        }
+        assert_seeks(&demuxer, "hidden");
+    }
+}
+
+#[test]
+fn seeking_between_parts_of_one_codec_tells_the_configuration_of_each() {
+    // So long that bisecting goes from within the first part of MP3 into the second, and meets no AAC between them.
+    let mut parts = vec![part(0, H264_AAC, "")];
+    parts.extend([1, 2, 3, 4].map(|index| part(index, HEVC_MP3, "")));
+    parts.push(part(5, H264_AAC, ""));
+    parts.extend([6, 7, 8].map(|index| part(index, HEVC_MP3, "-s 352x288 -ar 48000 -ac 2")));
+    let demuxer = joined(&parts.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>());
+    let all = packets(&demuxer, 1).expect("reads");
+    let configs = in_force(&demuxer.tracks()[1], &all);
+    let rates = |config: &TrackConfig| match config.kind {
+        TrackKind::Audio {
+            sample_rate,
+            channels,
+        } => (sample_rate, channels),
+        _ => panic!("sound"),
+    };
+    assert_eq!(rates(&configs[parts[0].tracks[1].len()]), (44_100, 1));
+    assert_eq!(rates(&configs[all.len() - 1]), (48_000, 2));
+    assert_seeks(&demuxer, "configurations");
+}
+
 /// Reads `track` up to an error, which says that it cannot go over to `name`, and what comes before once more.
 fn assert_ends(demuxer: &Arc<dyn Demuxer>, track: usize, first: &Part, name: &str) {
     let mut reader: Box<dyn PacketReader> = Arc::clone(demuxer).reader(track).expect("the track");
@@ -279,6 +331,15 @@ fn a_track_does_not_go_over_to_what_another_track_goes_on_with() {
         let all = packets(&demuxer, track).expect("reads");
         let expected = [&first.tracks[track][..], &second.tracks[track]].concat();
         assert_all(&all, &expected, base(&first), "each has one");
+        assert_eq!(told(&all).len(), changes);
+    }
+    // And each its own again.
+    let third = part(2, &format!("{TWO} -c:v:0 libx264 -c:v:1 libx265"), "");
+    let demuxer = joined(&[&first.bytes, &second.bytes, &third.bytes]);
+    for (track, changes) in [(0, 2), (1, 0)] {
+        let all = packets(&demuxer, track).expect("reads");
+        let parts = [&first, &second, &third].map(|part| &part.tracks[track][..]);
+        assert_all(&all, &parts.concat(), base(&first), "each its own again");
         assert_eq!(told(&all).len(), changes);
     }
 }

@@ -33,14 +33,16 @@ pub(super) struct Entry {
     pub(super) ordinal: usize,
 }
 
-/// Under which PID a track of `kind` goes on that was under `pid`: there, where that holds the same kind; else as the
-/// stream of its kind in its place.
-fn place(kind: &Kind, pid: Option<u16>, ordinal: usize, streams: &[Elementary]) -> Option<u16> {
-    let mut same = streams
-        .iter()
-        .filter(|stream| stream.kind == *kind)
-        .map(|stream| stream.pid);
-    let kept = same.clone().find(|&other| Some(other) == pid);
+/// With what a track of `kind` goes on that was under `pid`: what is there, where that is of the same kind; else the stream of
+/// its kind in its place.
+fn place<'a>(
+    kind: &Kind,
+    pid: Option<u16>,
+    ordinal: usize,
+    streams: &'a [Elementary],
+) -> Option<&'a Elementary> {
+    let mut same = streams.iter().filter(|stream| stream.kind == *kind);
+    let kept = same.clone().find(|stream| Some(stream.pid) == pid);
     kept.or_else(|| same.nth(ordinal))
 }
 
@@ -69,6 +71,8 @@ struct Followed {
     /// Where its PID went over to what the track cannot, and its name.
     replaced: Option<(u64, String)>,
     stream: PesStream,
+    /// What cut the kinds that the track went over from, with their parameter sets: for reading them again.
+    spares: Vec<Framer>,
     /// Ascending by offset; the first is what the source was opened with.
     changes: Vec<Change>,
 }
@@ -89,7 +93,7 @@ impl Follower {
         packets: Packets,
         programs: &[Program],
         entries: impl IntoIterator<Item = Entry>,
-        all: impl Fn(usize) -> Arc<[Entry]>,
+        all: &[Arc<[Entry]>],
         max_packet_bytes: u64,
     ) -> Self {
         let tracks = entries.into_iter().filter_map(|entry| {
@@ -114,7 +118,8 @@ impl Follower {
                     pid: Some(entry.pid),
                     kind: entry.kind.clone(),
                 }],
-                program: all(entry.program),
+                program: all.get(entry.program).map(Arc::clone).unwrap_or_default(),
+                spares: Vec::new(),
                 entry,
             })
         });
@@ -141,8 +146,14 @@ impl Follower {
             if let Some(change) = passed.checked_sub(1).and_then(|at| track.changes.get(at)) {
                 (track.number, track.pmt_pid, track.pid) =
                     (change.number, change.pmt_pid, change.pid);
-                if change.kind != *track.stream.framer.kind() {
-                    track.stream.framer = track.entry.framer(&change.kind);
+                let kind = change.kind.clone();
+                if kind != *track.stream.framer.kind() {
+                    let known = track.spares.iter().position(|spare| *spare.kind() == kind);
+                    let framer = match known {
+                        Some(at) => track.spares.swap_remove(at),
+                        None => track.entry.framer(&kind),
+                    };
+                    track.spare(|stream| std::mem::replace(&mut stream.framer, framer));
                 }
             }
             track.pmt.reset();
@@ -161,6 +172,14 @@ impl Follower {
         let track = self.tracks.get(index)?;
         let (offset, name) = track.replaced.as_ref()?;
         Some(track.entry.replaced(name, *offset))
+    }
+
+    /// Whether the track at `index` is known to go over to another kind somewhere.
+    pub(super) fn goes_over(&self, index: usize) -> bool {
+        self.tracks.get(index).is_some_and(|track| {
+            let mut changes = track.changes.iter();
+            changes.any(|change| change.kind != track.entry.kind)
+        })
     }
 
     /// Byte offset of the next transport packet.
@@ -243,8 +262,8 @@ impl Followed {
             (self.number, self.pmt_pid) = (number, pmt_pid);
             self.pmt.reset();
             self.counter = None;
-            self.remember(offset);
         }
+        self.remember(offset);
     }
 
     /// A packet of the program map table.
@@ -259,63 +278,109 @@ impl Followed {
             if pmt.program != self.number {
                 continue;
             }
-            let kind = self.stream.framer.kind();
-            let pid = place(kind, self.pid, self.entry.ordinal, &pmt.streams);
-            if pid.is_some() {
-                self.replaced = None;
-                if pid != self.pid {
-                    self.stream.moved();
-                    self.pid = pid;
-                    self.remember(offset);
+            match self.find(&pmt.streams) {
+                Some(stream) => {
+                    self.replaced = None;
+                    if stream.kind != *self.stream.framer.kind() {
+                        let framer = self.entry.framer(&stream.kind);
+                        self.spare(|stream| stream.go_over(framer));
+                    } else if Some(stream.pid) != self.pid {
+                        self.stream.moved();
+                    }
+                    self.pid = Some(stream.pid);
                 }
-                continue;
+                None => {
+                    if self.replaced.is_none() {
+                        let other = self.under_own_pid(&pmt.streams).next();
+                        self.replaced = other.map(|other| (offset, other.kind.name().to_owned()));
+                    }
+                    if self.pid.take().is_some() {
+                        self.stream.moved();
+                    }
+                }
             }
-            let own = [Some(self.entry.pid), self.pid];
-            let mut other = pmt.streams.iter();
-            let other = other.rfind(|stream| own.contains(&Some(stream.pid)));
-            if let Some(other) = other
-                && other.kind.medium().is_some()
-                && other.kind.medium() == self.entry.kind.medium()
-                && !self.is_taken(other.pid, &pmt.streams)
-            {
-                self.replaced = None;
-                self.stream.go_over(self.entry.framer(&other.kind));
-                self.pid = Some(other.pid);
-                self.remember(offset);
-                continue;
-            }
-            if self.replaced.is_none() {
-                self.replaced = other.map(|other| (offset, other.kind.name().to_owned()));
-            }
-            if self.pid.is_some() {
-                self.stream.moved();
-                self.pid = None;
-                self.remember(offset);
-            }
+            self.remember(offset);
         }
     }
 
-    /// Whether another track of the program goes on under `pid`, as what it was when the source was opened.
-    fn is_taken(&self, pid: u16, streams: &[Elementary]) -> bool {
-        let mut others = self.program.iter().filter(|other| **other != self.entry);
-        others.any(|other| place(&other.kind, Some(other.pid), other.ordinal, streams) == Some(pid))
+    /// The streams under the PIDs that the track has or had at first.
+    fn under_own_pid<'a>(
+        &self,
+        streams: &'a [Elementary],
+    ) -> impl Iterator<Item = &'a Elementary> + use<'a> {
+        let first = Some(self.entry.pid).filter(|first| Some(*first) != self.pid);
+        let pids = [self.pid, first];
+        let at = move |pid| streams.iter().find(move |stream| stream.pid == pid);
+        pids.into_iter().flatten().filter_map(at)
     }
 
-    /// Keeps where the track is found from `offset` on. What is known from further behind stays: it holds on from there.
+    /// With what the track goes on: its own kind under its PID or in its place; else what can be gone over to under its own PID;
+    /// else what it went over to before, wherever it is.
+    fn find<'a>(&self, streams: &'a [Elementary]) -> Option<&'a Elementary> {
+        let (own, now) = (&self.entry.kind, self.stream.framer.kind());
+        let free = |stream: &&Elementary| !self.is_taken(stream, streams);
+        place(own, self.pid, self.entry.ordinal, streams)
+            .or_else(|| {
+                let medium = own.medium();
+                let fits =
+                    |stream: &&Elementary| medium.is_some() && stream.kind.medium() == medium;
+                self.under_own_pid(streams).filter(fits).find(free)
+            })
+            .or_else(|| {
+                let before = place(now, self.pid, self.entry.ordinal, streams);
+                before.filter(|_| now != own).filter(free)
+            })
+    }
+
+    /// Whether another track of the program goes on with `stream`, as what it was when the source was opened.
+    fn is_taken(&self, stream: &Elementary, streams: &[Elementary]) -> bool {
+        let same = |other: &&Elementary| other.kind == stream.kind;
+        let mut before = streams.iter().take_while(|other| other.pid != stream.pid);
+        let rank = before.by_ref().filter(same).count();
+        let mut others = self.program.iter().filter(|other| **other != self.entry);
+        others.any(|other| {
+            let in_place = || {
+                let mut streams = streams.iter().filter(same);
+                other.ordinal == rank && streams.all(|stream| stream.pid != other.pid)
+            };
+            other.kind == stream.kind && (other.pid == stream.pid || in_place())
+        })
+    }
+
+    /// Puts another framer in the place of the one that `replace` takes out, whose parameter sets are kept.
+    fn spare(&mut self, replace: impl FnOnce(&mut PesStream) -> Framer) {
+        let mut framer = replace(&mut self.stream);
+        framer.restart();
+        // One of a kind, of which there are few.
+        self.spares.retain(|spare| spare.kind() != framer.kind());
+        self.spares.push(framer);
+    }
+
+    /// Keeps where the track is found from `offset` on, where that is not what is known. What is known from further behind
+    /// stays: it holds on from there.
     fn remember(&mut self, offset: u64) {
-        if self.changes.len() >= MAX_CHANGES {
+        let kind = self.stream.framer.kind();
+        let full = self.changes.len() >= MAX_CHANGES;
+        let at = self.changes.partition_point(|one| one.offset <= offset);
+        let last = at.checked_sub(1).and_then(|at| self.changes.get_mut(at));
+        if last.as_ref().is_some_and(|last| {
+            (last.number, last.pmt_pid, last.pid) == (self.number, self.pmt_pid, self.pid)
+                && last.kind == *kind
+        }) {
             return;
         }
-        let at = self.changes.partition_point(|one| one.offset < offset);
         let change = Change {
             offset,
             number: self.number,
             pmt_pid: self.pmt_pid,
             pid: self.pid,
-            kind: self.stream.framer.kind().clone(),
+            kind: kind.clone(),
         };
-        match self.changes.get_mut(at).filter(|one| one.offset == offset) {
-            Some(known) => *known = change,
+        match last.filter(|last| last.offset == offset) {
+            // Who comes from elsewhere may not see with what the track goes on.
+            Some(last) if last.pid.is_some() && change.pid.is_none() => {}
+            Some(last) => *last = change,
+            None if full => {}
             None => self.changes.insert(at, change),
         }
     }

@@ -220,6 +220,13 @@ impl Framer {
         self.clear();
         self.previous = None;
         self.out.clear();
+        // Elsewhere the same kind may be configured in another way.
+        if self.setup != Setup::Own {
+            self.setup = Setup::Other(None);
+            if let Cutter::Audio { info, .. } = &mut self.cutter {
+                *info = None;
+            }
+        }
     }
 
     fn clear(&mut self) {

@@ -8,7 +8,7 @@
 //!   [`TrackKind::Other`] by name, and MP2 frame by frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
 //!   among those of that kind. Where the table has none of its kind, the track goes over to what its own PID holds, if that
-//!   is decoded to pictures or sound as the track is and no other track goes on with it. The first key packet says so
+//!   is decoded to pictures or sound as the track is and no other track goes on with it, until the table has its own kind again. The first key packet says so
 //!   ([`Packet::config`](reelcore_media::demux::Packet::config)); what comes before that is not given. Anything else under
 //!   its own PID is `Unsupported` where it begins; where its PID is not in the table, the track pauses. Tables count by what
 //!   they say, not by their version: streams that were put together number theirs alike. A stream that appears later is no
@@ -177,12 +177,20 @@ impl TsDemuxer {
     /// A follower of the tracks in `entries`, at the start.
     fn follow(&self, entries: impl IntoIterator<Item = Entry>) -> Follower {
         let packets = Packets::new(self.window.another(), self.layout);
-        let all = |program| {
-            let details = self.details.iter().map(|track| &track.entry);
-            let of_program = details.filter(|entry| entry.program == program);
-            of_program.cloned().collect()
-        };
-        Follower::new(packets, &self.programs, entries, all, self.max_packet_bytes)
+        let mut all = vec![Vec::new(); self.programs.len()];
+        for track in &self.details {
+            if let Some(program) = all.get_mut(track.entry.program) {
+                program.push(track.entry.clone());
+            }
+        }
+        let all: Vec<Arc<[Entry]>> = all.into_iter().map(Arc::from).collect();
+        Follower::new(
+            packets,
+            &self.programs,
+            entries,
+            &all,
+            self.max_packet_bytes,
+        )
     }
 
     fn base(&self, entry: &Entry) -> i64 {

@@ -114,11 +114,12 @@ impl PesStream {
         self.last = None;
     }
 
-    /// The stream goes on as another kind, which `framer` cuts.
-    pub(super) fn go_over(&mut self, framer: Framer) {
+    /// The stream goes on as another kind, which `framer` cuts. What cut the last one, without the frames that are out.
+    pub(super) fn go_over(&mut self, framer: Framer) -> Framer {
         self.moved();
-        let out = std::mem::replace(&mut self.framer, framer).out;
-        self.framer.out = out;
+        let mut last = std::mem::replace(&mut self.framer, framer);
+        self.framer.out = std::mem::take(&mut last.out);
+        last
     }
 
     /// The tables are counted from 0 again: another stream may have been put behind.

@@ -39,9 +39,9 @@ pub(crate) struct TsReader {
     failed: bool,
     /// What decoders were told last that they are configured with.
     setup: Setup,
-    /// The track goes over to something else somewhere.
-    several: bool,
-    /// The next packet is the first after a seek.
+    /// What the track went over to has no key frame before the next one that is given.
+    awaits_key: bool,
+    /// The next packet is the first after a seek, or of another configuration.
     sought: bool,
     /// The first sound that is heard after a seek; what comes before it lets the decoder settle.
     heard_from: Option<Found>,
@@ -92,7 +92,7 @@ impl TsReader {
             index,
             failed: false,
             setup: Setup::Own,
-            several: false,
+            awaits_key: false,
             sought: false,
             heard_from: None,
             resume: None,
@@ -120,8 +120,7 @@ impl TsReader {
     /// What decoders are configured with from `frame` on, where that is to be told.
     fn configure(&mut self, frame: &Frame) -> Result<Option<Arc<TrackConfig>>, DemuxError> {
         let changed = frame.setup != self.setup;
-        self.several |= frame.setup != Setup::Own;
-        if !(changed || self.sought && self.several) {
+        if !(changed || self.sought && self.follower.goes_over(0)) {
             return Ok(None);
         }
         self.setup = frame.setup.clone();
@@ -146,11 +145,15 @@ impl TsReader {
     /// The next packet that a decoder is, or can be, configured for.
     fn next(&mut self) -> Result<Option<Packet>, DemuxError> {
         while let Some((frame, timestamp)) = self.frame(true)? {
-            // Before the first key frame of what the track went over to.
-            if frame.setup == Setup::Other(None) || frame.setup != self.setup && !frame.key {
+            // Before the first key frame of what the track went over to, or back to.
+            self.awaits_key |= frame.setup == Setup::Other(None) || frame.setup != self.setup;
+            if self.awaits_key && !frame.key {
                 continue;
             }
+            self.awaits_key = false;
             let config = self.configure(&frame)?;
+            // Who is configured anew has not seen the parameter sets.
+            self.sought |= config.is_some();
             return Ok(Some(Packet {
                 config,
                 ..self.packet(frame, timestamp)
@@ -345,6 +348,7 @@ impl TsReader {
 
     fn seek_to(&mut self, time: i64) -> Result<Option<i64>, DemuxError> {
         self.heard_from = None;
+        self.awaits_key = false;
         let Some(target) = self.find(time)? else {
             return Ok(None);
         };
