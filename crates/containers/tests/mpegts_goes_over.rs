@@ -119,7 +119,7 @@ fn assert_seeks(demuxer: &Arc<dyn Demuxer>, what: &str) {
         let backwards = times.iter().rev().copied().collect();
         let count = times.len();
         let jumping = (0..count).map(|step| times[step * 7 % count]).collect();
-        assert!(count % 7 != 0, "all are jumped to");
+        assert!(!count.is_multiple_of(7), "all are jumped to");
         for (order, times) in [("on", times), ("back", backwards), ("to and fro", jumping)] {
             let mut reader = Arc::clone(demuxer).reader(index).expect("the track");
             let mut config = track.config();
