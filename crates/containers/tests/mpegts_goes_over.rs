@@ -71,8 +71,18 @@ const H264_AAC: &str = "-c:v libx264 -b:v 1M -c:a aac";
 const HEVC_MP3: &str = "-c:v libx265 -b:v 1M -x265-params log-level=none:keyint=20 -c:a libmp3lame";
 
 /// The joined parts, opened.
-fn joined(parts: &[&[u8]]) -> Arc<dyn Demuxer> {
-    open_bytes(parts.concat()).expect("opens")
+fn joined(parts: &[Part]) -> Arc<dyn Demuxer> {
+    let bytes = parts.iter().flat_map(|part| part.bytes.clone());
+    open_bytes(bytes.collect()).expect("opens")
+}
+
+/// The packets of `track`, which are those that it has in each of the parts.
+fn packets_of(demuxer: &Arc<dyn Demuxer>, track: usize, parts: &[Part]) -> Vec<Packet> {
+    let all = packets(demuxer, track).expect("reads");
+    let expected = parts.iter().flat_map(|part| part.tracks[track].clone());
+    let expected: Vec<_> = expected.collect();
+    assert_all(&all, &expected, base(&parts[0]), &format!("track {track}"));
+    all
 }
 
 /// That all packets of all parts are there, in order, each with the time of its own part on the first one's time line.
@@ -181,15 +191,13 @@ fn a_track_that_goes_over_to_another_codec_and_back_is_told_and_nothing_is_missi
         part(1, HEVC_MP3, "-s 352x288"),
         part(2, H264_AAC, ""),
     ];
-    let demuxer = joined(&parts.each_ref().map(|part| &part.bytes[..]));
+    let demuxer = joined(&parts);
     for (track, other) in [(0, "hev1."), (1, "mp3")] {
-        let all = packets(&demuxer, track).expect("reads");
-        let expected = parts.each_ref().map(|part| &part.tracks[track][..]);
-        assert_all(&all, &expected.concat(), base(&parts[0]), "joined");
+        let all = packets_of(&demuxer, track, &parts);
         let told = told(&all);
-        let first = expected[0].len();
+        let first = parts[0].tracks[track].len();
         let places: Vec<_> = told.iter().map(|(at, _)| *at).collect();
-        assert_eq!(places, [first, first + expected[1].len()]);
+        assert_eq!(places, [first, first + parts[1].tracks[track].len()]);
         assert!(told[0].1.starts_with(other), "{told:?}");
         assert_eq!(Some(&told[1].1), demuxer.tracks()[track].codec.as_ref());
         let config = all[first].config.as_deref().expect("told");
@@ -217,13 +225,11 @@ fn what_is_found_late_does_not_hide_what_stands_before_it() {
         part(1, H264_AAC, "-mpegts_start_pid 0x200"),
         part(2, HEVC_MP3, "-mpegts_start_pid 0x200"),
     ];
-    let demuxer = joined(&parts.each_ref().map(|part| &part.bytes[..]));
+    let demuxer = joined(&parts);
     for track in [0, 1] {
-        let all = packets(&demuxer, track).expect("reads");
-        let expected = parts.each_ref().map(|part| &part.tracks[track][..]);
-        assert_all(&all, &expected.concat(), base(&parts[0]), "joined");
+        let all = packets_of(&demuxer, track, &parts);
         let places: Vec<_> = told(&all).into_iter().map(|(at, _)| at).collect();
-        let second = expected[0].len() + expected[1].len();
+        let second = parts[0].tracks[track].len() + parts[1].tracks[track].len();
         assert_eq!(places, [second], "a new PID alone changes nothing");
     }
     assert_seeks(&demuxer, "PIDs");
@@ -240,12 +246,9 @@ fn seeking_finds_what_another_codec_and_another_pid_hide_from_the_first_part() {
         let rest = [3, 4, 5].map(|index| part(index, HEVC_MP3, later));
         let mut parts = vec![part(0, H264_AAC, ""), second, third];
         parts.extend(rest);
-        let demuxer = joined(&parts.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>());
+        let demuxer = joined(&parts);
         for track in [0, 1] {
-            let all = packets(&demuxer, track).expect("reads");
-            let expected = parts.iter().flat_map(|part| part.tracks[track].clone());
-            let expected: Vec<_> = expected.collect();
-            assert_all(&all, &expected, base(&parts[0]), "joined");
+            packets_of(&demuxer, track, &parts);
         }
         assert_seeks(&demuxer, "hidden");
     }
@@ -258,8 +261,8 @@ fn seeking_between_parts_of_one_codec_tells_the_configuration_of_each() {
     parts.extend([1, 2, 3, 4].map(|index| part(index, HEVC_MP3, "")));
     parts.push(part(5, H264_AAC, ""));
     parts.extend([6, 7, 8].map(|index| part(index, HEVC_MP3, "-s 352x288 -ar 48000 -ac 2")));
-    let demuxer = joined(&parts.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>());
-    let all = packets(&demuxer, 1).expect("reads");
+    let demuxer = joined(&parts);
+    let all = packets_of(&demuxer, 1, &parts);
     let configs = in_force(&demuxer.tracks()[1], &all);
     let rates = |config: &TrackConfig| match config.kind {
         TrackKind::Audio {
@@ -304,7 +307,7 @@ fn a_track_does_not_go_over_to_what_has_no_codec_string() {
         ("-c:v mpeg2video -b:v 1M -c:a ac3", ["mpeg2video", "ac-3"]),
     ] {
         let second = std::fs::read(file(1, codecs, "")).expect("the part");
-        let demuxer = joined(&[&first.bytes, &second]);
+        let demuxer = open_bytes([&first.bytes[..], &second].concat()).expect("opens");
         for (track, name) in names.into_iter().enumerate() {
             assert_ends(&demuxer, track, &first, name);
         }
@@ -318,28 +321,24 @@ fn a_track_does_not_go_over_to_what_another_track_goes_on_with() {
     // One is left, under the PID of the other.
     let one = "-map 0 -b:v 1M -x265-params log-level=none:keyint=20 -c:v libx265";
     let second = part(1, one, "");
-    let demuxer = joined(&[&first.bytes, &second.bytes]);
+    let parts = [first, second];
+    let demuxer = joined(&parts);
     assert_eq!(demuxer.tracks().len(), 2);
-    assert_ends(&demuxer, 0, &first, "hevc");
+    let [first, second] = &parts;
+    assert_ends(&demuxer, 0, first, "hevc");
     let all = packets(&demuxer, 1).expect("reads");
     let expected = [&first.tracks[1][..], &second.tracks[0]].concat();
-    assert_all(&all, &expected, base(&first), "one is left");
-    // Each has one.
+    assert_all(&all, &expected, base(first), "one is left");
+    // Each has one, and then its own again.
+    let [first, _] = parts;
     let second = part(1, &format!("{TWO} -c:v libx265"), "");
-    let demuxer = joined(&[&first.bytes, &second.bytes]);
-    for (track, changes) in [(0, 1), (1, 0)] {
-        let all = packets(&demuxer, track).expect("reads");
-        let expected = [&first.tracks[track][..], &second.tracks[track]].concat();
-        assert_all(&all, &expected, base(&first), "each has one");
-        assert_eq!(told(&all).len(), changes);
-    }
-    // And each its own again.
     let third = part(2, &format!("{TWO} -c:v:0 libx264 -c:v:1 libx265"), "");
-    let demuxer = joined(&[&first.bytes, &second.bytes, &third.bytes]);
-    for (track, changes) in [(0, 2), (1, 0)] {
-        let all = packets(&demuxer, track).expect("reads");
-        let parts = [&first, &second, &third].map(|part| &part.tracks[track][..]);
-        assert_all(&all, &parts.concat(), base(&first), "each its own again");
-        assert_eq!(told(&all).len(), changes);
+    let parts = [first, second, third];
+    for (count, changes) in [(2, [1, 0]), (3, [2, 0])] {
+        let demuxer = joined(&parts[..count]);
+        for (track, changes) in changes.into_iter().enumerate() {
+            let all = packets_of(&demuxer, track, &parts[..count]);
+            assert_eq!(told(&all).len(), changes, "{count} parts, track {track}");
+        }
     }
 }

@@ -39,6 +39,30 @@ fn loudness(samples: &[f32], frequency: f64) -> f64 {
     f64::hypot(along, across) / samples.len() as f64
 }
 
+/// The sound of the file at `path` on its time line.
+fn heard(path: &Path) -> Vec<f32> {
+    samples(
+        path,
+        "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
+    )
+}
+
+/// That two seconds each of 440, 880 and 440 Hz are heard.
+fn assert_tones(heard: &[f32], what: &str) {
+    for (second, tone, other) in [
+        (0.2, 440.0, 880.0),
+        (2.2, 880.0, 440.0),
+        (4.2, 440.0, 880.0),
+    ] {
+        let from = (second * 48_000.0) as usize;
+        let run = &heard[from..from + 72_000];
+        assert!(
+            loudness(run, tone) > 10.0 * loudness(run, other),
+            "{what}: not {tone} Hz at {second} s"
+        );
+    }
+}
+
 #[test]
 fn what_is_behind_a_jump_of_the_times_goes_on_behind_what_is_before_it() {
     let first = part(440, "", "transcode-part-440.ts");
@@ -72,25 +96,11 @@ fn what_is_behind_a_jump_of_the_times_goes_on_behind_what_is_before_it() {
                     "{what}: picture {at} at {time}"
                 );
             }
-            let heard = samples(
-                &out,
-                "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
-            );
+            let heard = heard(&out);
             // AAC has a little more than two seconds in each part.
             let length = heard.len() as f64 / 48_000.0;
             assert!((5.9..6.2).contains(&length), "{what}: {length} s");
-            for (second, tone, other) in [
-                (0.2, 440.0, 880.0),
-                (2.2, 880.0, 440.0),
-                (4.2, 440.0, 880.0),
-            ] {
-                let from = (second * 48_000.0) as usize;
-                let run = &heard[from..from + 72_000];
-                assert!(
-                    loudness(run, tone) > 10.0 * loudness(run, other),
-                    "{what}: not {tone} Hz at {second} s"
-                );
-            }
+            assert_tones(&heard, &what);
         }
     }
 }
@@ -120,22 +130,8 @@ fn sound_that_goes_over_to_another_codec_and_back_is_encoded_as_one() {
             "picture {at} at {time}, not {expected} s"
         );
     }
-    let heard = samples(
-        &out,
-        "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
-    );
-    for (second, tone, other) in [
-        (0.2, 440.0, 880.0),
-        (2.2, 880.0, 440.0),
-        (4.2, 440.0, 880.0),
-    ] {
-        let from = (second * 48_000.0) as usize;
-        let run = &heard[from..from + 72_000];
-        assert!(
-            loudness(run, tone) > 10.0 * loudness(run, other),
-            "not {tone} Hz at {second} s"
-        );
-    }
+    let heard = heard(&out);
+    assert_tones(&heard, "AAC, MP3, AAC");
 }
 
 #[test]
@@ -155,10 +151,7 @@ fn pictures_and_sound_are_together_behind_a_jump() {
     }));
     let frames = pictures(&out, (160, 120), "yuv420p", "");
     let times = times(&out);
-    let heard = samples(
-        &out,
-        "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono",
-    );
+    let heard = heard(&out);
     for round in 0..3 {
         // In the middle of its three seconds.
         let from = 3 * round + 1;

@@ -335,8 +335,8 @@ impl Followed {
     /// Whether another track of the program goes on with `stream`, as what it was when the source was opened.
     fn is_taken(&self, stream: &Elementary, streams: &[Elementary]) -> bool {
         let same = |other: &&Elementary| other.kind == stream.kind;
-        let mut before = streams.iter().take_while(|other| other.pid != stream.pid);
-        let rank = before.by_ref().filter(same).count();
+        let before = streams.iter().take_while(|other| other.pid != stream.pid);
+        let rank = before.filter(same).count();
         let mut others = self.program.iter().filter(|other| **other != self.entry);
         others.any(|other| {
             let in_place = || {

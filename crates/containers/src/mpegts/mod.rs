@@ -8,8 +8,9 @@
 //!   [`TrackKind::Other`] by name, and MP2 frame by frame, the rest one PES packet at a time. Streams of sections (SCTE 35) are no tracks.
 //! - **Changes**: a track goes on under a new PID where a new program map table has its kind of stream there, in its place
 //!   among those of that kind. Where the table has none of its kind, the track goes over to what its own PID holds, if that
-//!   is decoded to pictures or sound as the track is and no other track goes on with it, until the table has its own kind again. The first key packet says so
-//!   ([`Packet::config`](reelcore_media::demux::Packet::config)); what comes before that is not given. Anything else under
+//!   is decoded to pictures or sound as the track is and no other track goes on with it, until a table has its own kind again.
+//!   The first key packet says so ([`Packet::config`](reelcore_media::demux::Packet::config)); what comes before that is not
+//!   given. After a seek the first packet says it, too, once the reader has met such a change, or where it holds. Anything else under
 //!   its own PID is `Unsupported` where it begins; where its PID is not in the table, the track pauses. Tables count by what
 //!   they say, not by their version: streams that were put together number theirs alike. A stream that appears later is no
 //!   track: the list is made once. A program whose map does not come is not waited for in a source that comes in order.
